@@ -1,0 +1,31 @@
+"""A progress bar for long work, on standard error."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+
+def tracked(
+    items: Iterable[Item],
+    total: int | None,
+    describe: Callable[[Item], tuple[int, str]],
+    *,
+    label: str = "learning",
+    shown: bool = True,
+) -> Iterator[Item]:
+    """Pass items on while a bar shows how far they are, if standard error is a terminal.
+
+    `describe` returns, for an item, how much of `total` is complete and what to say beside the bar.
+    """
+    console = Console(stderr=True)
+    columns = TextColumn(label), BarColumn(), TextColumn("{task.fields[detail]}"), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True) as bar:
+        task = bar.add_task(label, total=total, detail="compiling")
+        for item in items:
+            completed, detail = describe(item)
+            bar.update(task, completed=completed, detail=detail)
+            yield item

@@ -1,0 +1,239 @@
+"""Activation functions f, their costs F, and the proximal step that solvers take with them.
+
+Equation (2) of ``docs/mathematics.md`` ties the two: ``F'(r) = u - r`` where ``r = f(u)``.
+"""
+
+import abc
+import math
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Activation(eqx.Module):
+    """A neuron's activation function, to be subclassed with two methods: `__call__` (f) and `cost` (F).
+
+    f must be nondecreasing with slope at most 1, which is what makes F convex. Everything else (the proximal
+    step, the share of saturated units) is derived from f, F and the bounds, and may be given where a closed
+    form is faster.
+
+    Attributes
+    ----------
+    lower, upper : float
+        Bounds of the activity, ``-inf`` and ``inf`` where there is none.
+
+    References
+    ----------
+    Obeid, Ramambason, Pehlevan, NeurIPS 2019; equations (2) and (4) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, simatch as sm
+    >>> class Softsign(sm.Activation):
+    ...     lower, upper = -1.0, 1.0
+    ...     def __call__(self, u):
+    ...         return u / (1 + jnp.abs(u))
+    ...     def cost(self, r):
+    ...         return -jnp.abs(r) - jnp.log1p(-jnp.abs(r)) - r**2 / 2
+    >>> float(Softsign()(1.0))
+    0.5
+    """
+
+    lower: ClassVar[float] = -math.inf
+    upper: ClassVar[float] = math.inf
+
+    @abc.abstractmethod
+    def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Activity ``r = f(u)`` of a neuron at potential `u`."""
+
+    @abc.abstractmethod
+    def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Cost ``F(r)`` of an activity, elementwise."""
+
+    def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Solve ``step u + (1 - step) f(u) = z`` for the potential `u`, elementwise.
+
+        ``f(u)`` is then the proximal point of ``step F`` at `z` (section 6 of ``docs/mathematics.md``). The
+        left side has slopes between 1 and `step`, so one evaluation brackets the root; inside the bracket
+        Newton's method runs, replaced by bisection whenever it would leave.
+        """
+
+        def excess(u):
+            r, slope = jax.jvp(self, (u,), (jnp.ones_like(u),))
+            return step * u + (1 - step) * r - z, step + (1 - step) * slope
+
+        gap, _ = excess(z)
+        ends = z - gap, z - gap / step
+        below, above = jnp.minimum(*ends), jnp.maximum(*ends)
+
+        def narrow(_, bracket):
+            below, above, u = bracket
+            gap, slope = excess(u)
+            below, above = jnp.where(gap < 0, u, below), jnp.where(gap < 0, above, u)
+            newton = u - gap / slope
+            inside = (newton >= below) & (newton <= above)
+            return below, above, jnp.where(inside, newton, (below + above) / 2)
+
+        return jax.lax.fori_loop(0, 24, narrow, (below, above, (below + above) / 2))[2]
+
+    def saturated(self, r: Float[Array, "..."]) -> Array:
+        """Whether an activity is within a tenth of a bound other than zero, elementwise."""
+        low = r < 0.9 * self.lower if self.lower < 0 else jnp.zeros_like(r, bool)
+        return (r > 0.9 * self.upper) | low
+
+
+class Linear(Activation):
+    """``f(u) = u``, unbounded, ``F = 0``."""
+
+    def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        return u
+
+    def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.zeros_like(r)
+
+    def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
+        return z
+
+
+class ReLU(Activation):
+    """``f(u) = max(u, 0)``, ``r >= 0``, ``F = 0``."""
+
+    lower: ClassVar[float] = 0.0
+
+    def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.maximum(u, 0)
+
+    def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.zeros_like(r)
+
+    def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.where(z > 0, z, z / step)
+
+
+class SoftThreshold(Activation):
+    """Soft threshold, ``F(r) = threshold |r|``: sparse activities.
+
+    Parameters
+    ----------
+    threshold : float
+        Potential below which a neuron stays silent, at least 0.
+    nonnegative : bool
+        ``max(u - threshold, 0)`` if true; otherwise the two-sided ``sign(u) max(|u| - threshold, 0)``.
+
+    Raises
+    ------
+    ValueError
+        If `threshold` is negative or not finite.
+    """
+
+    threshold: float = eqx.field(static=True)
+    nonnegative: bool = eqx.field(static=True)
+
+    def __init__(self, threshold: float = 0.1, nonnegative: bool = False):
+        if not (math.isfinite(threshold) and threshold >= 0):
+            raise ValueError(f"A soft threshold must be finite and at least 0, got {threshold!r}.")
+        self.threshold = float(threshold)
+        self.nonnegative = nonnegative
+
+    def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        positive = jnp.maximum(u - self.threshold, 0)
+        return positive if self.nonnegative else positive - jnp.maximum(-u - self.threshold, 0)
+
+    def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
+        return self.threshold * jnp.abs(r)
+
+    def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
+        edge = step * self.threshold
+        clipped = z / step
+        active = z > edge if self.nonnegative else jnp.abs(z) > edge
+        return jnp.where(active, z + (1 - step) * self.threshold * jnp.sign(z), clipped)
+
+
+class Clip(Activation):
+    """``f(u) = min(max(u, 0), 1)``, ``0 <= r <= 1``, ``F = 0``."""
+
+    lower: ClassVar[float] = 0.0
+    upper: ClassVar[float] = 1.0
+
+    def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.clip(u, 0, 1)
+
+    def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.zeros_like(r)
+
+    def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.where(z < 0, z / step, jnp.where(z > 1, (z - 1) / step + 1, z))
+
+
+class Tanh(Activation):
+    """``f(u) = tanh(u)``, ``-1 < r < 1``, ``F(r) = r artanh(r) + log(1 - r^2)/2 - r^2/2``."""
+
+    lower: ClassVar[float] = -1.0
+    upper: ClassVar[float] = 1.0
+
+    def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.tanh(u)
+
+    def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
+        # The same expression, arranged so that it stays finite when r rounds to one.
+        entropy = jax.scipy.special.xlogy(1 + r, 1 + r) + jax.scipy.special.xlogy(1 - r, 1 - r)
+        return (entropy - r**2) / 2
+
+    def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
+        # tanh(v) <= min(v, 1) bounds the root from below (above, for step > 1); the left side is concave
+        # (convex) there, so Newton's method approaches it monotonically from this start.
+        size = jnp.abs(z)
+        kink = (size - (1 - step)) / step
+        v = jnp.where(step < 1, jnp.maximum(size, kink), jnp.minimum(size, kink))
+        for _ in range(4):
+            r = jnp.tanh(v)
+            v = v - (step * v + (1 - step) * r - size) / (step + (1 - step) * (1 - r * r))
+        return jnp.sign(z) * v
+
+
+_BY_NAME = {
+    "linear": Linear,
+    "relu": ReLU,
+    "soft_threshold": SoftThreshold,
+    "nonnegative_soft_threshold": lambda threshold=0.1: SoftThreshold(threshold, nonnegative=True),
+    "clip": Clip,
+    "tanh": Tanh,
+}
+
+
+def activation(name: "str | Activation") -> Activation:
+    """Return the activation called `name`.
+
+    Parameters
+    ----------
+    name : str or Activation
+        ``"linear"``, ``"relu"``, ``"clip"``, ``"tanh"``, or ``"soft_threshold"`` and
+        ``"nonnegative_soft_threshold"``, which take their threshold after a colon:
+        ``"soft_threshold:0.2"``. An `Activation` is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        If there is no such activation, or its threshold is not a number.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.activation("soft_threshold:0.2").threshold
+    0.2
+    """
+    if isinstance(name, Activation):
+        return name
+    kind, _, argument = str(name).partition(":")
+    if kind not in _BY_NAME or (argument and "threshold" not in kind):
+        raise ValueError(f"There is no activation {name!r}; use one of {', '.join(_BY_NAME)}, or an sm.Activation.")
+    if not argument:
+        return _BY_NAME[kind]()
+    try:
+        threshold = float(argument)
+    except ValueError:
+        raise ValueError(f"The threshold in activation {name!r} is not a number.") from None
+    return _BY_NAME[kind](threshold)

@@ -1,0 +1,93 @@
+"""The one scalar that defines a network, and the costs built from it.
+
+Everything here takes activities in the engine's layout: a dict from population name to a
+``(neurons, samples)`` array, the inputs included.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from .network import Network
+
+Activities = dict[str, Float[Array, "_ samples"]]
+
+
+def interactions(
+    net: Network, activities: Activities, weights: tuple[PyTree, ...], into: tuple[str, ...]
+) -> Float[Array, " samples"]:
+    """Sum of the pathways' terms in the bracket of (9), over all pathways that end in a population of `into`."""
+    total = jnp.zeros(())
+    for pathway, own in zip(net.pathways, weights, strict=True):
+        if pathway.post in into:
+            term = pathway.interaction(own, activities[pathway.pre], activities[pathway.post])
+            total = total + net.importance[pathway.post] * term
+    return total
+
+
+def activity_costs(net: Network, activities: Activities) -> Activities:
+    """Cost ``2 F(r)`` of every activity, weighted by the importance of its population."""
+    costs = {}
+    for name, activation in net.activations.items():
+        costs[name] = 2 * net.importance[name] * activation.cost(activities[name])
+    return costs
+
+
+def energy(net: Network, activities: Activities) -> Float[Array, " samples"]:
+    """Bracket of equation (9): the energy that the neural dynamics (10) descend, for every sample."""
+    total = interactions(net, activities, net.weights, net.layers)
+    for cost in activity_costs(net, activities).values():
+        total = total + jnp.sum(cost, axis=0)
+    return total
+
+
+def mean_interactions(net: Network, activities: Activities, weights: tuple[PyTree, ...]) -> Float[Array, ""]:
+    """Interactions of all pathways, averaged over the samples; its gradient in the weights is the learning signal."""
+    return jnp.mean(interactions(net, activities, weights, net.layers))
+
+
+def regularisers(net: Network, weights: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+    """Terms of (9) outside the bracket, one number for every synapse."""
+    terms = []
+    for pathway, own in zip(net.pathways, weights, strict=True):
+        importance = net.importance[pathway.post]
+        terms.append(jax.tree.map(lambda t, s=importance: s * t, pathway.regulariser(own)))
+    return tuple(terms)
+
+
+def dual_cost(net: Network, activities: Activities, weights: tuple[PyTree, ...]) -> Float[Array, ""]:
+    """Cost (9) at given activities and weights, averaged over the samples."""
+    total = mean_interactions(net, activities, weights)
+    for leaf in jax.tree.leaves(regularisers(net, weights)):
+        total = total + jnp.sum(leaf)
+    for cost in activity_costs(net, activities).values():
+        total = total + jnp.sum(jnp.mean(cost, axis=-1))
+    return total
+
+
+def synaptic_terms(net: Network, activities: Activities) -> tuple[PyTree, ...]:
+    """Cost (9) of each synapse: ``-2 W r_i x_j + W^2/c`` and ``L r_i r_j - L^2/(2c)``, averaged over the samples.
+
+    The interaction is linear in the weights, so that each synapse's share is its weight times its derivative.
+    """
+    weights = net.weights
+    signals = jax.grad(lambda w: mean_interactions(net, activities, w))(weights)
+    return jax.tree.map(lambda w, g, r: w * g + r, weights, signals, regularisers(net, weights))
+
+
+def optimal_weights(net: Network, activities: Activities) -> tuple[PyTree, ...]:
+    """Weights at which the cost is stationary for given activities: ``W = c <r x'>``, ``L = (1 + gamma) c <r r'>``.
+
+    The regulariser of a synapse is a multiple a of its squared weight and its interaction is linear, so that
+    the optimum is ``-g / (2 a)``, g the interaction's derivative.
+    """
+    ones = jax.tree.map(jnp.ones_like, net.weights)
+    signals = jax.grad(lambda w: mean_interactions(net, activities, w))(net.weights)
+    return jax.tree.map(
+        lambda g, a: jnp.where(a != 0, -g / (2 * jnp.where(a != 0, a, 1)), 0), signals, regularisers(net, ones)
+    )
+
+
+def primal_cost(net: Network, activities: Activities) -> Float[Array, ""]:
+    """Cost (8): what the dual cost becomes when the weights are optimal for the activities."""
+    return dual_cost(net, activities, optimal_weights(net, activities))

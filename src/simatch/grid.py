@@ -1,0 +1,79 @@
+"""Where neurons sit: a rectangular grid of sites, several units at each."""
+
+import dataclasses
+import math
+import operator
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """A grid of sites with the same number of units at each.
+
+    Neurons are numbered row by row of sites, then unit within the site. A population without geometry is a
+    grid of one site: ``Grid(1, 1, n)``.
+
+    Parameters
+    ----------
+    height, width : int
+        Number of sites along each side, at least 1.
+    units : int
+        Neurons at each site (channels, for an input), at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a size is not a positive whole number.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.Grid(14, 14, 4).size
+    784
+    """
+
+    height: int
+    width: int
+    units: int = 1
+
+    def __post_init__(self):
+        for name in ("height", "width", "units"):
+            value = getattr(self, name)
+            try:
+                whole = operator.index(value)
+            except TypeError:
+                whole = 0
+            if whole < 1:
+                raise ValueError(f"Grid needs a positive whole number for {name}, got {value!r}.")
+            object.__setattr__(self, name, whole)
+
+    @property
+    def sites(self) -> int:
+        """Number of sites."""
+        return self.height * self.width
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return self.sites * self.units
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(height, width, units)``."""
+        return self.height, self.width, self.units
+
+    def coarsened(self, stride: int, units: int) -> "Grid":
+        """Return the grid of a layer that places one site on every `stride` by `stride` sites of this one.
+
+        Raises
+        ------
+        ValueError
+            If `stride` is not a divisor of both sides.
+        """
+        if not isinstance(stride, int) or stride < 1 or self.height % stride or self.width % stride:
+            common = math.gcd(self.height, self.width)
+            divisors = [d for d in range(1, common + 1) if common % d == 0]
+            raise ValueError(
+                f"A stride of {stride!r} does not divide a grid of {self.height} by {self.width} sites; "
+                f"use one of {divisors}, or crop or pad the input."
+            )
+        return Grid(self.height // stride, self.width // stride, units)

@@ -1,0 +1,100 @@
+"""Local learning rules: each weight moves along the derivative of its own term of the cost."""
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float, PyTree
+
+from .energy import Activities, mean_interactions, regularisers
+from .network import Network
+from .relaxation import Relaxation, Status
+
+
+def plasticity(net: Network, activities: Activities) -> tuple[PyTree, ...]:
+    """Change of every weight at a learning rate of 1, averaged over the samples.
+
+    Half the derivative of the cost (9), down for Hebbian and up for anti-Hebbian pathways: equation (11).
+    """
+
+    def cost(weights):
+        penalty = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(regularisers(net, weights)))
+        return mean_interactions(net, activities, weights) + penalty
+
+    gradients = jax.grad(cost)(net.weights)
+    return tuple(
+        jax.tree.map(lambda g, sign=pathway.sign: sign * g / 2, gradient)
+        for pathway, gradient in zip(net.pathways, gradients, strict=True)
+    )
+
+
+def update(net: Network, activities: Activities, rate: Float[Array, ""] | float) -> Network:
+    """Take one plasticity step; `learn` without its checks, for use inside compiled functions."""
+    changes = plasticity(net, activities)
+    return net.with_weights(jax.tree.map(lambda w, d: w + rate * d, net.weights, changes))
+
+
+def learn(net: Network, out: Relaxation, rate: float) -> Network:
+    """Take one plasticity step, averaged over the batch.
+
+    Parameters
+    ----------
+    net : Network
+    out : Relaxation
+        What `relax` returned for this network.
+    rate : float
+        Learning rate eta of equation (11), above 0. A batch of one is the paper's online rule.
+
+    Returns
+    -------
+    Network
+        The same network with new weights; `net` itself is unchanged.
+
+    Raises
+    ------
+    ValueError
+        If the rate is out of range or so large that the decay of some weight overshoots, or if activities
+        diverged.
+
+    References
+    ----------
+    Equations (5), (7) and (11) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax, simatch as sm
+    >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
+    >>> out = sm.relax(net, jax.random.normal(jax.random.key(0), (5, 8, 8)))
+    >>> net = sm.learn(net, out, rate=1e-2)
+    """
+    check_rate(net, rate)
+    if not isinstance(out.status, Tracer):
+        diverged = int(jnp.sum(out.status == Status.DIVERGED))
+        if diverged:
+            raise ValueError(
+                f"Nothing was learned: the activities of {diverged} of {out.status.size} samples diverged; "
+                "lower the learning rate, the feedback or the scale of the structure constants."
+            )
+    return _update_jit(net, out.states, jnp.asarray(float(rate)))
+
+
+def largest_rate(net: Network) -> float:
+    """Learning rate above which the decay of some weight overshoots zero."""
+    decays = [
+        net.importance[pathway.post] * jnp.max(leaf) * (1.0 if pathway.sign < 0 else 0.5)
+        for pathway in net.pathways
+        for leaf in jax.tree.leaves(pathway.decay(jax.tree.map(jnp.ones_like, pathway.weights)))
+    ]
+    return float(1 / max(decays))
+
+
+def check_rate(net: Network, rate: float) -> None:
+    """Raise ValueError if a learning rate is not above 0 or too large for this network's weights to stay bounded."""
+    limit = largest_rate(net)
+    if not 0 < rate <= limit:
+        raise ValueError(
+            f"The learning rate must be above 0 and at most {limit:.3g} for this network (beyond it weights "
+            f"overshoot and diverge), got {rate!r}."
+        )
+
+
+_update_jit = jax.jit(update)

@@ -1,0 +1,99 @@
+"""What a solver sees of one stage: forces on the activities, nothing about pathways."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..activation import Activation
+from ..energy import Activities, interactions
+from ..network import Network
+
+
+class Problem(eqx.Module):
+    """Find the activities of one stage's populations at which ``r = f(r + force(r))``.
+
+    `force` is minus half the derivative of the interactions, divided by each population's importance:
+    ``W r_below - L r + gamma W' r_above`` for the networks of the paper, so that ``r + force(r)`` is the input
+    current of equation (10).
+
+    Attributes
+    ----------
+    force : callable
+        Activities of the stage to the forces on them.
+    curvature : callable
+        The linear map ``-d force``, on any number of samples; it is the same for all of them.
+    activations : dict of str to Activation
+        Activation of each population of the stage.
+    importance : dict of str to float
+        The metric in which `curvature` is symmetric.
+    blocks : int
+        Number of consecutive, equally large groups of neurons that do not interact.
+    """
+
+    force: Callable[[Activities], Activities]
+    curvature: Callable[[Activities], Activities]
+    activations: dict[str, Activation]
+    importance: dict[str, float]
+    blocks: int = eqx.field(static=True)
+
+    def activities(self, potentials: Activities) -> Activities:
+        """Activities ``f(u)``."""
+        return {name: self.activations[name](u) for name, u in potentials.items()}
+
+    def inner(self, a: Activities, b: Activities) -> Float[Array, "blocks _"]:
+        """Inner product within every block and sample, in the metric in which `curvature` is symmetric."""
+        total = jnp.zeros(())
+        for name in a:
+            product = (a[name] * b[name]).reshape(self.blocks, -1, a[name].shape[-1])
+            total = total + self.importance[name] * jnp.sum(product, axis=1)
+        return total
+
+    def spread(self, per_block: Float[Array, "blocks _"]) -> Activities:
+        """Repeat one number a block for every neuron of the stage."""
+        return {name: jnp.repeat(per_block, size // self.blocks, axis=0) for name, size in self.sizes.items()}
+
+    sizes: dict[str, int] = eqx.field(static=True)
+
+
+def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> Problem:
+    """Describe the relaxation of one stage, given the activities of the inputs and of all stages before it."""
+    importance = {name: net.importance[name] for name in stage}
+    sizes = {name: net.populations[name].grid.size for name in stage}
+
+    def force(fixed):
+        def total(r):
+            return jnp.sum(interactions(net, {**fixed, **r}, net.weights, stage))
+
+        def negative_half_gradient(r):
+            return {name: -g / (2 * importance[name]) for name, g in jax.grad(total)(r).items()}
+
+        return negative_half_gradient
+
+    def at_rest(fixed):
+        samples = next(iter(fixed.values())).shape[-1]
+        dtype = next(iter(fixed.values())).dtype
+        return {name: jnp.zeros((size, samples), dtype) for name, size in sizes.items()}
+
+    # The interactions are quadratic in the activities, hence the force is affine. Linearising it once
+    # leaves only what changes with the activities of this stage to be computed in every step: the drive
+    # from populations that are already settled, with its gathers, is evaluated here.
+    constant, linear = jax.linearize(force(settled), at_rest(settled))
+
+    def curvature(v):
+        probes = next(iter(v.values())).shape[-1]
+        silent = {name: jnp.zeros((len(r), probes), r.dtype) for name, r in settled.items()}
+        return jax.tree.map(jnp.negative, force(silent)(v))
+
+    inside = [p for p in net.pathways if p.pre in stage and p.post in stage]
+    blocks = min((p.connectivity.blocks for p in inside), default=1) if len(stage) == 1 else 1
+    return Problem(
+        force=lambda r: jax.tree.map(jnp.add, constant, linear(r)),
+        curvature=curvature,
+        activations={name: net.activations[name] for name in stage},
+        importance=importance,
+        blocks=blocks,
+        sizes=sizes,
+    )

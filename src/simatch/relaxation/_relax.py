@@ -1,0 +1,249 @@
+"""Settle a network on its input: the loop around the solvers, and its result."""
+
+import enum
+import math
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, Int
+
+from .._inputs import Inputs, clamp
+from ..energy import Activities
+from ..network import Network
+from ._problem import Problem, stage_problem
+from ._solver import Solver
+from .accelerated import Accelerated
+
+
+class ConvergenceWarning(UserWarning):
+    """Some samples did not reach their fixed point."""
+
+
+class Status(enum.IntEnum):
+    """Why the relaxation of a sample ended."""
+
+    CONVERGED = 0
+    MAX_STEPS = 1
+    DIVERGED = 2
+
+    @property
+    def reason(self) -> str:
+        """The status as a sentence."""
+        return _REASONS[self]
+
+
+_REASONS = {
+    Status.CONVERGED: "The residual fell below the tolerance.",
+    Status.MAX_STEPS: "The largest number of steps was reached first; raise max_steps or the tolerance.",
+    Status.DIVERGED: "The activities grew without bound: the energy has no minimum; lower feedback, scale or rate.",
+}
+
+
+class Relaxation(eqx.Module):
+    """Activities at the fixed point of the neural dynamics, and how well they were found.
+
+    Attributes
+    ----------
+    residual : array of shape (batch,)
+        ``|f(u) - r| / |r|`` with u the right side of equation (10), ``W x - (L - I) r + gamma W' r_above``, for
+        the worst population; 0 where both vanish. The same measure for every solver.
+    steps : array of shape (batch,)
+        Solver steps taken, the sum over stages.
+    status : array of shape (batch,)
+        A `Status` for every sample.
+    states : dict of str to array of shape (neurons, batch)
+        Activities of every population, the inputs included, in the engine's layout.
+    potentials : dict of str to array of shape (neurons, batch)
+        Potentials u, in the engine's layout; a start for another relaxation.
+    """
+
+    states: Activities
+    potentials: Activities
+    residual: Float[Array, " batch"]
+    steps: Int[Array, " batch"]
+    status: Int[Array, " batch"]
+    _shapes: tuple[tuple[str, tuple[int, int, int]], ...] = eqx.field(static=True)
+
+    @property
+    def activities(self) -> tuple[Float[Array, "batch height width units"], ...]:
+        """Activities of every population that relaxes, each of shape (batch, height, width, units)."""
+        return tuple(self[name] for name, _ in self._shapes)
+
+    def __getitem__(self, name: str) -> Float[Array, "batch height width units"]:
+        """Activities of the population called `name`, of shape (batch, height, width, units)."""
+        shapes = dict(self._shapes)
+        if name not in shapes:
+            raise KeyError(f"There is no population {name!r} that relaxes; there are {', '.join(map(repr, shapes))}.")
+        return self.states[name].T.reshape(-1, *shapes[name])
+
+    @property
+    def converged(self) -> Bool[Array, " batch"]:
+        """Whether each sample reached the tolerance."""
+        return self.status == Status.CONVERGED
+
+    @property
+    def reason(self) -> tuple[str, ...]:
+        """Why each sample's relaxation ended, as a sentence."""
+        return tuple(Status(int(s)).reason for s in self.status)
+
+
+def relax(
+    net: Network,
+    x: Inputs,
+    *,
+    solver: Solver | None = None,
+    tolerance: float = 1e-4,
+    max_steps: int | None = None,
+    start: Relaxation | None = None,
+) -> Relaxation:
+    """Run the neural dynamics to their fixed point.
+
+    Parameters
+    ----------
+    net : Network
+    x : array of shape (batch, height, width, channels), (batch, height, width) or (batch, neurons)
+        Input; for a network of several inputs, a dict from population name to such an array.
+    solver : Solver, optional
+        `Accelerated` by default.
+    tolerance : float
+        Largest residual at which a sample counts as converged, above 0.
+    max_steps : int, optional
+        Most steps for each stage; by default what the solver says.
+    start : Relaxation, optional
+        Where to start; by default all potentials are 0.
+
+    Returns
+    -------
+    Relaxation
+        Activities, and for every sample residual, steps, convergence and the reason.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If some sample did not converge.
+
+    Raises
+    ------
+    ValueError
+        If the input has the wrong shape, is empty, or holds NaN or infinity, or a setting is out of range.
+
+    References
+    ----------
+    Equations (4) and (10) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax, simatch as sm
+    >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
+    >>> out = sm.relax(net, jax.random.normal(jax.random.key(0), (5, 8, 8)))
+    >>> out.activities[0].shape, bool(out.converged.all())
+    ((5, 4, 4, 4), True)
+    """
+    if not (math.isfinite(tolerance) and tolerance > 0):
+        raise ValueError(f"The tolerance must be finite and above 0, got {tolerance!r}.")
+    if max_steps is not None and max_steps < 1:
+        raise ValueError(f"max_steps must be at least 1, got {max_steps!r}.")
+    inputs = clamp(net, x)
+    potentials = None if start is None else start.potentials
+    out = _settle_jit(net, inputs, solver or Accelerated(), jnp.asarray(tolerance), max_steps, potentials)
+    if not isinstance(out.status, Tracer):
+        warn_unconverged(out.status)
+    return out
+
+
+def warn_unconverged(status: Int[Array, " batch"]) -> None:
+    """Warn if some samples did not converge, with their number and the reason."""
+    for failure in (Status.MAX_STEPS, Status.DIVERGED):
+        count = int(jnp.sum(status == failure))
+        if count:
+            warnings.warn(
+                f"{count} of {status.size} samples did not converge. {failure.reason}", ConvergenceWarning, stacklevel=3
+            )
+
+
+def settle(
+    net: Network,
+    inputs: Activities,
+    solver: Solver,
+    tolerance: Float[Array, ""],
+    max_steps: int | None = None,
+    potentials: Activities | None = None,
+) -> Relaxation:
+    """Relax all stages of a network; `relax` without its checks, for use inside compiled functions."""
+    samples = next(iter(inputs.values())).shape[-1]
+    states, final, parts = dict(inputs), {}, []
+    for stage in net.stages:
+        problem = stage_problem(net, stage, states)
+        dtype = next(iter(inputs.values())).dtype
+        start = {
+            name: jnp.zeros((problem.sizes[name], samples), dtype) if potentials is None else potentials[name]
+            for name in stage
+        }
+        u, r, *part = _run(problem, start, solver, tolerance, max_steps or solver.max_steps)
+        states, final = {**states, **r}, {**final, **u}
+        parts.append(part)
+    residual, steps, status = zip(*parts, strict=True)
+    return Relaxation(
+        states,
+        final,
+        jnp.max(jnp.stack(residual), axis=0),
+        jnp.sum(jnp.stack(steps), axis=0),
+        jnp.max(jnp.stack(status), axis=0),
+        tuple((name, net.populations[name].grid.shape) for name in net.layers),
+    )
+
+
+_settle_jit = eqx.filter_jit(settle)
+
+
+def residual(problem: Problem, r: Activities) -> Float[Array, " samples"]:
+    """How far each sample is from its fixed point (10): ``|f(r + force(r)) - r| / |r|``, worst population."""
+    force = problem.force(r)
+    worst = jnp.zeros(())
+    for name, own in r.items():
+        defect = jnp.linalg.norm(problem.activations[name](own + force[name]) - own, axis=0)
+        size = jnp.linalg.norm(own, axis=0)
+        relative = jnp.where(defect == 0, 0, defect / jnp.where(size > 0, size, 1))
+        worst = jnp.maximum(worst, jnp.where((size == 0) & (defect > 0), jnp.inf, relative))
+    return worst
+
+
+def _run(problem: Problem, start: Activities, solver: Solver, tolerance: Float[Array, ""], max_steps: int):
+    """Iterate a solver until every sample has converged, has diverged, or has taken `max_steps` steps."""
+    prepared = solver.prepare(problem)
+
+    def measure(state):
+        u = solver.potentials(state)
+        r = problem.activities(u)
+        value = residual(problem, r)
+        bounded = ~jnp.isnan(value) & (sum(jnp.sum(u[name] ** 2, axis=0) for name in u) < 1e24)
+        status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
+        return value, jnp.where(bounded, status, Status.DIVERGED)
+
+    def unfinished(loop):
+        _, _, steps, status = loop
+        return jnp.any((status == Status.MAX_STEPS) & (steps < max_steps))
+
+    def advance(loop):
+        state, value, steps, status = loop
+        new = jax.lax.fori_loop(0, solver.check_every, lambda _, s: solver.step(problem, prepared, s), state)
+        new_value, new_status = measure(new)
+        # Samples that are done keep their state, so that no result depends on the rest of the batch.
+        active = (status == Status.MAX_STEPS) & (steps < max_steps)
+        keep = lambda new, old: jnp.where(active, new, old)  # noqa: E731
+        return (
+            jax.tree.map(keep, new, state),
+            keep(new_value, value),
+            keep(steps + solver.check_every, steps),
+            keep(new_status, status),
+        )
+
+    state = solver.init(problem, start)
+    value, status = measure(state)
+    steps = jnp.zeros(value.shape, jnp.int32)
+    state, value, steps, status = jax.lax.while_loop(unfinished, advance, (state, value, steps, status))
+    u = solver.potentials(state)
+    return u, problem.activities(u), value, steps, status

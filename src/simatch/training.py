@@ -1,0 +1,387 @@
+"""Learning from a stream of batches, in compiled runs of many batches each."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ._inputs import Inputs, clamp, count_samples, is_input
+from ._progress import tracked
+from .energy import Activities, dual_cost
+from .network import Network
+from .plasticity import check_rate, update
+from .relaxation import Accelerated, ConvergenceWarning, Solver, Status, settle
+from .statistics import saturated_share, silent_share
+
+Schedule = Callable[[int], Any]
+
+
+class DivergenceError(ArithmeticError):
+    """Learning was stopped because activities grew without bound.
+
+    Attributes
+    ----------
+    network : Network
+        The network before the step that diverged; nothing learned until then is lost.
+    """
+
+    def __init__(self, message: str, network: Network):
+        super().__init__(message)
+        self.network = network
+
+
+class Report(eqx.Module):
+    """What happened in one run of batches.
+
+    Attributes
+    ----------
+    network : Network
+        After the run.
+    batches, samples : int
+        Batches and samples learned from, since the start.
+    cost : float
+        Dual cost (9) on the last batch, before learning from it.
+    residual : float
+        Largest residual of any sample of the run.
+    steps : float
+        Solver steps a sample, mean over the run.
+    unconverged : int
+        Samples of the run that did not reach the tolerance.
+    saturated, silent : dict of str to float
+        For every layer, the share of activities near a bound and the share of units that never respond, on
+        the last batch (`simatch.statistics`).
+    rate : float
+        Learning rate of the last batch.
+    seconds : float
+        Wall time since the start.
+    """
+
+    network: Network
+    batches: int
+    samples: int
+    cost: float
+    residual: float
+    steps: float
+    unconverged: int
+    saturated: dict[str, float]
+    silent: dict[str, float]
+    rate: float
+    seconds: float
+
+
+def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
+    """Learning rate ``rate / (1 + decay n / over)`` at batch n of `over`.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate of the first batch, above 0.
+    over : int
+        Number of batches in the whole run, at least 1.
+    decay : float
+        The last batch learns at ``rate / (1 + decay)``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> schedule = sm.hyperbolic(0.05, over=100)
+    >>> round(float(schedule(0)), 4), round(float(schedule(100)), 4)
+    (0.05, 0.0024)
+    """
+    return lambda n: rate / (1 + decay * n / max(over, 1))
+
+
+def published_schedule(batch_size: int = 1) -> Schedule:
+    """The paper's learning rate, ``max(5e-3 / (1 + 0.5 k), 1e-4)`` for the k-th thousand of samples.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.published_schedule()(2000)
+    0.0025
+    """
+    return lambda n: max(5e-3 / (1 + 0.5 * (n * batch_size // 1000)), 1e-4)
+
+
+def epochs_of(x: Inputs, *, epochs: float = 1, batch_size: int = 100, seed: int = 0) -> Iterator[Inputs]:
+    """Cut an array into batches, in a new random order each epoch.
+
+    The epochs follow each other without a seam, so that every batch is full; less than one batch is left
+    over at the very end.
+
+    Parameters
+    ----------
+    x : array with samples on the first axis, or a dict of them
+    epochs : float
+        Passes over the data, above 0.
+    batch_size : int
+        Samples in a batch; at most as many as there are.
+    seed : int
+        Seed of the order.
+
+    Yields
+    ------
+    array or dict of arrays
+    """
+    count = count_samples(x)
+    size = min(batch_size, count)
+    rng = np.random.default_rng(seed)
+    order = np.empty(0, np.int64)
+    for _ in range(batches_in(count, epochs=epochs, batch_size=batch_size)):
+        if len(order) < size:
+            order = np.concatenate([order, rng.permutation(count)])
+        chosen, order = order[:size], order[size:]
+        yield jax.tree.map(lambda a, rows=chosen: a[rows], x)
+
+
+def batches_in(count: int, *, epochs: float = 1, batch_size: int = 100) -> int:
+    """Return how many batches `epochs_of` yields for `count` samples."""
+    return max(1, int(count * epochs) // min(batch_size, count))
+
+
+def training(
+    net: Network,
+    batches: Iterable[Inputs],
+    *,
+    rate: float | Schedule,
+    solver: Solver | None = None,
+    tolerance: float = 1e-3,
+    report_every: int = 10,
+    start: int = 0,
+) -> Iterator[Report]:
+    """Learn from batches and report after every few; `train` is the short form.
+
+    Everything that accompanies learning (progress, checkpoints, recording, stopping early) is a loop over
+    these reports.
+
+    Parameters
+    ----------
+    net : Network
+    batches : iterable of input arrays
+        As `simatch.relax` takes them. Batches of one shape run in one compiled loop.
+    rate : float or callable
+        Learning rate, or a schedule from the number of the batch to it (any Optax schedule, `hyperbolic`,
+        `published_schedule`), largest at first.
+    solver : Solver, optional
+        `Accelerated` by default.
+    tolerance : float
+        Residual at which a sample counts as relaxed.
+    report_every : int
+        Batches between two reports.
+    start : int
+        Number of the first batch, for schedules, when a run is continued.
+
+    Yields
+    ------
+    Report
+
+    Raises
+    ------
+    ValueError
+        If a batch has the wrong shape or is not finite, or the learning rate is out of range.
+    DivergenceError
+        If activities grow without bound; it carries the last good network.
+    """
+    schedule = rate if callable(rate) else lambda _: rate
+    check_rate(net, float(schedule(start)))
+    solver = solver or Accelerated()
+    began, number, samples = time.perf_counter(), start, 0
+    for stack, count in _stacked((clamp(net, x) for x in batches), report_every):
+        rates = np.zeros(report_every)
+        rates[:count] = [float(schedule(number + i)) for i in range(count)]
+        net, done, totals, last = _learn_batches(
+            net, stack, jnp.asarray(rates), jnp.asarray(count), solver, jnp.asarray(tolerance)
+        )
+        size = next(iter(stack.values())).shape[-1]
+        number, samples = number + int(done), samples + int(done) * size
+        if int(done) < count:
+            raise DivergenceError(
+                f"Learning stopped at batch {number + 1}: activities grew without bound at a learning rate of "
+                f"{rates[int(done)]:.3g}; use a smaller rate, less feedback or a smaller scale. The error's "
+                "`network` holds the weights before that batch.",
+                net,
+            )
+        cost, saturated, silent = jax.device_get(_describe(net, last))
+        yield Report(
+            network=net,
+            batches=number - start,
+            samples=samples,
+            cost=float(cost),
+            residual=float(totals["residual"]),
+            steps=float(totals["steps"]) / (count * size),
+            unconverged=int(totals["unconverged"]),
+            saturated={name: float(v) for name, v in saturated.items()},
+            silent={name: float(v) for name, v in silent.items()},
+            rate=float(rates[count - 1]),
+            seconds=time.perf_counter() - began,
+        )
+
+
+def train(
+    net: Network,
+    x: Inputs | Iterable[Inputs],
+    *,
+    epochs: float = 1,
+    batch_size: int = 100,
+    rate: float | Schedule = 0.05,
+    seed: int = 0,
+    solver: Solver | None = None,
+    tolerance: float = 1e-3,
+    report_every: int = 10,
+    progress: bool = True,
+) -> tuple[Network, list[Report]]:
+    """Learn from an array or a stream of batches.
+
+    Parameters
+    ----------
+    net : Network
+    x : array, dict of arrays, or iterator of batches
+        An iterator is consumed once and sets its own batches.
+    epochs, batch_size, seed
+        See `epochs_of`; for arrays only.
+    rate : float or callable
+        A number is the rate of the first batch, which falls to a twenty-first over the run
+        (`hyperbolic`) for an array, and stays as it is for an iterator, whose length is unknown.
+    solver, tolerance, report_every
+        See `training`.
+    progress : bool
+        Show a bar with rate, cost and residual on standard error, if that is a terminal.
+
+    Returns
+    -------
+    network : Network
+    reports : list of Report
+        One for every `report_every` batches.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If some samples did not reach the tolerance.
+
+    Raises
+    ------
+    ValueError, DivergenceError
+        See `training`.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from sklearn.datasets import load_digits
+    >>> x = load_digits().images / 16
+    >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
+    >>> net, reports = sm.train(net, x - x.mean((1, 2), keepdims=True), progress=False)
+    >>> reports[-1].samples
+    1700
+    """
+    if is_input(x):
+        clamp(net, x)  # the whole array, so that nothing is learned from a part of bad data
+        _check_plan(epochs, batch_size)
+        total = batches_in(count_samples(x), epochs=epochs, batch_size=batch_size)
+        batches = epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed)
+        schedule = rate if callable(rate) else hyperbolic(rate, over=total)
+    else:
+        batches, total, schedule = cast(Iterable[Inputs], x), None, rate
+    runs = training(net, batches, rate=schedule, solver=solver, tolerance=tolerance, report_every=report_every)
+    reports = list(tracked(runs, total, describe, shown=progress))
+    warn_unconverged_training(reports)
+    return (reports[-1].network if reports else net), reports
+
+
+def describe(report: Report) -> tuple[int, str]:
+    """Batches done, and speed, cost and residual in words, for a progress bar."""
+    speed = report.samples / report.seconds
+    return report.batches, f"{speed:,.0f} samples/s  cost {report.cost:.4g}  residual {report.residual:.1g}"
+
+
+def warn_unconverged_training(reports: list[Report]) -> None:
+    """Warn once if some samples of a training run did not reach the tolerance."""
+    missed = sum(r.unconverged for r in reports)
+    if missed:
+        worst = max(r.residual for r in reports)
+        warnings.warn(
+            f"{missed} of {reports[-1].samples} samples were learned from before they had settled (largest residual "
+            f"{worst:.2g}); raise the solver's max_steps or the tolerance.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+
+
+def _check_plan(epochs: float, batch_size: int) -> None:
+    if not (np.isfinite(epochs) and epochs > 0):
+        raise ValueError(f"The number of epochs must be above 0, got {epochs!r}.")
+    if batch_size < 1:
+        raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
+
+
+def _stacked(batches: Iterator[Activities], most: int) -> Iterator[tuple[Activities, int]]:
+    """Group up to `most` consecutive batches of one shape; the stack is padded so that one program serves all."""
+    group: list[Activities] = []
+    for batch in batches:
+        if group and jax.tree.map(jnp.shape, batch) != jax.tree.map(jnp.shape, group[0]):
+            yield _padded(group, most), len(group)
+            group = []
+        group.append(batch)
+        if len(group) == most:
+            yield _padded(group, most), most
+            group = []
+    if group:
+        yield _padded(group, most), len(group)
+
+
+def _padded(group: list[Activities], most: int) -> Activities:
+    group = group + group[-1:] * (most - len(group))
+    return {name: jnp.stack([batch[name] for batch in group]) for name in group[0]}
+
+
+@eqx.filter_jit
+def _learn_batches(
+    net: Network,
+    stack: dict[str, Float[Array, "most _ samples"]],
+    rates: Float[Array, " most"],
+    count: Int[Array, ""],
+    solver: Solver,
+    tolerance: Float[Array, ""],
+):
+    """Relax and learn, batch after batch, until `count` are done or one diverges."""
+
+    def relaxed(weights, i):
+        batch = {name: x[i] for name, x in stack.items()}
+        return settle(net.with_weights(weights), batch, solver, tolerance)
+
+    def body(loop):
+        weights, i, _, totals, _ = loop
+        out = relaxed(weights, i)
+        own = net.with_weights(weights)
+        diverged = jnp.any(out.status == Status.DIVERGED)
+        new = update(own, out.states, rates[i]).weights
+        new = jax.tree.map(lambda n, o: jnp.where(diverged, o, n), new, weights)
+        totals = {
+            "residual": jnp.maximum(totals["residual"], jnp.max(out.residual)),
+            "steps": totals["steps"] + jnp.sum(out.steps),
+            "unconverged": totals["unconverged"] + jnp.sum(out.status != Status.CONVERGED),
+        }
+        return new, i + jnp.where(diverged, 0, 1), diverged, totals, (weights, out.states)
+
+    def unfinished(loop):
+        _, i, diverged, _, _ = loop
+        return (i < count) & ~diverged
+
+    zero = jnp.zeros((), jnp.int32)
+    totals = {"residual": jnp.zeros((), tolerance.dtype), "steps": zero, "unconverged": zero}
+    samples = next(iter(stack.values())).shape[-1]
+    states = {name: jnp.zeros((p.grid.size, samples), tolerance.dtype) for name, p in net.populations.items()}
+    loop = (net.weights, zero, jnp.asarray(False), totals, (net.weights, states))
+    weights, done, _, totals, last = jax.lax.while_loop(unfinished, body, loop)
+    return net.with_weights(weights), done, totals, last
+
+
+@eqx.filter_jit
+def _describe(net: Network, last: tuple):
+    weights, states = last
+    return dual_cost(net, states, weights), saturated_share(net, states), silent_share(net, states)
