@@ -12,6 +12,8 @@ from .costs import credit as credit
 from .costs import objective as objective
 from .costs import similarity_cost as similarity_cost
 from .encoding import encode as encode
+from .estimators import DeepSimilarityMatching as DeepSimilarityMatching
+from .estimators import SimilarityMatching as SimilarityMatching
 from .grid import Grid as Grid
 from .layered import Layer as Layer
 from .layered import layered as layered

@@ -58,7 +58,7 @@ class Activation(eqx.Module):
 
         ``f(u)`` is then the proximal point of ``step F`` at `z` (section 6 of ``docs/mathematics.md``). The
         left side has slopes between 1 and `step`, so one evaluation brackets the root; inside the bracket
-        Newton's method runs, replaced by bisection whenever it would leave.
+        Newton's method runs, replaced by bisection whenever it would leave or fails to halve its step.
         """
 
         def excess(u):
@@ -69,15 +69,17 @@ class Activation(eqx.Module):
         ends = z - gap, z - gap / step
         below, above = jnp.minimum(*ends), jnp.maximum(*ends)
 
-        def narrow(_, bracket):
-            below, above, u = bracket
+        def narrow(_, state):
+            below, above, u, move = state
             gap, slope = excess(u)
             below, above = jnp.where(gap < 0, u, below), jnp.where(gap < 0, above, u)
             newton = u - gap / slope
-            inside = (newton >= below) & (newton <= above)
-            return below, above, jnp.where(inside, newton, (below + above) / 2)
+            good = (newton >= below) & (newton <= above) & (jnp.abs(newton - u) <= move / 2)
+            new = jnp.where(good, newton, (below + above) / 2)
+            return below, above, new, jnp.abs(new - u)
 
-        return jax.lax.fori_loop(0, 24, narrow, (below, above, (below + above) / 2))[2]
+        middle = (below + above) / 2
+        return jax.lax.fori_loop(0, 30, narrow, (below, above, middle, above - below))[2]
 
     def saturated(self, r: Float[Array, "..."]) -> Array:
         """Whether an activity is within a tenth of a bound other than zero, elementwise."""
@@ -113,15 +115,19 @@ class ReLU(Activation):
         return jnp.where(z > 0, z, z / step)
 
 
+def _threshold(value: float) -> float:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"A threshold must be finite and at least 0, got {value!r}.")
+    return float(value)
+
+
 class SoftThreshold(Activation):
-    """Soft threshold, ``F(r) = threshold |r|``: sparse activities.
+    """Two-sided soft threshold ``sign(u) max(|u| - threshold, 0)``, ``F(r) = threshold |r|``: sparse activities.
 
     Parameters
     ----------
     threshold : float
         Potential below which a neuron stays silent, at least 0.
-    nonnegative : bool
-        ``max(u - threshold, 0)`` if true; otherwise the two-sided ``sign(u) max(|u| - threshold, 0)``.
 
     Raises
     ------
@@ -129,27 +135,44 @@ class SoftThreshold(Activation):
         If `threshold` is negative or not finite.
     """
 
-    threshold: float = eqx.field(static=True)
-    nonnegative: bool = eqx.field(static=True)
-
-    def __init__(self, threshold: float = 0.1, nonnegative: bool = False):
-        if not (math.isfinite(threshold) and threshold >= 0):
-            raise ValueError(f"A soft threshold must be finite and at least 0, got {threshold!r}.")
-        self.threshold = float(threshold)
-        self.nonnegative = nonnegative
+    threshold: float = eqx.field(static=True, default=0.1, converter=_threshold)
 
     def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
-        positive = jnp.maximum(u - self.threshold, 0)
-        return positive if self.nonnegative else positive - jnp.maximum(-u - self.threshold, 0)
+        return u - jnp.clip(u, -self.threshold, self.threshold)
 
     def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
         return self.threshold * jnp.abs(r)
 
     def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
-        edge = step * self.threshold
-        clipped = z / step
-        active = z > edge if self.nonnegative else jnp.abs(z) > edge
-        return jnp.where(active, z + (1 - step) * self.threshold * jnp.sign(z), clipped)
+        active = z + (1 - step) * self.threshold * jnp.sign(z)
+        return jnp.where(jnp.abs(z) > step * self.threshold, active, z / step)
+
+
+class ShiftedReLU(Activation):
+    """One-sided soft threshold ``max(u - threshold, 0)``, ``r >= 0``, ``F(r) = threshold r``.
+
+    Parameters
+    ----------
+    threshold : float
+        Potential below which a neuron stays silent, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If `threshold` is negative or not finite.
+    """
+
+    threshold: float = eqx.field(static=True, default=0.1, converter=_threshold)
+    lower: ClassVar[float] = 0.0
+
+    def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.maximum(u - self.threshold, 0)
+
+    def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
+        return self.threshold * r
+
+    def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.where(z > step * self.threshold, z + (1 - step) * self.threshold, z / step)
 
 
 class Clip(Activation):
@@ -188,7 +211,7 @@ class Tanh(Activation):
         size = jnp.abs(z)
         kink = (size - (1 - step)) / step
         v = jnp.where(step < 1, jnp.maximum(size, kink), jnp.minimum(size, kink))
-        for _ in range(4):
+        for _ in range(5):
             r = jnp.tanh(v)
             v = v - (step * v + (1 - step) * r - size) / (step + (1 - step) * (1 - r * r))
         return jnp.sign(z) * v
@@ -198,7 +221,7 @@ _BY_NAME = {
     "linear": Linear,
     "relu": ReLU,
     "soft_threshold": SoftThreshold,
-    "nonnegative_soft_threshold": lambda threshold=0.1: SoftThreshold(threshold, nonnegative=True),
+    "shifted_relu": ShiftedReLU,
     "clip": Clip,
     "tanh": Tanh,
 }
@@ -210,9 +233,9 @@ def activation(name: "str | Activation") -> Activation:
     Parameters
     ----------
     name : str or Activation
-        ``"linear"``, ``"relu"``, ``"clip"``, ``"tanh"``, or ``"soft_threshold"`` and
-        ``"nonnegative_soft_threshold"``, which take their threshold after a colon:
-        ``"soft_threshold:0.2"``. An `Activation` is returned as it is.
+        ``"linear"``, ``"relu"``, ``"clip"``, ``"tanh"``, or ``"soft_threshold"`` and ``"shifted_relu"``,
+        which take their threshold (0.1 by default) after a colon: ``"soft_threshold:0.2"``. An
+        `Activation` is returned as it is.
 
     Raises
     ------
@@ -228,7 +251,7 @@ def activation(name: "str | Activation") -> Activation:
     if isinstance(name, Activation):
         return name
     kind, _, argument = str(name).partition(":")
-    if kind not in _BY_NAME or (argument and "threshold" not in kind):
+    if kind not in _BY_NAME or (argument and _BY_NAME[kind] not in (SoftThreshold, ShiftedReLU)):
         raise ValueError(f"There is no activation {name!r}; use one of {', '.join(_BY_NAME)}, or an sm.Activation.")
     if not argument:
         return _BY_NAME[kind]()

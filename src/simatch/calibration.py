@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ._inputs import Inputs, clamp, count_samples
+from .energy import optimal_weights
 from .network import Network
 from .pathway import Pathway
-from .plasticity import update
 from .relaxation import Accelerated, Solver, settle
 from .statistics import root_mean_square
 from .training import epochs_of
@@ -41,7 +41,7 @@ def calibrate(
     batches, batch_size : int
         How much to learn from.
     rate : float
-        Learning rate meanwhile.
+        Share of the way to their momentary optimum that weights go with every batch.
     seed : int
         Seed of the order of samples.
 
@@ -53,7 +53,7 @@ def calibrate(
     Raises
     ------
     ValueError
-        If `level` is not above 0, or the input does not fit.
+        If `level` is not above 0, or the input does not fit or is 0 everywhere.
 
     References
     ----------
@@ -71,7 +71,8 @@ def calibrate(
     """
     if not level > 0:
         raise ValueError(f"The level of activity must be above 0, got {level!r}.")
-    clamp(net, x)
+    if not any(jnp.any(r) for r in clamp(net, x).values()):
+        raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
     count = count_samples(x)
     epochs = batches * min(batch_size, count) / count
     for batch in epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed):
@@ -82,7 +83,9 @@ def calibrate(
 @eqx.filter_jit
 def _adjust(net: Network, inputs: dict, level: Float[Array, ""], rate: Float[Array, ""], solver: Solver) -> Network:
     out = settle(net, inputs, solver, jnp.asarray(1e-2, level.dtype))
-    net = update(net, out.states, rate)
+    # The same fixed points as plasticity, approached at the same pace whatever the scale.
+    weights = jax.tree.map(lambda w, best: w + rate * (best - w), net.weights, optimal_weights(net, out.states))
+    net = net.with_weights(weights)
     factor = {
         name: jnp.clip(level / jnp.maximum(rms, 1e-6), 0.8, 1.25)
         for name, rms in root_mean_square(net, out.states).items()

@@ -129,9 +129,8 @@ def layered(input: Grid | int, layers: Sequence[Layer], *, feedback: float = 0.0
     for p, layer in enumerate(layers, start=1):
         above = f"layer{p}"
         feedforward, lateral = layer.connectivity(below)
-        gamma = feedback if p > 1 else 0.0
         pathways += [
-            Hebbian(name, above, feedforward, scale=layer.scale, feedback=gamma),
+            Hebbian(name, above, feedforward, scale=layer.scale, feedback=feedback),
             AntiHebbian(above, lateral, scale=layer.lateral_scale),
         ]
         below, name = feedforward.post, above

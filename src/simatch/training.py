@@ -20,6 +20,7 @@ from .relaxation import Accelerated, ConvergenceWarning, Solver, Status, settle
 from .statistics import saturated_share, silent_share
 
 Schedule = Callable[[int], Any]
+Stack = dict[str, Float[Array, "most _ samples"]]
 
 
 class DivergenceError(ArithmeticError):
@@ -319,7 +320,7 @@ def _check_plan(epochs: float, batch_size: int) -> None:
         raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
 
 
-def _stacked(batches: Iterator[Activities], most: int) -> Iterator[tuple[Activities, int]]:
+def _stacked(batches: Iterator[Activities], most: int) -> Iterator[tuple[Stack, int]]:
     """Group up to `most` consecutive batches of one shape; the stack is padded so that one program serves all."""
     group: list[Activities] = []
     for batch in batches:
@@ -334,7 +335,7 @@ def _stacked(batches: Iterator[Activities], most: int) -> Iterator[tuple[Activit
         yield _padded(group, most), len(group)
 
 
-def _padded(group: list[Activities], most: int) -> Activities:
+def _padded(group: list[Activities], most: int) -> Stack:
     group = group + group[-1:] * (most - len(group))
     return {name: jnp.stack([batch[name] for batch in group]) for name in group[0]}
 
@@ -342,7 +343,7 @@ def _padded(group: list[Activities], most: int) -> Activities:
 @eqx.filter_jit
 def _learn_batches(
     net: Network,
-    stack: dict[str, Float[Array, "most _ samples"]],
+    stack: Stack,
     rates: Float[Array, " most"],
     count: Int[Array, ""],
     solver: Solver,
@@ -363,8 +364,8 @@ def _learn_batches(
         new = jax.tree.map(lambda n, o: jnp.where(diverged, o, n), new, weights)
         totals = {
             "residual": jnp.maximum(totals["residual"], jnp.max(out.residual)),
-            "steps": totals["steps"] + jnp.sum(out.steps),
-            "unconverged": totals["unconverged"] + jnp.sum(out.status != Status.CONVERGED),
+            "steps": totals["steps"] + jnp.sum(out.steps, dtype=jnp.int32),
+            "unconverged": totals["unconverged"] + jnp.sum(out.status != Status.CONVERGED, dtype=jnp.int32),
         }
         return new, i + jnp.where(diverged, 0, 1), diverged, totals, (weights, out.states)
 

@@ -1,0 +1,61 @@
+# Needs Python >= 3.11 and make; everything else goes into a virtual environment in $(VENV).
+
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
+ARGS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MPLBACKEND := Agg
+
+.PHONY: help install demo test test-all lint format types docs lock clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## Make the virtual environment, with the exact versions of requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or later is needed, this is {v[0]}.{v[1]}")'
+	test -x "$(BIN)/python" || "$(PYTHON)" -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --requirement requirements.lock
+	"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch "$@"
+
+demo: $(STAMP)  ## Train a network on digits and write a page with what it learned
+	"$(BIN)/simatch" demo $(ARGS)
+
+test: $(STAMP)  ## Run the tests and the examples in docstrings
+	"$(BIN)/python" -m pytest $(ARGS)
+
+test-all: $(STAMP)  ## Run the slow tests too
+	"$(BIN)/python" -m pytest -m "" $(ARGS)
+
+lint: $(STAMP)  ## Check style and formatting
+	"$(BIN)/ruff" check
+	"$(BIN)/ruff" format --check
+
+format: $(STAMP)  ## Format, and repair what can be repaired
+	"$(BIN)/ruff" check --fix
+	"$(BIN)/ruff" format
+
+types: $(STAMP)  ## Check types
+	"$(BIN)/pyright" --pythonpath "$(BIN)/python"
+
+docs: $(STAMP)  ## Build the documentation in site/
+	NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --strict
+
+# Resolved anew for the oldest Python that is supported: run it with PYTHON=python3.11.
+lock: $(STAMP)  ## Write requirements.lock anew from pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" "$(BIN)/pip-compile" --quiet --upgrade --strip-extras \
+		--extra dev --extra docs --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file requirements.lock pyproject.toml
+	@! grep -nE '^-|://|@ ' requirements.lock || { echo "requirements.lock names a place, not only versions" >&2; exit 1; }
+
+clean:  ## Remove the virtual environment and everything built
+	rm -rf "$(VENV)" build dist site .pytest_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

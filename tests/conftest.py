@@ -1,0 +1,20 @@
+"""What tests share."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers, the same in every run."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Double precision in JAX, for this test only."""
+    with jax.enable_x64(True):
+        yield

@@ -1,0 +1,140 @@
+"""Training: repeatable, the same as its steps by hand, honest about what went wrong."""
+
+import jax
+import numpy as np
+import pytest
+
+import simatch as sm
+
+
+def network(**layer):
+    return sm.layered(sm.Grid(6, 6), [sm.Layer(units=3, stride=2, radius=2.0, **layer)])
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(130, 6, 6)).astype(np.float32)
+
+
+def assert_same(a, b, **tolerance):
+    jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, **tolerance), a.weights, b.weights)
+
+
+def test_a_run_repeats_bit_for_bit(x):
+    one, _ = sm.train(network(), x, epochs=2, batch_size=20, seed=5, progress=False)
+    two, _ = sm.train(network(), x, epochs=2, batch_size=20, seed=5, progress=False)
+    other, _ = sm.train(network(), x, epochs=2, batch_size=20, seed=6, progress=False)
+    assert_same(one, two, rtol=0)
+    with pytest.raises(AssertionError):
+        assert_same(one, other, rtol=1e-6)
+
+
+def test_compiled_runs_equal_single_steps(x):
+    """A run of batches in one program, the last one shorter, is `relax` and `learn` in turn."""
+    schedule = sm.hyperbolic(0.05, over=6)
+    expected, batches = network(), [x[20 * i : 20 * i + 20] for i in range(6)] + [x[120:]]
+    for n, batch in enumerate(batches):
+        expected = sm.learn(expected, sm.relax(expected, batch, tolerance=1e-5), rate=float(schedule(n)))
+    reports = list(sm.training(network(), batches, rate=schedule, tolerance=1e-5, report_every=4))
+    assert [r.batches for r in reports] == [4, 6, 7]
+    assert [r.samples for r in reports] == [80, 120, 130]
+    assert_same(reports[-1].network, expected, atol=1e-5)
+    np.testing.assert_allclose(reports[1].rate, float(schedule(5)))
+
+
+def test_a_continued_run_is_the_same_run(x):
+    schedule = sm.hyperbolic(0.05, over=6)
+    batches = list(sm.epochs_of(x, epochs=1, batch_size=20))
+    (*_, whole) = sm.training(network(), batches, rate=schedule)
+    (*_, half) = sm.training(network(), batches[:3], rate=schedule)
+    (*_, rest) = sm.training(half.network, batches[3:], rate=schedule, start=3)
+    assert_same(whole.network, rest.network, rtol=0)
+
+
+def test_epochs_visit_every_sample_equally_often():
+    order = np.concatenate(list(sm.epochs_of(np.arange(10), epochs=3, batch_size=4, seed=1)))
+    assert len(order) == 28
+    counts = np.bincount(order, minlength=10)
+    assert counts.min() >= 2
+    assert counts.max() <= 3
+    assert sorted(order[:10]) == list(range(10))
+
+
+def test_streams_of_batches(x):
+    """Any iterator will do, and an array's batches given as a stream learn the same."""
+    batches = sm.epochs_of(x, epochs=1, batch_size=10, seed=0)
+    streamed, reports = sm.train(network(), batches, rate=0.02, progress=False)
+    direct, _ = sm.train(network(), x, epochs=1, batch_size=10, rate=lambda n: 0.02, progress=False)
+    assert_same(streamed, direct, rtol=0)
+    assert reports[-1].samples == 130
+
+
+def test_reports_say_how_much_of_their_range_units_use(x):
+    _, loud = sm.train(network(scale=1000.0), 10 * x, epochs=6, batch_size=20, rate=0.5, progress=False)
+    _, quiet = sm.train(network(), 1e-3 * x, epochs=1, batch_size=20, progress=False)
+    assert loud[-1].saturated["layer1"] > 0.9
+    assert loud[-1].silent["layer1"] == 0
+    assert quiet[-1].saturated["layer1"] == 0
+    assert quiet[-1].silent["layer1"] == 1
+
+
+@pytest.mark.parametrize("gain", [0.05, 1.0, 20.0])
+def test_calibration_reaches_the_graded_range(x, gain):
+    net = sm.calibrate(network(), gain * x, level=0.4, batch_size=20)
+    out = sm.relax(net, gain * x)
+    np.testing.assert_allclose(np.sqrt(np.mean(out["layer1"] ** 2)), 0.4, rtol=0.15)
+
+
+def test_divergence_keeps_the_last_good_network(x):
+    """A linear layer whose second stream of data is a million times larger."""
+    net = sm.layered(sm.Grid(6, 6), [sm.Layer(units=3, activation="linear")])
+    batches = [x[:20], x[20:40], np.float32(1e18) * x[40:60], x[60:80]]
+    with pytest.raises(sm.DivergenceError, match="batch 3") as caught:
+        list(sm.training(net, batches, rate=0.1))
+    (*_, good) = sm.training(net, batches[:2], rate=0.1)
+    assert_same(caught.value.network, good.network, rtol=0)
+
+
+@pytest.mark.parametrize("rate", [0.0, -0.1, 3.0, np.nan])
+def test_rates_out_of_range(x, rate):
+    net = network()
+    with pytest.raises(ValueError, match="learning rate must be above 0 and at most 1"):
+        sm.train(net, x, rate=rate, progress=False)
+    with pytest.raises(ValueError, match="learning rate"):
+        sm.learn(net, sm.relax(net, x), rate=rate)
+
+
+def test_the_largest_rate_is_where_decay_overshoots():
+    """With c = 1/2 a weight decays by 2 eta each step: at eta = 1/2 it is forgotten at once."""
+    net = network(scale=0.5)
+    out = sm.relax(net, np.zeros((3, 36)))
+    assert not any(np.any(w) for w in jax.tree.leaves(sm.learn(net, out, rate=0.5).feedforward[0].weights))
+    with pytest.raises(ValueError, match=r"at most 0\.5"):
+        sm.learn(net, out, rate=0.51)
+
+
+def test_bad_plans(x):
+    with pytest.raises(ValueError, match="epochs"):
+        sm.train(network(), x, epochs=0, progress=False)
+    with pytest.raises(ValueError, match="batch size"):
+        sm.train(network(), x, batch_size=0, progress=False)
+    bad = x.copy()
+    bad[77] = np.nan
+    with pytest.raises(ValueError, match="first in sample 77"):
+        sm.train(network(), bad, progress=False)
+
+
+def test_unsettled_samples_are_never_silent(x):
+    with pytest.warns(sm.ConvergenceWarning, match="before they had settled"):
+        sm.train(network(), x, solver=sm.Accelerated(max_steps=1), tolerance=1e-7, progress=False)
+    with pytest.warns(sm.ConvergenceWarning, match="130 of 130"):
+        sm.encode(network(), x, solver=sm.Accelerated(max_steps=1), tolerance=1e-7)
+
+
+def test_encoding_is_relaxing(x):
+    net = network()
+    features = sm.encode(net, x, batch_size=50, tolerance=1e-5)
+    out = sm.relax(net, x, tolerance=1e-5)
+    np.testing.assert_allclose(features, np.asarray(out["layer1"]).reshape(130, -1), atol=1e-5)
+    with pytest.raises(ValueError, match="no layer 'layer7'"):
+        sm.encode(net, x, layers=["layer7"])
