@@ -52,6 +52,18 @@ def test_prox_solves_its_equation(f, step, x64):
     np.testing.assert_allclose(step * u + (1 - step) * f(u), z, atol=2e-6)
 
 
+@pytest.mark.parametrize("step", [0.05, 0.3, 0.9, 1.0, 4.0])
+def test_refining_ends_at_the_prox(f, step, x64):
+    """From any potential, and the root stays a root."""
+    z = jnp.linspace(-6, 6, 61)
+    exact = f.prox(z, jnp.asarray(step))
+    for start in (-10.0, -0.5, 0.0, 3.0):
+        u = jnp.full_like(z, start)
+        for _ in range(12):
+            u = f.refine(z, jnp.asarray(step), u, f(u))
+        np.testing.assert_allclose(u, exact, rtol=1e-6, atol=1e-6)
+
+
 def test_prox_minimises(f, x64):
     """The proximal point of step F at z, by a scalar minimiser that knows only F and the bounds."""
     step, bounds = 0.4, (max(f.lower, -5), min(f.upper, 5))

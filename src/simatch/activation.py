@@ -81,6 +81,16 @@ class Activation(eqx.Module):
         middle = (below + above) / 2
         return jax.lax.fori_loop(0, 30, narrow, (below, above, middle, above - below))[2]
 
+    def refine(
+        self, z: Float[Array, "..."], step: Float[Array, "..."], u: Float[Array, "..."], r: Float[Array, "..."]
+    ) -> Float[Array, "..."]:
+        """Bring a potential `u`, with ``r = f(u)``, closer to the solution of the equation of `prox`.
+
+        Solvers call this in every step with their last potential, so that an iteration may take one cheap
+        step here and be exact in the limit. By default it is `prox` itself.
+        """
+        return self.prox(z, step)
+
     def saturated(self, r: Float[Array, "..."]) -> Array:
         """Whether an activity is within a tenth of a bound other than zero, elementwise."""
         low = r < 0.9 * self.lower if self.lower < 0 else jnp.zeros_like(r, bool)
@@ -206,15 +216,34 @@ class Tanh(Activation):
         return (entropy - r**2) / 2
 
     def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
-        # tanh(v) <= min(v, 1) bounds the root from below (above, for step > 1); the left side is concave
-        # (convex) there, so Newton's method approaches it monotonically from this start.
+        # The left side is concave (convex, for step > 1) beyond zero, so that Newton's method approaches the
+        # root monotonically from its bound.
         size = jnp.abs(z)
-        kink = (size - (1 - step)) / step
-        v = jnp.where(step < 1, jnp.maximum(size, kink), jnp.minimum(size, kink))
+        v = self._bound(size, step)
         for _ in range(5):
-            r = jnp.tanh(v)
-            v = v - (step * v + (1 - step) * r - size) / (step + (1 - step) * (1 - r * r))
+            v = self._newton(size, step, v, jnp.tanh(v))
         return jnp.sign(z) * v
+
+    def refine(
+        self, z: Float[Array, "..."], step: Float[Array, "..."], u: Float[Array, "..."], r: Float[Array, "..."]
+    ) -> Float[Array, "..."]:
+        # One Newton step, never beyond the bound of the root: from a poor start it is no worse than that bound.
+        sign, size = jnp.sign(z), jnp.abs(z)
+        bound = self._bound(size, step)
+        beyond = (sign * u - bound) * (1 - step) >= 0
+        near, response = jnp.where(beyond, sign * u, bound), jnp.where(beyond, sign * r, jnp.tanh(bound))
+        v = self._newton(size, step, near, response)
+        return sign * jnp.where((v - bound) * (1 - step) >= 0, v, bound)
+
+    @staticmethod
+    def _bound(size, step):
+        """Bound of the root for ``z = size >= 0``: from below, or above for step > 1, as tanh(v) <= min(v, 1)."""
+        kink = (size - (1 - step)) / step
+        return jnp.where(step < 1, jnp.maximum(size, kink), jnp.minimum(size, kink))
+
+    @staticmethod
+    def _newton(size, step, v, r):
+        return v - (step * v + (1 - step) * r - size) / (step + (1 - step) * (1 - r * r))
 
 
 _BY_NAME = {

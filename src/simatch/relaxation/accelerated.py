@@ -57,7 +57,9 @@ class Accelerated(Solver):
         ahead = jax.tree.map(lambda r, d, w: r + w * d, state.activities, state.change, weight)
         force = problem.force(ahead)
         u = {
-            name: problem.activations[name].prox(ahead[name] + length[name] * force[name], length[name])
+            name: problem.activations[name].refine(
+                ahead[name] + length[name] * force[name], length[name], state.potentials[name], state.activities[name]
+            )
             for name in ahead
         }
         r = problem.activities(u)
