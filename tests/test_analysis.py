@@ -72,8 +72,6 @@ def test_similarity():
     np.testing.assert_allclose(analysis.similarity(r), expected, atol=1e-12)
     jax_array = np.asarray(jax.numpy.asarray(r, "float32"))
     assert analysis.similarity(jax_array).dtype == np.float32
-    with pytest.raises(ValueError, match="no similarity 'euclid'"):
-        analysis.similarity(r, "euclid")  # pyright: ignore[reportArgumentType]
 
 
 def test_class_samples_are_sorted_and_repeat(rng):

@@ -1,6 +1,10 @@
 """Graphs: what they accept, how they order themselves, and what two inputs into one population compute."""
 
+from typing import Any, ClassVar
+
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
@@ -80,6 +84,45 @@ def test_skip_and_second_input_against_numpy(rng, x64):
     np.testing.assert_allclose(learned.pathways[3].to_dense() - ho, change, atol=1e-8)
     change = 0.1 / gamma * (h.T @ y / 6 - yh)
     np.testing.assert_allclose(learned.pathways[1].to_dense() - yh, change, atol=1e-8)
+
+
+class Saturating(sm.Pathway):
+    """A pathway that is not bilinear: the interaction ``-2 sum W tanh(r_post) r_pre``."""
+
+    pre: str = eqx.field(static=True)
+    post: str = eqx.field(static=True)
+    connectivity: sm.Connectivity
+    weights: Any = None
+    scale: Any = eqx.field(default_factory=lambda: jnp.ones(()))
+    feedback: float = eqx.field(static=True, default=0.0)
+    gain: Any = eqx.field(default_factory=lambda: jnp.ones(()))
+    sign: ClassVar[int] = -1
+    quadratic: ClassVar[bool] = False
+
+    def interaction(self, weights, pre, post):
+        return -2 * jnp.sum(jnp.tanh(post) * self.connectivity.project(weights, pre), axis=0)
+
+    def regulariser(self, weights):
+        return jax.tree.map(jnp.multiply, weights, self.decay(weights))
+
+    def initial(self, key):
+        return self.connectivity.normal(key)
+
+
+def test_a_new_kind_of_pathway_needs_no_new_engine(rng, x64):
+    """Its fixed point solves the equation that its energy implies, and its rule is that energy's derivative."""
+    net = sm.Network(
+        {"x": sm.Population(A), "a": sm.Population(B, "tanh")},
+        [Saturating("x", "a", sm.Dense(A, B)), sm.AntiHebbian("a", sm.Dense(B, B))],
+    )
+    x = rng.normal(size=(5, 5))
+    out = sm.relax(net, x, solver=sm.Euler(), tolerance=1e-9)
+    W, L = (p.to_dense() for p in net.pathways)
+    r = np.asarray(out["a"]).reshape(5, 4)
+    current = (x @ W.T) / np.cosh(r) ** 2 - r @ (L - np.eye(4))
+    np.testing.assert_allclose(r, np.tanh(current), atol=1e-8)
+    change = sm.learn(net, out, rate=0.1).pathways[0].to_dense() - W
+    np.testing.assert_allclose(change, 0.1 * (np.tanh(r).T @ x / 5 - W), atol=1e-9)
 
 
 def test_seeds():

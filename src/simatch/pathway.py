@@ -36,6 +36,9 @@ class Pathway(eqx.Module):
         for lateral pathways, where `post` also feels the populations above it, and 1 otherwise.
     sign : int
         -1 if plasticity descends the cost (Hebbian), +1 if it ascends it (anti-Hebbian).
+    quadratic : bool
+        Whether the interaction is at most quadratic in the activities of both ends together, so that the
+        forces of a stage can be linearised once for all steps.
     """
 
     pre: eqx.AbstractVar[str]
@@ -46,6 +49,7 @@ class Pathway(eqx.Module):
     feedback: eqx.AbstractVar[float]
     gain: eqx.AbstractVar[Float[Array, ""]]
     sign: ClassVar[int]
+    quadratic: ClassVar[bool] = True
 
     @abc.abstractmethod
     def interaction(

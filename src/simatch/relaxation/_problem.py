@@ -24,7 +24,7 @@ class Problem(eqx.Module):
     force : callable
         Activities of the stage to the forces on them.
     curvature : callable
-        The linear map ``-d force``, on any number of samples; it is the same for all of them.
+        The linear map ``-d force`` at rest, on any number of samples; it is the same for all of them.
     activations : dict of str to Activation
         Activation of each population of the stage.
     importance : dict of str to float
@@ -77,23 +77,30 @@ def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> 
         dtype = next(iter(fixed.values())).dtype
         return {name: jnp.zeros((size, samples), dtype) for name, size in sizes.items()}
 
-    # The interactions are quadratic in the activities, hence the force is affine. Linearising it once
-    # leaves only what changes with the activities of this stage to be computed in every step: the drive
-    # from populations that are already settled, with its gathers, is evaluated here.
-    constant, linear = jax.linearize(force(settled), at_rest(settled))
-
     def curvature(v):
         probes = next(iter(v.values())).shape[-1]
         silent = {name: jnp.zeros((len(r), probes), r.dtype) for name, r in settled.items()}
-        return jax.tree.map(jnp.negative, force(silent)(v))
+        _, change = jax.jvp(force(silent), (at_rest(silent),), (v,))
+        return jax.tree.map(jnp.negative, change)
 
     inside = [p for p in net.pathways if p.pre in stage and p.post in stage]
+    forces, rest = force(settled), at_rest(settled)
     blocks = min((p.connectivity.blocks for p in inside), default=1) if len(stage) == 1 else 1
     return Problem(
-        force=lambda r: jax.tree.map(jnp.add, constant, linear(r)),
+        force=_affine(forces, rest) if all(p.quadratic for p in net.pathways if p.post in stage) else forces,
         curvature=curvature,
         activations={name: net.activations[name] for name in stage},
         importance=importance,
         blocks=blocks,
         sizes=sizes,
     )
+
+
+def _affine(force: Callable[[Activities], Activities], rest: Activities) -> Callable[[Activities], Activities]:
+    """Split an affine force into a constant and a linear map.
+
+    What is left to every step is only what changes with the activities of this stage: the drive from
+    populations that are already settled, with its gathers, is part of the constant.
+    """
+    constant, linear = jax.linearize(force, rest)
+    return lambda r: jax.tree.map(jnp.add, constant, linear(r))

@@ -1,0 +1,59 @@
+"""The command ``simatch``."""
+
+import importlib.metadata
+import sys
+from typing import Annotated
+
+import typer
+
+from ._demo import demo
+from ._train import train
+
+EPILOG = """
+Examples:
+
+  simatch demo
+
+  simatch train mnist --units 4 --stride 2 --radius 4
+
+  simatch train faces.npz --units 8 --units 16 --stride 2 --radius 6 --feedback 0.1
+
+  simatch train --config runs/mnist-1/settings.toml
+"""
+
+app = typer.Typer(
+    name="simatch",
+    help="Neural networks that learn by local rules: structured and deep similarity matching.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo)
+app.command()(train)
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"simatch {importlib.metadata.version('simatch')}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Neural networks that learn by local rules: structured and deep similarity matching."""
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("simatch: interrupted.", err=True)
+        sys.exit(130)

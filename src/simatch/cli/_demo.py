@@ -1,0 +1,127 @@
+"""``simatch demo``."""
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._common import as_json, cache_compiled_programs, command_line, percent, progress, reported, results_folder
+
+
+def demo(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for page, figures and numbers. [default: a new one in runs]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first split.")] = 0,
+    splits: Annotated[int, typer.Option(min=1, help="Splits of the data that are averaged.")] = 5,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
+) -> None:
+    """Show what a two-layer network with feedback learns from handwritten digits, without labels, in a minute.
+
+    A linear readout of its features is compared with the same readout of the pixels, on held-out images.
+    """
+    with reported():
+        _demo(out, seed, splits, overwrite, json)
+
+
+def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool) -> None:
+    folder = results_folder(out, "demo", overwrite=overwrite)
+    say = functools.partial(typer.echo, err=json)
+    progress(
+        f"Digits, 8 by 8 pixels: {splits} random splits into three quarters to learn from and a quarter to test on."
+    )
+    cache_compiled_programs()
+
+    from .. import experiments, files
+    from ..report import Page, Story, provenance, write_page
+
+    results: list[experiments.Demo] = []
+    for result in experiments.demo(splits=splits, seed=seed):
+        if result.run is None:
+            say(f"split {len(results) + 1}: linear readout of pixels    {result.pixels_error_percent:5.2f} % error")
+        else:
+            say(f"split {len(results) + 1}: linear readout of features  {result.features_error_percent:5.2f} % error")
+            results.append(result)
+    pixels, features = experiments.mean_errors(results)
+    say(f"mean of {splits}:  pixels {pixels:.2f} %   features {features:.2f} %")
+
+    run = results[0].run
+    assert run is not None
+    assert run.dataset.x_test is not None
+    story = Story.of(
+        run.start,
+        run.reports,
+        run.preprocessing.transform(run.dataset.x_test),
+        run.dataset.y_test,
+        run.dataset.classes,
+        seed=seed,
+    )
+    contrast = story.contrast() or {}
+    seconds = sum(sum(r.run.seconds.values()) for r in results if r.run)
+    numbers = {
+        "pixels_error_percent": pixels,
+        "features_error_percent": features,
+        "splits": [
+            {
+                "seed": r.seed,
+                "pixels_error_percent": r.pixels_error_percent,
+                "features_error_percent": r.features_error_percent,
+            }
+            for r in results
+        ],
+        "similarity_contrast": contrast,
+        "seed": seed,
+        "seconds": seconds,
+        "out": str(folder),
+    }
+    page = Page(
+        title="Digits, learned without labels",
+        lead=f"A linear readout errs on {features:.2f} % of held-out digits when it sees the features that a two-layer "
+        f"network found by local learning rules, and on {pixels:.2f} % when it sees the pixels.",
+        columns=("split", "pixels, error", "features, error"),
+        rows=[
+            (f"seed {r.seed}", f"{r.pixels_error_percent:.2f} %", f"{r.features_error_percent:.2f} %") for r in results
+        ]
+        + [(f"mean of {splits}", f"{pixels:.2f} %", f"{features:.2f} %")],
+        summed=True,
+        figures=story.figures(),
+        settings={
+            "network": "; ".join(
+                f"{story.titles[layer.name]}: {layer.grid[0]} by {layer.grid[1]} sites of {layer.grid[2]} units"
+                for layer in run.layers
+            ),
+            "synapses": f"{run.network.synapses:,}",
+            **_flat(run.settings.model_dump(exclude={"layers", "preprocessing"})),
+            "time to learn and read out": f"{seconds:.0f} s for {splits} splits",
+        },
+        provenance=provenance(command_line()),
+        remarks=(
+            (
+                "In every split a new network learned from three quarters of the images, without their labels; the "
+                "same linear support vector machine was then fitted on their features and on their pixels. Both "
+                "numbers are from the quarter that neither had seen."
+            ),
+            "Figures show the network of the first split.",
+            "Samples of one class are more alike than others by "
+            + ", ".join(f"{value:.2f} ({title.lower()})" for title, value in contrast.items())
+            + ", in cosine similarity.",
+            *(
+                f"{story.titles[layer.name]} after training: {percent(layer.saturated)} of activities near a bound, "
+                f"{percent(layer.silent)} of units silent."
+                for layer in run.layers
+            ),
+        ),
+    )
+    path = write_page(page, folder)
+    files.save(run.network, folder / "network.safetensors")
+    files.write_atomically(folder / "settings.toml", run.settings.toml())
+    files.write_atomically(folder / "results.json", as_json(numbers, indent=2) + "\n")
+    say(f"Page and figures: {path}")
+    if json:
+        typer.echo(as_json(numbers))
+
+
+def _flat(settings: dict) -> dict[str, str]:
+    return {name.replace("_", " "): str(value) for name, value in settings.items()}

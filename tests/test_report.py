@@ -1,0 +1,95 @@
+"""Figures and pages of one tiny run."""
+
+import base64
+import re
+import struct
+
+import numpy as np
+import pytest
+
+import simatch as sm
+from simatch import report
+
+
+@pytest.fixture(scope="module")
+def story():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 60)
+    x = rng.normal(size=(60, 4, 4, 1)).astype("f4") + 2 * np.eye(3, 16)[labels].reshape(60, 4, 4, 1).astype("f4")
+    start = sm.layered(sm.Grid(4, 4), [sm.Layer(units=2, stride=2, radius=1.5), sm.Layer(units=3)], feedback=0.2)
+    _, reports = sm.train(start, x, batch_size=5, rate=0.02, report_every=4, progress=False)
+    return report.Story.of(start, reports, x, labels, ("a", "b", "c"))
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    assert png.startswith(b"\x89PNG")
+    return struct.unpack(">II", png[16:24])
+
+
+def test_story(story):
+    assert list(story.matrices) == ["Input", "Layer 1", "Layer 2"]
+    assert [m.shape for m in story.features.values()] == [(8, 4, 4, 1), (3, 4, 4, 1)]
+    assert list(story.labels) == sorted(story.labels)
+    assert story.history[0][0] == 0
+    assert story.history[-1][0] == 60
+    assert all(np.isfinite(cost) for _, cost in story.history)
+    assert story.contrast()["Input"] > 0
+
+
+def test_figures_have_axes_with_names(story):
+    for figure in story.figures():
+        assert min(size_of(figure.render("png"))) > 300
+        for ax in figure.drawing.axes:
+            assert ax.get_title(loc="left") or ax.get_ylabel()
+    assert min(size_of(report.Figure("all", story.overview(), "").render("png"))) > 600
+
+
+def test_weights_are_white_at_zero_and_missing_ones_grey():
+    features = np.array([[1.0, 0.0], [-1.0, 0.5]], "f4").reshape(1, 2, 2, 1)
+    canvas = report.mosaic({"": features}).axes[0].images[0].get_array()
+    half = len(canvas) // 2
+    red, missing, blue = canvas[0, 0], canvas[0, -1], canvas[-1, 0]
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
+    assert np.ptp(missing) < 0.05
+    assert canvas[half, half].shape == (3,)
+
+
+def test_colour_images():
+    images = np.random.default_rng(0).normal(size=(3, 5, 4, 3)).astype("f4")
+    canvas = report.mosaic({"": images}, columns=2).axes[0].images[0].get_array()
+    assert canvas.min() >= 0
+    assert canvas.max() <= 1
+
+
+def test_similarities_share_one_scale():
+    matrices = {"a": np.eye(4, dtype="f4"), "b": np.full((4, 4), -0.5, "f4")}
+    axes = report.similarity_matrices(matrices, np.array([0, 0, 1, 1])).axes[:2]
+    assert {ax.images[0].get_clim() for ax in axes} == {(-0.5, 0.5)}
+    assert [t.get_text() for t in axes[0].get_xticklabels()] == ["0", "1"]
+
+
+def test_page_is_self_contained(story, tmp_path):
+    page = report.Page(
+        title="A <title>",
+        lead="What came out.",
+        columns=("layer", "error"),
+        rows=[("Layer 1", "3 %")],
+        figures=story.figures(),
+        settings={"seed": 0},
+        provenance=report.provenance("simatch demo"),
+    )
+    path = report.write_page(page, tmp_path)
+    text = path.read_text()
+    assert "A &lt;title&gt;" in text
+    assert "simatch demo" in text
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
+    assert not re.search(r"https?://|<script|@import|url\(", re.sub(r"base64,[^\"]*", "", text))
+    embedded = [base64.b64decode(code) for code in re.findall(r"base64,([^\"]*)", text)]
+    assert [e[:4] for e in embedded] == [b"\x89PNG", b"\x89PNG", b"<?xm"]
+    assert {p.name for p in tmp_path.iterdir()} == {"index.html", "features.png", "similarities.png", "learning.png"}
+
+
+def test_figures_repeat(story):
+    figure = story.figures()[2]
+    assert figure.render("svg") == story.figures()[2].render("svg")
