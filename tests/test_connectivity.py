@@ -28,7 +28,7 @@ def test_local_geometry_is_section_4(below, stride, radius):
     above = below.coarsened(stride, 2)
     local = sm.Local(below, above, radius)
     expected = np.kron(oracle.disc(below.height, below.width, stride, radius), np.ones((2, below.units)))
-    ones = jax.tree.map(jnp.ones_like, local.normal(jax.random.key(0)))
+    ones = jax.tree.map(jnp.ones_like, local.normal(np.random.default_rng(0)))
     np.testing.assert_array_equal(local.to_dense(ones), expected)
     assert local.synapses == expected.sum() == sum(w.size for w in ones)
 
@@ -36,7 +36,7 @@ def test_local_geometry_is_section_4(below, stride, radius):
 def test_lateral_radius_is_measured_on_the_layer_below():
     layer = sm.Layer(units=2, stride=2, radius=3.0, lateral_radius=2.0)
     _, lateral = layer.connectivity(sm.Grid(8, 12))
-    ones = jax.tree.map(jnp.ones_like, lateral.normal(jax.random.key(0)))
+    ones = jax.tree.map(jnp.ones_like, lateral.normal(np.random.default_rng(0)))
     expected = np.kron(oracle.disc(4, 6, 1, 1.0), np.ones((2, 2)))
     np.testing.assert_array_equal(lateral.to_dense(ones), expected)
 

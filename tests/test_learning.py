@@ -14,8 +14,7 @@ from simatch.energy import optimal_weights
 def learned_from(net, x, steps, rate, **settings):
     """Full-batch learning, compiled as one stream of the same batch."""
     batches = (x for _ in range(steps))
-    for report in sm.training(net, batches, rate=rate, report_every=100, **settings):
-        net = report.network
+    *_, (net, _) = sm.training(net, batches, rate=rate, report_every=100, **settings)
     return net
 
 

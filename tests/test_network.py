@@ -105,8 +105,8 @@ class Saturating(sm.Pathway):
     def regulariser(self, weights):
         return jax.tree.map(jnp.multiply, weights, self.decay(weights))
 
-    def initial(self, key):
-        return self.connectivity.normal(key)
+    def initial(self, rng):
+        return self.connectivity.normal(rng)
 
 
 def test_a_new_kind_of_pathway_needs_no_new_engine(rng, x64):

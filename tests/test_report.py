@@ -17,8 +17,8 @@ def story():
     labels = rng.integers(0, 3, 60)
     x = rng.normal(size=(60, 4, 4, 1)).astype("f4") + 2 * np.eye(3, 16)[labels].reshape(60, 4, 4, 1).astype("f4")
     start = sm.layered(sm.Grid(4, 4), [sm.Layer(units=2, stride=2, radius=1.5), sm.Layer(units=3)], feedback=0.2)
-    _, reports = sm.train(start, x, batch_size=5, rate=0.02, report_every=4, progress=False)
-    return report.Story.of(start, reports, x, labels, ("a", "b", "c"))
+    net, reports = sm.train(start, x, batch_size=5, rate=0.02, report_every=4, progress=False)
+    return report.Story.of([(0, start), (60, net)], reports, x, labels, ("a", "b", "c"))
 
 
 def size_of(png: bytes) -> tuple[int, int]:

@@ -35,20 +35,22 @@ def test_compiled_runs_equal_single_steps(x):
     expected, batches = network(), [x[20 * i : 20 * i + 20] for i in range(6)] + [x[120:]]
     for n, batch in enumerate(batches):
         expected = sm.learn(expected, sm.relax(expected, batch, tolerance=1e-5), rate=float(schedule(n)))
-    reports = list(sm.training(network(), batches, rate=schedule, tolerance=1e-5, report_every=4))
+    networks, reports = zip(
+        *sm.training(network(), batches, rate=schedule, tolerance=1e-5, report_every=4), strict=True
+    )
     assert [r.batches for r in reports] == [4, 6, 7]
     assert [r.samples for r in reports] == [80, 120, 130]
-    assert_same(reports[-1].network, expected, atol=1e-5)
+    assert_same(networks[-1], expected, atol=1e-5)
     np.testing.assert_allclose(reports[1].rate, float(schedule(5)))
 
 
 def test_a_continued_run_is_the_same_run(x):
     schedule = sm.hyperbolic(0.05, over=6)
     batches = list(sm.epochs_of(x, epochs=1, batch_size=20))
-    (*_, whole) = sm.training(network(), batches, rate=schedule)
-    (*_, half) = sm.training(network(), batches[:3], rate=schedule)
-    (*_, rest) = sm.training(half.network, batches[3:], rate=schedule, start=3)
-    assert_same(whole.network, rest.network, rtol=0)
+    *_, (whole, _) = sm.training(network(), batches, rate=schedule)
+    *_, (half, _) = sm.training(network(), batches[:3], rate=schedule)
+    *_, (rest, _) = sm.training(half, batches[3:], rate=schedule, start=3)
+    assert_same(whole, rest, rtol=0)
 
 
 def test_epochs_visit_every_sample_equally_often():
@@ -91,8 +93,8 @@ def test_divergence_keeps_the_last_good_network(x):
     batches = [x[:20], x[20:40], np.float32(1e18) * x[40:60], x[60:80]]
     with pytest.raises(sm.DivergenceError, match="batch 3") as caught:
         list(sm.training(net, batches, rate=0.1))
-    (*_, good) = sm.training(net, batches[:2], rate=0.1)
-    assert_same(caught.value.network, good.network, rtol=0)
+    *_, (good, _) = sm.training(net, batches[:2], rate=0.1)
+    assert_same(caught.value.network, good, rtol=0)
 
 
 @pytest.mark.parametrize("rate", [0.0, -0.1, 3.0, np.nan])

@@ -1,5 +1,7 @@
 """Neural networks that learn by local rules: structured and deep similarity matching."""
 
+from typing import TYPE_CHECKING, Any
+
 from .activation import Activation as Activation
 from .activation import activation as activation
 from .calibration import calibrate as calibrate
@@ -12,8 +14,8 @@ from .costs import credit as credit
 from .costs import objective as objective
 from .costs import similarity_cost as similarity_cost
 from .encoding import encode as encode
-from .estimators import DeepSimilarityMatching as DeepSimilarityMatching
-from .estimators import SimilarityMatching as SimilarityMatching
+from .files import load as load
+from .files import save as save
 from .grid import Grid as Grid
 from .layered import Layer as Layer
 from .layered import layered as layered
@@ -37,3 +39,16 @@ from .training import hyperbolic as hyperbolic
 from .training import published_schedule as published_schedule
 from .training import train as train
 from .training import training as training
+
+if TYPE_CHECKING:
+    from .estimators import DeepSimilarityMatching as DeepSimilarityMatching
+    from .estimators import SimilarityMatching as SimilarityMatching
+
+
+def __getattr__(name: str) -> Any:
+    """Import the estimators when they are first asked for: scikit-learn doubles the time that an import takes."""
+    if name in ("DeepSimilarityMatching", "SimilarityMatching"):
+        from . import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

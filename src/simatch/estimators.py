@@ -3,8 +3,7 @@
 import abc
 import dataclasses
 import math
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
@@ -26,8 +25,8 @@ from .grid import Grid
 from .layered import Layer, layered
 from .network import Network
 from .plasticity import largest_rate
-from .relaxation import ConvergenceWarning, Solver
-from .training import Report, Schedule, batches_in, describe, epochs_of, hyperbolic, training
+from .relaxation import Solver
+from .training import Report, Schedule, batches_in, describe, epochs_of, hyperbolic, training, warn_unconverged
 
 # Batches in one compiled run, which is one task to callbacks. It shapes the program, so it is the same for all.
 _BATCHES_A_TASK = 10
@@ -115,17 +114,20 @@ class _SimilarityMatcher(
         for _ in range(tasks):
             task = whole.subcontext(task_name="batches")
             task.call_on_fit_task_begin(estimator=self, X=X, y=y, reconstruction_attributes={"network_": net})
-            report = next(runs)
-            net = report.network
-            reports.append(_without_network(report))
+            net, report = next(runs)
+            reports.append(report)
             if task.call_on_fit_task_end(
-                estimator=self, X=X, y=y, metadata=reports[-1], reconstruction_attributes={"network_": net}
+                estimator=self,
+                X=X,
+                y=y,
+                metadata=dataclasses.asdict(report),
+                reconstruction_attributes={"network_": net},
             ):
                 break
         del runs  # takes the progress bar away, should a callback have stopped early
         self.network_, self.n_steps_, self.cost_history_ = net, 0, np.empty(0)
         self._remember(reports)
-        self.n_iter_ = math.ceil(reports[-1]["samples"] / len(X))
+        self.n_iter_ = math.ceil(reports[-1].samples / len(X))
         whole.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
 
@@ -161,13 +163,10 @@ class _SimilarityMatcher(
         X = self._validated(X, reset=new)
         net = self._initial(X)[0] if new else self.network_
         batches = (X[i : i + self.batch_size] for i in range(0, len(X), self.batch_size))
-        reports = []
-        for report in self._training(net, batches, self._rate(net)):
-            net = report.network
-            reports.append(_without_network(report))
+        networks, reports = zip(*self._training(net, batches, self._rate(net)), strict=True)
         if new:
             self.n_steps_, self.cost_history_ = 0, np.empty(0)
-        self.network_ = net
+        self.network_ = networks[-1]
         self._remember(reports)
         return self
 
@@ -222,7 +221,9 @@ class _SimilarityMatcher(
             net = calibrate(net, X, batch_size=int(self.batch_size), seed=seed, solver=self.solver)
         return net, seed
 
-    def _training(self, net: Network, batches: Iterable[Inputs], rate: float | Schedule) -> Iterable[Report]:
+    def _training(
+        self, net: Network, batches: Iterable[Inputs], rate: float | Schedule
+    ) -> Iterable[tuple[Network, Report]]:
         return training(
             net,
             batches,
@@ -242,20 +243,12 @@ class _SimilarityMatcher(
         """Number that the structure constants are multiplied with before any calibration."""
         return 1.0 if self.scale == "auto" else float(self.scale)
 
-    def _remember(self, reports: list[dict[str, Any]]) -> None:
+    def _remember(self, reports: Sequence[Report]) -> None:
         last = reports[-1]
-        self.n_steps_ += last["batches"]
-        self.cost_history_ = np.concatenate([self.cost_history_, [report["cost"] for report in reports]])
-        self.saturated_, self.silent_ = last["saturated"], last["silent"]
-        missed = sum(report["unconverged"] for report in reports)
-        if missed:
-            worst = max(report["residual"] for report in reports)
-            warnings.warn(
-                f"{missed} of {last['samples']} samples were learned from before they had settled (largest residual "
-                f"{worst:.2g}); raise the tolerance or the solver's max_steps.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+        self.n_steps_ += last.batches
+        self.cost_history_ = np.concatenate([self.cost_history_, [report.cost for report in reports]])
+        self.saturated_, self.silent_ = last.saturated, last.silent
+        warn_unconverged(reports, stacklevel=5)
 
 
 class SimilarityMatching(_SimilarityMatcher):
@@ -535,8 +528,3 @@ class DeepSimilarityMatching(_SimilarityMatcher):
 def _precision() -> np.dtype:
     """Precision that the engine computes in."""
     return np.dtype(jnp.result_type(float))
-
-
-def _without_network(report: Report) -> dict[str, Any]:
-    """Return the fields of a report but its network, of which there is no room for one each ten batches."""
-    return {f.name: getattr(report, f.name) for f in dataclasses.fields(report) if f.name != "network"}

@@ -150,22 +150,8 @@ def _describe(pathway: Pathway) -> dict[str, Any]:
         "connectivity": connectivities[type(connectivity)],
     }
     if isinstance(connectivity, Local):
-        description["radius"] = _radius(connectivity)
+        description["radius"] = connectivity.radius
     return description
-
-
-def _radius(local: Local) -> float:
-    """The smallest radius that gives these synapses."""
-    stride = local.pre.height // local.post.height
-    site_of = np.argsort(np.asarray(local.order))
-    farthest, start = 0.0, 0
-    for sources in map(np.asarray, local.sources):
-        row, column = np.divmod(site_of[start : start + len(sources), None], local.post.width)
-        start += len(sources)
-        down = sources // local.pre.width + 0.5 - (row + 0.5) * stride
-        right = sources % local.pre.width + 0.5 - (column + 0.5) * stride
-        farthest = max(farthest, float((down**2 + right**2).max()))
-    return farthest**0.5
 
 
 def _arrays(pathway: Pathway) -> Iterator[tuple[str, Any]]:
@@ -203,7 +189,7 @@ def _pathway(description: dict[str, Any], populations: dict[str, Population], ow
         pathway = AntiHebbian(description["post"], connectivity, scale=scale)
     else:
         raise ValueError(f"unknown kind of pathway {description['kind']!r}")
-    weights = _leaves(own, "weights", jax.eval_shape(connectivity.normal, jax.random.key(0)))
+    weights = _leaves(own, "weights", connectivity.normal(np.random.default_rng(0)))
     return eqx.tree_at(lambda p: p.weights, pathway, weights, is_leaf=lambda leaf: leaf is None)
 
 

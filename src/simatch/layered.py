@@ -120,7 +120,7 @@ def layered(input: Grid | int, layers: Sequence[Layer], *, feedback: float = 0.0
     >>> import simatch as sm
     >>> net = sm.layered(sm.Grid(28, 28), [sm.Layer(units=4, stride=2, radius=4.0)])
     >>> net.synapses
-    37616
+    39104
     """
     if not layers:
         raise ValueError("A network needs at least one layer, got none.")

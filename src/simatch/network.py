@@ -4,7 +4,6 @@ import graphlib
 from collections.abc import Mapping, Sequence
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse.csgraph
@@ -110,18 +109,19 @@ class Network(eqx.Module):
         _check_graph(self.populations, pathways)
         self.stages = _stages(self.populations, pathways)
         self._importance = tuple(_importance(self.stages, pathways).items())
-        keys = jax.random.split(jax.random.key(seed), len(pathways))
+        # Drawn by NumPy: JAX would compile a program for every shape.
+        streams = np.random.SeedSequence(seed).spawn(len(pathways))
         self.pathways = tuple(
             eqx.tree_at(
                 lambda p: (p.weights, p.gain),
                 pathway,
                 (
-                    pathway.initial(key) if pathway.weights is None else pathway.weights,
+                    pathway.initial(np.random.default_rng(stream)) if pathway.weights is None else pathway.weights,
                     _gain(pathway, pathways),
                 ),
                 is_leaf=lambda leaf: leaf is None,
             )
-            for pathway, key in zip(pathways, keys, strict=True)
+            for pathway, stream in zip(pathways, streams, strict=True)
         )
 
     @property

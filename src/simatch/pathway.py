@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from .connectivity import Connectivity
 
@@ -62,7 +62,7 @@ class Pathway(eqx.Module):
         """Term outside the bracket of (9), for every synapse, in the layout of the weights."""
 
     @abc.abstractmethod
-    def initial(self, key: PRNGKeyArray) -> PyTree:
+    def initial(self, rng: np.random.Generator) -> PyTree:
         """Weights before learning."""
 
     def decay(self, weights: PyTree) -> PyTree:
@@ -132,10 +132,10 @@ class Hebbian(Pathway):
     def regulariser(self, weights: PyTree) -> PyTree:
         return jax.tree.map(jnp.multiply, weights, self.decay(weights))
 
-    def initial(self, key: PRNGKeyArray) -> PyTree:
+    def initial(self, rng: np.random.Generator) -> PyTree:
         """N(0, 1) over the square root of the mean number of inputs to a neuron, as published."""
         inputs = self.connectivity.synapses / self.connectivity.post.size
-        return jax.tree.map(lambda w: w / np.sqrt(inputs), self.connectivity.normal(key))
+        return jax.tree.map(lambda w: w / np.sqrt(inputs), self.connectivity.normal(rng))
 
 
 class AntiHebbian(Pathway):
@@ -187,7 +187,7 @@ class AntiHebbian(Pathway):
     def regulariser(self, weights: PyTree) -> PyTree:
         return jax.tree.map(lambda w, d: -w * d / 2, weights, self.decay(weights))
 
-    def initial(self, key: PRNGKeyArray) -> PyTree:
+    def initial(self, rng: np.random.Generator) -> PyTree:
         """The identity, as published."""
         return self.connectivity.identity()
 

@@ -1,8 +1,9 @@
 """Learning from a stream of batches, in compiled runs of many batches each."""
 
+import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import equinox as eqx
@@ -37,13 +38,12 @@ class DivergenceError(ArithmeticError):
         self.network = network
 
 
-class Report(eqx.Module):
+@dataclasses.dataclass(frozen=True)
+class Report:
     """What happened in one run of batches.
 
     Attributes
     ----------
-    network : Network
-        After the run.
     batches, samples : int
         Batches and samples learned from, since the start.
     cost : float
@@ -63,7 +63,6 @@ class Report(eqx.Module):
         Wall time since the start.
     """
 
-    network: Network
     batches: int
     samples: int
     cost: float
@@ -155,11 +154,11 @@ def training(
     tolerance: float = 1e-3,
     report_every: int = 10,
     start: int = 0,
-) -> Iterator[Report]:
+) -> Iterator[tuple[Network, Report]]:
     """Learn from batches and report after every few; `train` is the short form.
 
     Everything that accompanies learning (progress, checkpoints, recording, stopping early) is a loop over
-    these reports.
+    what this yields.
 
     Parameters
     ----------
@@ -180,7 +179,9 @@ def training(
 
     Yields
     ------
-    Report
+    network : Network
+        After the last batch so far.
+    report : Report
 
     Raises
     ------
@@ -209,18 +210,20 @@ def training(
                 net,
             )
         cost, saturated, silent = jax.device_get(_describe(net, last))
-        yield Report(
-            network=net,
-            batches=number - start,
-            samples=samples,
-            cost=float(cost),
-            residual=float(totals["residual"]),
-            steps=float(totals["steps"]) / (count * size),
-            unconverged=int(totals["unconverged"]),
-            saturated={name: float(v) for name, v in saturated.items()},
-            silent={name: float(v) for name, v in silent.items()},
-            rate=float(rates[count - 1]),
-            seconds=time.perf_counter() - began,
+        yield (
+            net,
+            Report(
+                batches=number - start,
+                samples=samples,
+                cost=float(cost),
+                residual=float(totals["residual"]),
+                steps=float(totals["steps"]) / (count * size),
+                unconverged=int(totals["unconverged"]),
+                saturated={name: float(v) for name, v in saturated.items()},
+                silent={name: float(v) for name, v in silent.items()},
+                rate=float(rates[count - 1]),
+                seconds=time.perf_counter() - began,
+            ),
         )
 
 
@@ -236,6 +239,7 @@ def train(
     tolerance: float = 1e-3,
     report_every: int = 10,
     progress: bool = True,
+    observe: Callable[[Network, Report], None] | None = None,
 ) -> tuple[Network, list[Report]]:
     """Learn from an array or a stream of batches.
 
@@ -253,6 +257,8 @@ def train(
         See `training`.
     progress : bool
         Show a bar with rate, cost and residual on standard error, if that is a terminal.
+    observe : callable, optional
+        Called with the network and its report at every report, to record or to save.
 
     Returns
     -------
@@ -289,18 +295,23 @@ def train(
     else:
         batches, total, schedule = cast(Iterable[Inputs], x), None, rate
     runs = training(net, batches, rate=schedule, solver=solver, tolerance=tolerance, report_every=report_every)
-    reports = list(tracked(runs, total, describe, shown=progress))
-    warn_unconverged_training(reports)
-    return (reports[-1].network if reports else net), reports
+    reports = []
+    for net, report in tracked(runs, total, describe, shown=progress):
+        reports.append(report)
+        if observe is not None:
+            observe(net, report)
+    warn_unconverged(reports)
+    return net, reports
 
 
-def describe(report: Report) -> tuple[int, str]:
+def describe(progress: tuple[Network, Report]) -> tuple[int, str]:
     """Batches done, and speed, cost and residual in words, for a progress bar."""
+    _, report = progress
     speed = report.samples / report.seconds
     return report.batches, f"{speed:,.0f} samples/s  cost {report.cost:.4g}  residual {report.residual:.1g}"
 
 
-def warn_unconverged_training(reports: list[Report]) -> None:
+def warn_unconverged(reports: Sequence[Report], stacklevel: int = 3) -> None:
     """Warn once if some samples of a training run did not reach the tolerance."""
     missed = sum(r.unconverged for r in reports)
     if missed:
@@ -309,7 +320,7 @@ def warn_unconverged_training(reports: list[Report]) -> None:
             f"{missed} of {reports[-1].samples} samples were learned from before they had settled (largest residual "
             f"{worst:.2g}); raise the solver's max_steps or the tolerance.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 

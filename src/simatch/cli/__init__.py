@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ._demo import demo
+from ._reproduce import reproduce
 from ._train import train
 
 EPILOG = """
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(train)
+app.add_typer(reproduce)
 
 
 def _version(wanted: bool) -> bool:

@@ -51,7 +51,7 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
     assert run is not None
     assert run.dataset.x_test is not None
     story = Story.of(
-        run.start,
+        run.snapshots,
         run.reports,
         run.preprocessing.transform(run.dataset.x_test),
         run.dataset.y_test,

@@ -143,7 +143,7 @@ def _write_page(run: Any, folder: Path) -> Path:
         x, y = run.dataset.x_train, run.dataset.y_train
     few = run.preprocessing.transform(x[:2000])
     story = Story.of(
-        run.start,
+        run.snapshots,
         run.reports,
         few,
         y[:2000] if y is not None and run.test_error_percent is not None else None,

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from ..grid import Grid
 
@@ -50,7 +50,7 @@ class Connectivity(eqx.Module):
         """Drive that reaches the neurons of `post`: the weight matrix times the activities of `pre`."""
 
     @abc.abstractmethod
-    def normal(self, key: PRNGKeyArray) -> PyTree:
+    def normal(self, rng: np.random.Generator) -> PyTree:
         """Weights drawn from N(0, 1) on the existing synapses."""
 
     @abc.abstractmethod

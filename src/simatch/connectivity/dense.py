@@ -1,10 +1,9 @@
 """All-to-all connectivity, or an arbitrary matrix of structure constants."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from ..grid import Grid
 from ._base import Connectivity
@@ -48,11 +47,11 @@ class Dense(Connectivity):
             weights = jnp.where(self.structure > 0, weights, 0)
         return weights @ activity
 
-    def normal(self, key: PRNGKeyArray) -> Float[Array, "post pre"]:
-        return jnp.where(self.structure > 0, jax.random.normal(key, (self.post.size, self.pre.size)), 0)
+    def normal(self, rng: np.random.Generator) -> Float[Array, "post pre"]:
+        return self.gather(rng.standard_normal((self.post.size, self.pre.size)))
 
     def gather(self, matrix: np.ndarray) -> Float[Array, "post pre"]:
-        return jnp.where(self.structure > 0, jnp.asarray(matrix, self.structure.dtype), 0)
+        return jnp.asarray(np.where(np.asarray(self.structure) > 0, matrix, 0), self.structure.dtype)
 
     def to_dense(self, weights: Float[Array, "post pre"]) -> np.ndarray:
         return np.asarray(weights)

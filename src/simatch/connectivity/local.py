@@ -1,10 +1,9 @@
 """Local connectivity between grids: every neuron sees a disc of the grid below (section 4 of the mathematics)."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from ..grid import Grid
 from ._base import Connectivity
@@ -35,6 +34,7 @@ class Local(Connectivity):
 
     pre: Grid = eqx.field(static=True)
     post: Grid = eqx.field(static=True)
+    radius: float = eqx.field(static=True)
     structure: tuple[Float[Array, ""], ...]
     sources: tuple[Int[Array, "_ _"], ...]
     order: Int[Array, " sites"]
@@ -42,7 +42,7 @@ class Local(Connectivity):
 
     def __init__(self, pre: Grid, post: Grid, radius: float):
         groups, sources = _receptive_fields(pre, post, radius)
-        self.pre, self.post = pre, post
+        self.pre, self.post, self.radius = pre, post, float(radius)
         self.structure = tuple(jnp.ones(()) for _ in sources)
         self.sources = tuple(jnp.asarray(s, jnp.int32) for s in sources)
         # Position of every site among the concatenated blocks.
@@ -71,10 +71,9 @@ class Local(Connectivity):
         drive = drives[0] if len(drives) == 1 else jnp.concatenate(drives)[self.order]
         return drive.reshape(self.post.size, samples)
 
-    def normal(self, key: PRNGKeyArray) -> tuple[Float[Array, "_ units _"], ...]:
-        keys = jax.random.split(key, len(self.sources))
+    def normal(self, rng: np.random.Generator) -> tuple[Float[Array, "_ units _"], ...]:
         shapes = [(s.shape[0], self.post.units, s.shape[1] * self.pre.units) for s in self.sources]
-        return tuple(jax.random.normal(k, shape) for k, shape in zip(keys, shapes, strict=True))
+        return tuple(jnp.asarray(rng.standard_normal(shape), self._dtype) for shape in shapes)
 
     def gather(self, matrix: np.ndarray) -> tuple[Float[Array, "_ units _"], ...]:
         matrix = np.asarray(matrix)

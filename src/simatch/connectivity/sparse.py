@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from ..grid import Grid
 from ._base import Connectivity
@@ -53,8 +53,8 @@ class Sparse(Connectivity):
         contributions = weights[:, None] * activity[self.sources]
         return jax.ops.segment_sum(contributions, self.targets, self.post.size, indices_are_sorted=True)
 
-    def normal(self, key: PRNGKeyArray) -> Float[Array, " synapses"]:
-        return jax.random.normal(key, self.structure.shape)
+    def normal(self, rng: np.random.Generator) -> Float[Array, " synapses"]:
+        return jnp.asarray(rng.standard_normal(self.structure.shape), self.structure.dtype)
 
     def gather(self, matrix: np.ndarray) -> Float[Array, " synapses"]:
         return jnp.asarray(matrix, self.structure.dtype)[self.targets, self.sources]

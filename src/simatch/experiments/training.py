@@ -25,6 +25,8 @@ MOST_CLASSES, SAMPLES_A_CLASS = 100, 10
 HELD_OUT = 0.25
 # Samples that settle together after training, of which also a layer's state is told: one size, one compiled program.
 SAMPLE = 200
+# Networks that a run keeps, to show how it learned.
+SNAPSHOTS = 20
 
 Say = Callable[[str], None]
 
@@ -58,8 +60,10 @@ class Run:
     Attributes
     ----------
     settings : RunSettings
-    start, network : Network
-        Before and after learning.
+    network : Network
+        After learning.
+    snapshots : list of pairs
+        Samples seen and the network then, from before learning to after it.
     preprocessing : Preprocessing
         Fitted.
     reports : list of Report
@@ -76,8 +80,8 @@ class Run:
     """
 
     settings: RunSettings
-    start: Network
     network: Network
+    snapshots: list[tuple[int, Network]]
     preprocessing: Preprocessing
     reports: list[Report]
     layers: list[LayerState]
@@ -128,7 +132,13 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         rate = min(0.05, largest_rate(network) / 2)
     check_rate(network, rate)
     say(f"Learning from {len(x_train):,} samples, {settings.epochs:g} times: {network.synapses:,} synapses.")
-    start = network
+    snapshots = [(0, network)]
+    every = max(1, round(settings.epochs * len(x_train) / SNAPSHOTS))
+
+    def observe(network: Network, report: Report) -> None:
+        if report.samples - snapshots[-1][0] >= every:
+            snapshots.append((report.samples, network))
+
     network, reports = train(
         network,
         x_train,
@@ -137,7 +147,10 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         rate=rate,
         seed=settings.seed,
         tolerance=settings.tolerance,
+        observe=observe,
     )
+    if snapshots[-1][0] < reports[-1].samples:
+        snapshots.append((reports[-1].samples, network))
     clock.lap("learning")
     error = None
     if labelled and x_test is not None and dataset.y_train is not None and dataset.y_test is not None:
@@ -150,7 +163,7 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         clock.lap("readout")
     return Run(
         settings=settings,
-        start=start,
+        snapshots=snapshots,
         network=network,
         preprocessing=preprocessing,
         reports=reports,

@@ -150,11 +150,11 @@ def relax(
     potentials = None if start is None else start.potentials
     out = _settle_jit(net, inputs, solver or Accelerated(), jnp.asarray(tolerance), max_steps, potentials)
     if not isinstance(out.status, Tracer):
-        warn_unconverged(out.status)
+        _warn_unconverged(out.status)
     return out
 
 
-def warn_unconverged(status: Int[Array, " batch"]) -> None:
+def _warn_unconverged(status: Int[Array, " batch"]) -> None:
     """Warn if some samples did not converge, with their number and the reason."""
     for failure in (Status.MAX_STEPS, Status.DIVERGED):
         count = int(jnp.sum(status == failure))

@@ -46,7 +46,7 @@ class Story:
     @classmethod
     def of(
         cls,
-        start: Network,
+        snapshots: list[tuple[int, Network]],
         reports: list[Report],
         x: Float[np.ndarray, "samples height width channels"],
         labels: Int[np.ndarray, " samples"] | None = None,
@@ -56,9 +56,11 @@ class Story:
     ) -> "Story":
         """Compute features and similarities of the last network on preprocessed samples `x`.
 
+        Snapshots are numbers of samples seen and the network then, the first and the last among them.
+
         A network of one population a layer and one input is assumed, as `simatch.layered` makes it.
         """
-        network = reports[-1].network
+        _, network = snapshots[-1]
         titles = {name: f"Layer {i}" for i, name in enumerate(network.layers, start=1)}
         few = x[:MOST_SEEN]
         activities = dict(
@@ -90,7 +92,7 @@ class Story:
                 names = names.astype(int)
         states = {"Input": few, **{titles[name]: r for name, r in activities.items()}}
         matrices = {title: analysis.similarity(r[chosen]) for title, r in states.items()}
-        return cls(features, matrices, names, reports, _history(start, reports, few[:MOST_COMPARED]), titles)
+        return cls(features, matrices, names, reports, _history(snapshots, few[:MOST_COMPARED]), titles)
 
     def contrast(self) -> dict[str, float] | None:
         """How much more alike samples of one class are than others, in the input and in every layer."""
@@ -130,11 +132,9 @@ class Story:
         return overview(self.features, self.matrices, self.labels, self.history)
 
 
-def _history(start: Network, reports: list[Report], x: np.ndarray, most: int = 20) -> list[tuple[int, float]]:
-    """Similarity cost of the samples `x`, for the first network and some of those that followed."""
-    chosen = np.unique(np.linspace(0, len(reports) - 1, most).round().astype(int))
-    networks = [(0, start), *((reports[i].samples, reports[i].network) for i in chosen)]
-    return [(samples, similarity_cost(net, relax(net, x, tolerance=1e-3))) for samples, net in networks]
+def _history(snapshots: list[tuple[int, Network]], x: np.ndarray) -> list[tuple[int, float]]:
+    """Similarity cost of the samples `x` over learning."""
+    return [(samples, similarity_cost(net, relax(net, x, tolerance=1e-3))) for samples, net in snapshots]
 
 
 def _by_layer(network: Network, features: np.ndarray) -> list[np.ndarray]:

@@ -1,0 +1,12 @@
+"""Options that every reproduction takes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path | None, typer.Option(help="Folder for page, figures and numbers. [default: a new one in runs]")]
+Quick = Annotated[bool, typer.Option("--quick", help="A smaller version of the same, in seconds to minutes.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")]
+Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")]
