@@ -1,5 +1,7 @@
 """Connectivity against brute-force geometry and against dense matrices."""
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import networks
@@ -31,6 +33,21 @@ def test_local_geometry_is_section_4(below, stride, radius):
     ones = jax.tree.map(jnp.ones_like, local.normal(np.random.default_rng(0)))
     np.testing.assert_array_equal(local.to_dense(ones), expected)
     assert local.synapses == expected.sum() == sum(w.size for w in ones)
+
+
+@hypothesis.given(
+    sites=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    stride=st.integers(1, 4),
+    radius=st.floats(0.75, 9.0),
+    units=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+)
+@hypothesis.settings(deadline=None, max_examples=40, derandomize=True)
+def test_local_geometry_of_any_grid(sites, stride, radius, units):
+    below = sm.Grid(sites[0] * stride, sites[1] * stride, units[0])
+    local = sm.Local(below, below.coarsened(stride, units[1]), radius)
+    ones = local.gather(np.ones((local.post.size, local.pre.size)))
+    expected = np.kron(oracle.disc(below.height, below.width, stride, radius), np.ones((units[1], units[0])))
+    np.testing.assert_array_equal(local.to_dense(ones), expected)
 
 
 def test_lateral_radius_is_measured_on_the_layer_below():

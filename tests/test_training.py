@@ -1,5 +1,7 @@
 """Training: repeatable, the same as its steps by hand, honest about what went wrong."""
 
+import importlib
+
 import jax
 import numpy as np
 import pytest
@@ -140,3 +142,23 @@ def test_encoding_is_relaxing(x):
     np.testing.assert_allclose(features, np.asarray(out["layer1"]).reshape(130, -1), atol=1e-5)
     with pytest.raises(ValueError, match="no layer 'layer7'"):
         sm.encode(net, x, layers=["layer7"])
+
+
+def test_relaxing_and_learning_can_be_compiled_by_the_user(x):
+    """One step under jit is the step that the checked functions take."""
+    compiled = jax.jit(lambda net, x: sm.learn(net, sm.relax(net, x), rate=0.02))
+    net = network()
+    assert_same(compiled(net, x[:20]), sm.learn(net, sm.relax(net, x[:20]), rate=0.02), atol=1e-6)
+
+
+def test_nothing_is_compiled_twice(x):
+    """A second run with other data, seed, rate and tolerance reuses the programs of the first."""
+    # The function `sm.training` hides the module of the same name.
+    programs = importlib.import_module("simatch.training")._learn_batches._cached._cache_size
+    settings = {"batch_size": 20, "progress": False}
+    net, _ = sm.train(sm.calibrate(network(), x, batches=2), x, **settings)
+    compiled = programs()
+    other = sm.calibrate(sm.layered(sm.Grid(6, 6), [sm.Layer(units=3, stride=2, radius=2.0)], seed=9), x, batches=2)
+    sm.train(other, 2 * x, seed=3, rate=0.01, tolerance=1e-2, **settings)
+    sm.train(net, x, **settings)
+    assert programs() == compiled

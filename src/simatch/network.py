@@ -245,4 +245,4 @@ def _importance(stages: tuple[tuple[str, ...], ...], pathways: Sequence[Pathway]
 def _gain(pathway: Pathway, pathways: Sequence[Pathway]) -> Float[Array, ""]:
     """Factor on the structure constants of a lateral pathway: 1 plus the feedback its population receives."""
     received = sum(p.feedback for p in pathways if p.pre == pathway.post != p.post)
-    return jnp.asarray(1.0 + received if pathway.pre == pathway.post else 1.0)
+    return jnp.asarray(1 + received if pathway.pre == pathway.post else 1, float)

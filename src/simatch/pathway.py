@@ -78,7 +78,7 @@ class Pathway(eqx.Module):
 def _scale(value: float) -> Array:
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"The scale of structure constants must be finite and above 0, got {value!r}.")
-    return jnp.asarray(float(value))
+    return jnp.asarray(value, float)
 
 
 def _feedback(value: float) -> float:

@@ -33,7 +33,7 @@ def update(net: Network, activities: Activities, rate: Float[Array, ""] | float)
     return net.with_weights(jax.tree.map(lambda w, d: w + rate * d, net.weights, changes))
 
 
-def learn(net: Network, out: Relaxation, rate: float) -> Network:
+def learn(net: Network, out: Relaxation, rate: float | Float[Array, ""]) -> Network:
     """Take one plasticity step, averaged over the batch.
 
     Parameters
@@ -42,7 +42,8 @@ def learn(net: Network, out: Relaxation, rate: float) -> Network:
     out : Relaxation
         What `relax` returned for this network.
     rate : float
-        Learning rate eta of equation (11), above 0. A batch of one is the paper's online rule.
+        Learning rate eta of equation (11), above 0. A batch of one is the paper's online rule. Inside
+        ``jax.jit``, where there are no values yet, neither the rate nor divergence is checked.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def learn(net: Network, out: Relaxation, rate: float) -> Network:
                 f"Nothing was learned: the activities of {diverged} of {out.status.size} samples diverged; "
                 "lower the learning rate, the feedback or the scale of the structure constants."
             )
-    return _update_jit(net, out.states, jnp.asarray(float(rate)))
+    return _update_jit(net, out.states, jnp.asarray(rate, float))
 
 
 def largest_rate(net: Network) -> float:
@@ -87,8 +88,10 @@ def largest_rate(net: Network) -> float:
     return float(1 / max(decays))
 
 
-def check_rate(net: Network, rate: float) -> None:
+def check_rate(net: Network, rate: float | Float[Array, ""]) -> None:
     """Raise ValueError if a learning rate is not above 0 or too large for this network's weights to stay bounded."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, rate))):
+        return  # inside a compiled function there are no values to check
     limit = largest_rate(net)
     if not 0 < rate <= limit:
         raise ValueError(
