@@ -1,0 +1,17 @@
+"""``simatch reproduce``: what the paper shows, one command each."""
+
+import typer
+
+from ._gradients import gradients
+from ._mnist import mnist
+from ._toy import toy
+
+reproduce = typer.Typer(
+    name="reproduce",
+    help="Reproduce what the paper shows, one command each, as a page with figures and numbers.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+reproduce.command()(gradients)
+reproduce.command()(mnist)
+reproduce.command()(toy)

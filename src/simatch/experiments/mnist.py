@@ -1,0 +1,202 @@
+"""The paper's table: error of a linear readout of one structured layer on MNIST, by units at each site (NPS)."""
+
+import dataclasses
+import itertools
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..datasets import Dataset
+from ..encoding import encode
+from ..grid import Grid
+from ..layered import Layer, layered
+from ..network import Network
+from ..preprocessing import Preprocessing
+from ..readout import LinearReadout
+from ..training import Report, epochs_of, hyperbolic, training
+
+Split = Literal["standard", "random"]
+Features = Float[np.ndarray, "samples features"]
+
+PUBLISHED = {4: 3.87, 8: 2.41, 16: 1.73, 32: 1.60, 64: 1.47, 100: 1.40}
+TEST_IMAGES = 10_000
+# Batches between two reports, images that are encoded between two, and classes that are read out side by side:
+# more of these would need memory that the features of the largest network have taken.
+REPORT_EVERY, ENCODE_AT_ONCE, CLASSES_AT_ONCE = 10, 5_000, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What all rows of a table share.
+
+    Attributes
+    ----------
+    split : {"standard", "random"}
+        The set's own test part, or the authors' way: a test part drawn from all images at random.
+    samples, batch_size : int
+        Samples that a network learns from, in all and at once.
+    rate, decay : float
+        The learning rate is ``rate / (1 + decay progress)``.
+    stride : int
+    radius, lateral_radius : float
+    activation : str
+    tolerance : float
+        Residual at which neural dynamics count as settled.
+    cost, readout_tolerance : float
+        The readout's C, and how near its cost is to the minimum, relative to it; nearer changes no test error.
+    """
+
+    split: Split = "standard"
+    samples: int = 120_000
+    batch_size: int = 100
+    rate: float = 0.05
+    decay: float = 20.0
+    stride: int = 2
+    radius: float = 4.0
+    lateral_radius: float = 0.0
+    activation: str = "tanh"
+    tolerance: float = 1e-3
+    cost: float = 1.0
+    readout_tolerance: float = 1e-4
+
+    @property
+    def batches(self) -> int:
+        """Number of batches in the whole run."""
+        return max(1, self.samples // self.batch_size)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Images:
+    """Images as the network sees them, each minus its own mean, in a training and a test part."""
+
+    x: Float[np.ndarray, "train height width channels"]
+    y: Int[np.ndarray, " train"]
+    x_test: Float[np.ndarray, "test height width channels"]
+    y_test: Int[np.ndarray, " test"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What a network's features are worth.
+
+    Attributes
+    ----------
+    test_error_percent, train_error_percent : float
+    suboptimality : float
+        Bound of the relative distance of the readout's cost from its minimum, the largest of all classes.
+    encoding_seconds, readout_seconds : float
+    peak_memory_gb : float
+        The most memory that the process has had until then.
+    """
+
+    test_error_percent: float
+    train_error_percent: float
+    suboptimality: float
+    encoding_seconds: float
+    readout_seconds: float
+    peak_memory_gb: float
+
+
+def seeds_for(units: int) -> int:
+    """Return how many seeds a row is the mean of, unless it is said."""
+    return 3 if units <= 16 else 1
+
+
+def images(dataset: Dataset, split: Split, seed: int) -> Images:
+    """Split and centre the images; `seed` matters for random splits only.
+
+    Raises
+    ------
+    ValueError
+        If the data have no labels or no test part.
+    """
+    x, y, x_test, y_test = dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test
+    if y is None or x_test is None or y_test is None:
+        raise ValueError(f"The data set {dataset.name!r} needs labels and a test part of its own.")
+    centred = Preprocessing(own_mean=True).fit(x)
+    x, x_test = centred.transform(x), centred.transform(x_test)
+    if split == "random":
+        # As many as in the standard test part; the network learns from the others only.
+        order = np.random.default_rng(seed).permutation(len(x) + len(x_test))
+        every, labels = np.concatenate([x, x_test]), np.concatenate([y, y_test])
+        train, test = order[len(x_test) :], order[: len(x_test)]
+        x, y, x_test, y_test = every[train], labels[train], every[test], labels[test]
+    return Images(x, y, x_test, y_test)
+
+
+def untrained(setting: Setting, units: int, seed: int, data: Images) -> Network:
+    """Build the network of a row."""
+    layer = Layer(
+        units=units,
+        stride=setting.stride,
+        radius=setting.radius,
+        lateral_radius=setting.lateral_radius,
+        activation=setting.activation,
+    )
+    return layered(Grid(*data.x.shape[1:]), [layer], seed=seed)
+
+
+def learning(
+    setting: Setting, network: Network, seed: int, data: Images, *, done: int = 0
+) -> Iterator[tuple[int, Network, Report]]:
+    """Learn; yields the number of batches until now, the network then, and a report.
+
+    With `done` batches behind it, a network goes on with the very samples and rates that it would have met without
+    a break, and ends with the same weights, to the bit.
+    """
+    epochs = math.ceil(setting.samples / len(data.x)) + 1
+    order = epochs_of(data.x, epochs=epochs, batch_size=setting.batch_size, seed=seed)
+    runs = training(
+        network,
+        itertools.islice(order, done, setting.batches),
+        rate=hyperbolic(setting.rate, over=setting.batches, decay=setting.decay),
+        tolerance=setting.tolerance,
+        report_every=REPORT_EVERY,
+        start=done,
+    )
+    for network, report in runs:
+        yield done + report.batches, network, report
+
+
+def score(
+    setting: Setting, network: Network, data: Images, *, encoded: Callable[[int], None] = lambda images: None
+) -> Score:
+    """Read out the last layer; `encoded` is told how many images have been encoded."""
+    began = time.perf_counter()
+    # One copy of the features, which is all that fits into memory for the largest networks.
+    features = _features(setting, network, data.x, encoded)
+    test = _features(setting, network, data.x_test, lambda n: encoded(len(data.x) + n))
+    between = time.perf_counter()
+    readout = LinearReadout(
+        setting.cost, class_weight="balanced", tol=setting.readout_tolerance, n_jobs=CLASSES_AT_ONCE
+    ).fit(features, data.y)
+    return Score(
+        test_error_percent=100 * float(np.mean(readout.predict(test) != data.y_test)),
+        train_error_percent=100 * float(np.mean(readout.predict(features) != data.y)),
+        suboptimality=float(readout.suboptimality_.max()),
+        encoding_seconds=between - began,
+        readout_seconds=time.perf_counter() - between,
+        peak_memory_gb=peak_memory(),
+    )
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process has had, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def _features(setting: Setting, network: Network, x: np.ndarray, encoded: Callable[[int], None]) -> Features:
+    size = network.populations[network.layers[-1]].grid.size
+    features = np.empty((len(x), size), np.float32)
+    for start in range(0, len(x), ENCODE_AT_ONCE):
+        part = slice(start, start + ENCODE_AT_ONCE)
+        features[part] = encode(network, x[part], tolerance=setting.tolerance)
+        encoded(min(start + ENCODE_AT_ONCE, len(x)))
+    return features
