@@ -156,6 +156,13 @@ def test_a_start_at_the_fixed_point_takes_no_step(rng):
     assert again.converged.all()
 
 
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
+def test_never_more_than_max_steps(solver, rng):
+    with pytest.warns(sm.ConvergenceWarning):
+        out = sm.relax(network("dense", 0.3, rng), np.ones((2, 48)), solver=solver, max_steps=7, tolerance=1e-30)
+    assert (out.steps == 7).all()
+
+
 def test_silence_is_a_fixed_point(rng):
     out = sm.relax(network("local", 0.3, rng), np.zeros((2, networks.BELOW.size)))
     assert out.converged.all()

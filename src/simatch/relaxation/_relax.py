@@ -229,7 +229,9 @@ def _run(problem: Problem, start: Activities, solver: Solver, tolerance: Float[A
 
     def advance(loop):
         state, value, steps, status = loop
-        new = jax.lax.fori_loop(0, solver.check_every, lambda _, s: solver.step(problem, prepared, s), state)
+        # Samples that still move have all taken the same number of steps, the largest.
+        more = jnp.minimum(solver.check_every, max_steps - jnp.max(steps))
+        new = jax.lax.fori_loop(0, more, lambda _, s: solver.step(problem, prepared, s), state)
         new_value, new_status = measure(new)
         # Samples that are done keep their state, so that no result depends on the rest of the batch.
         active = (status == Status.MAX_STEPS) & (steps < max_steps)
@@ -237,7 +239,7 @@ def _run(problem: Problem, start: Activities, solver: Solver, tolerance: Float[A
         return (
             jax.tree.map(keep, new, state),
             keep(new_value, value),
-            keep(steps + solver.check_every, steps),
+            keep(steps + more, steps),
             keep(new_status, status),
         )
 
