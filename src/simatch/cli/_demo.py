@@ -7,16 +7,15 @@ from typing import Annotated
 import typer
 
 from ._common import as_json, cache_compiled_programs, command_line, percent, progress, reported, results_folder
+from ._options import Json, Out, Overwrite
 
 
 def demo(
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for page, figures and numbers. [default: a new one in runs]")
-    ] = None,
+    out: Out = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first split.")] = 0,
     splits: Annotated[int, typer.Option(min=1, help="Splits of the data that are averaged.")] = 5,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> None:
     """Show what a two-layer network with feedback learns from handwritten digits, without labels, in a minute.
 

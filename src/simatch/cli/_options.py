@@ -1,4 +1,4 @@
-"""Options that every reproduction takes."""
+"""Options that several commands take."""
 
 from pathlib import Path
 from typing import Annotated

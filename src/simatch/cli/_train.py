@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ._common import as_json, cache_compiled_programs, command_line, fail, percent, progress, reported, results_folder
+from ._options import Json, Overwrite
 
 PER_LAYER = "Once for each layer, or once for all."
 
@@ -43,8 +44,8 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings, such as an earlier run's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results. [default: a new one in runs]")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> None:
     """Train a network on images, without labels, and report what it learned.
 
