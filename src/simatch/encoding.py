@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from ._inputs import Inputs, clamp
 from .network import Network
-from .relaxation import Accelerated, ConvergenceWarning, Solver, Status
+from .relaxation import ConvergenceWarning, Solver, Status
 from .relaxation._relax import _settle_jit
 
 
@@ -70,7 +70,7 @@ def encode(
         # The last batch is filled up with its own last sample: one shape, one compiled program.
         chosen = np.minimum(np.arange(start, start + min(batch_size, count)), count - 1)
         batch = {name: jnp.asarray(r[:, chosen]) for name, r in inputs.items()}
-        out = _settle_jit(net, batch, solver or Accelerated(), jnp.asarray(tolerance))
+        out = _settle_jit(net, batch, solver, jnp.asarray(tolerance))
         real = min(batch_size, count - start)
         rows = np.concatenate([np.asarray(out.states[name]) for name in layers])
         features[start : start + real] = rows[:, :real].T

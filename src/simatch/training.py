@@ -17,7 +17,7 @@ from ._progress import tracked
 from .energy import Activities, dual_cost
 from .network import Network
 from .plasticity import check_rate, update
-from .relaxation import Accelerated, ConvergenceWarning, Solver, Status, settle
+from .relaxation import ConvergenceWarning, Solver, Status, settle
 from .statistics import saturated_share, silent_share
 
 Schedule = Callable[[int], Any]
@@ -169,7 +169,7 @@ def training(
         Learning rate, or a schedule from the number of the batch to it (any Optax schedule, `hyperbolic`,
         `published_schedule`), largest at first.
     solver : Solver, optional
-        `Accelerated` by default.
+        `Blockwise` by default.
     tolerance : float
         Residual at which a sample counts as relaxed.
     report_every : int
@@ -192,7 +192,6 @@ def training(
     """
     schedule = rate if callable(rate) else lambda _: rate
     check_rate(net, float(schedule(start)))
-    solver = solver or Accelerated()
     began, number, samples = time.perf_counter(), start, 0
     for stack, count in _stacked((clamp(net, x) for x in batches), report_every):
         rates = np.zeros(report_every)
@@ -357,7 +356,7 @@ def _learn_batches(
     stack: Stack,
     rates: Float[Array, " most"],
     count: Int[Array, ""],
-    solver: Solver,
+    solver: Solver | None,
     tolerance: Float[Array, ""],
 ):
     """Relax and learn, batch after batch, until `count` are done or one diverges."""
