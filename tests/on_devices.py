@@ -54,14 +54,14 @@ def measured(report, name):
 
 
 def main(process, processes, address, results):
+    with jaxtyping.install_import_hook("simatch", CHECKER):
+        import simatch as sm  # before the devices are chosen, as users will
+
     jax.config.update("jax_num_cpu_devices", DEVICES // processes)
     jax.config.update("jax_disable_most_optimizations", True)  # compiles sooner
     if processes > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(address, processes, process, coordinator_bind_address=address)
-    with jaxtyping.install_import_hook("simatch", CHECKER):
-        import simatch as sm
-
     mesh = jax.make_mesh((2, DEVICES // 2), ("any", "axes"))
     own = np.split(samples(), processes)[process]
     found = {}
