@@ -6,7 +6,7 @@ and P* that onto the true ones.
 Settings of the network, and why. Rule (5) moves L at half the rate of W; with ``lateral_scale=0.5`` both go the same
 share of the way to their optimum, so that L does not lag behind and the rate can be large. Directions of the variances
 s > t are told apart at the pace eta (1 - t/s), here 0.1 eta for the 16th and 17th, so that errors fall fastest with a
-rate of about 10 / (batches so far): ``0.3 / (1 + n / 31)``.
+rate of about 10 / (batches so far): ``0.3 / (1 + n / 31)``. Activities come from one direct solve.
 """
 
 import time
@@ -61,6 +61,7 @@ class Learning:
             sm.layered(x.shape[1], [layer]),
             sm.epochs_of(x, epochs=MOST_EPOCHS, batch_size=BATCH),
             rate=lambda n: 0.3 / (1 + n / 31),
+            solver=sm.Direct(),
             tolerance=1e-2,
             report_every=REPORT_EVERY,
         )

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import simatch as sm
-from benchmarks import arithmetic, published, reference, subspace
+from benchmarks import arithmetic, more_solvers, published, reference, subspace
 from benchmarks.__main__ import app
 from benchmarks.result import Result
 from benchmarks.table import speedup
@@ -124,3 +124,26 @@ def test_comparison_with_an_earlier_run():
     assert speedup(Result("a", images_per_second=100.0), Result("a", images_per_second=250.0)) == 2.5
     assert speedup(Result("a", seconds=3.0), Result("a", seconds=1.5)) == 2.0
     assert speedup(None, Result("a", seconds=1.5)) is None
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("activation", ["tanh", "relu", "soft_threshold:0.1", "linear"])
+@pytest.mark.parametrize(
+    "solver",
+    [more_solvers.Anderson(), more_solvers.Coordinate(), more_solvers.Newton()],
+    ids=lambda s: type(s).__name__,
+)
+def test_solvers_of_the_study_find_the_same_fixed_point(solver, activation, rng):
+    net = small.two_layers("local", small.structure(rng), gamma=0.0, activation=activation)
+    net = small.randomised(net, rng)
+    x = rng.normal(size=(4, 48))
+    out = sm.relax(net, x, solver=solver, tolerance=1e-9)
+    exact = sm.relax(net, x, tolerance=1e-11)
+    np.testing.assert_allclose(reference.rows(out, net), reference.rows(exact, net), rtol=1e-6, atol=1e-7)
+
+
+def test_small_systems_solved_side_by_side(rng):
+    A = rng.normal(size=(7, 4, 4))
+    A, b = A @ A.transpose(0, 2, 1) + np.eye(4), rng.normal(size=(7, 4))
+    x = more_solvers.solve_unrolled([[A[:, i, j] for j in range(4)] for i in range(4)], [b[:, i] for i in range(4)])
+    np.testing.assert_allclose(np.stack(x, axis=1), np.linalg.solve(A, b[..., None])[..., 0], rtol=1e-9)

@@ -27,6 +27,7 @@ from .pathway import Pathway as Pathway
 from .plasticity import learn as learn
 from .relaxation import Accelerated as Accelerated
 from .relaxation import ConvergenceWarning as ConvergenceWarning
+from .relaxation import Direct as Direct
 from .relaxation import Euler as Euler
 from .relaxation import Relaxation as Relaxation
 from .relaxation import Solver as Solver

@@ -7,4 +7,5 @@ from ._relax import relax as relax
 from ._relax import settle as settle
 from ._solver import Solver as Solver
 from .accelerated import Accelerated as Accelerated
+from .direct import Direct as Direct
 from .euler import Euler as Euler

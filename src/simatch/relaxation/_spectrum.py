@@ -19,11 +19,13 @@ def largest_eigenvalue(problem: Problem) -> Float[Array, "blocks 1"]:
     largest of several power iterations with a margin of a tenth, since they approach it from below.
     """
     block_size = sum(problem.sizes.values()) // problem.blocks
-    return _explicit(problem, block_size) if block_size <= EXPLICIT_SIZE else _power_iteration(problem)
+    return _explicit(problem) if block_size <= EXPLICIT_SIZE else _power_iteration(problem)
 
 
-def _explicit(problem: Problem, block_size: int) -> Float[Array, "blocks 1"]:
+def curvature_matrices(problem: Problem) -> Float[Array, "blocks neurons neurons"]:
+    """Curvature of the energy in every block as a matrix: L, for one population."""
     # One sample for each unit of a block, active in all blocks at once.
+    block_size = sum(problem.sizes.values()) // problem.blocks
     probes, start = {}, 0
     for name, size in problem.sizes.items():
         own = size // problem.blocks
@@ -32,7 +34,11 @@ def _explicit(problem: Problem, block_size: int) -> Float[Array, "blocks 1"]:
         start += own
     response = problem.curvature(probes)
     parts = [response[name].reshape(problem.blocks, -1, block_size) for name in probes]
-    matrices = jnp.concatenate(parts, axis=1)
+    return jnp.concatenate(parts, axis=1)
+
+
+def _explicit(problem: Problem) -> Float[Array, "blocks 1"]:
+    matrices = curvature_matrices(problem)
     tiny = jnp.finfo(matrices.dtype).tiny
     logarithm = jnp.zeros(problem.blocks, matrices.dtype)
     for power in (1, 2, 4, 8, 16):
