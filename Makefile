@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND := Agg
 
-.PHONY: help install demo test test-all lint format types docs lock clean
+.PHONY: help install demo benchmark test test-all lint format types docs lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: $(STAMP)  ## Train a network on digits and write a page with what it learned
 	"$(BIN)/simatch" demo $(ARGS)
+
+benchmark: $(STAMP)  ## Measure speed, accuracy and memory, beside other software
+	"$(BIN)/python" -m benchmarks $(ARGS)
 
 test: $(STAMP)  ## Run the tests and the examples in docstrings
 	"$(BIN)/python" -m pytest $(ARGS)

@@ -1,0 +1,44 @@
+"""Timing of several tasks in turn."""
+
+import dataclasses
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Laps:
+    """Wall times of several tasks that ran in turn.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Median over the rounds, by task.
+    compile_seconds : dict of str to float
+        First call, before the rounds, less that median; at least 0.
+    """
+
+    seconds: dict[str, float]
+    compile_seconds: dict[str, float]
+
+
+def in_turn(tasks: Mapping[str, Callable[[], object]], rounds: int) -> Laps:
+    """Call every task once to compile it, then all of them in turn, `rounds` times."""
+    first = {name: _seconds(task) for name, task in tasks.items()}
+    laps = [{name: _seconds(task) for name, task in tasks.items()} for _ in range(rounds)]
+    median = {name: statistics.median(lap[name] for lap in laps) for name in tasks}
+    return Laps(median, {name: max(first[name] - median[name], 0.0) for name in tasks})
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process has held, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _seconds(task: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    task()
+    return time.perf_counter() - began
