@@ -13,14 +13,15 @@ def framed(x: Images, *, deskew: bool, spread: float) -> Images:
     An output pixel at ``p`` from the middle of the frame is read at ``m + A p``, where m is the centre of mass and A
     undoes the slant (the mean column is the same for every row) and resizes.
     """
-    middle = (np.array(x.shape[1:3]) - 1) / 2
-    masses, centres, covariances = _moments(x)
-    if (bad := masses <= 0).any() or x.min() < 0:
-        first = int(bad.argmax() if bad.any() else (x < 0).any((1, 2, 3)).argmax())
+    each = (1, 2, 3)
+    if (bad := (x.min(each) < 0) | (x.max(each) == 0)).any():
         raise ValueError(
-            f"Image {first} has no centre of mass: deskew and spread need pixels from 0 up, and some of them above 0."
+            f"Image {bad.argmax()} has no centre of mass: deskew and spread need pixels from 0 up, not all of them 0."
         )
-    slants = covariances[:, 0, 1] / np.maximum(covariances[:, 0, 0], np.finfo(float).tiny) * deskew
+    middle = (np.array(x.shape[1:3]) - 1) / 2
+    centres, covariances = _moments(x)
+    # Rounding leaves a covariance in an image of one row; its width is what it is
+    slants = covariances[:, 0, 1] / np.maximum(covariances[:, 0, 0], 1e-9) * deskew
     # Standard deviations along the columns, and along the rows once the slant is gone
     height = covariances[:, 0, 0]
     width = covariances[:, 1, 1] - 2 * slants * covariances[:, 0, 1] + slants**2 * height
@@ -36,15 +37,14 @@ def framed(x: Images, *, deskew: bool, spread: float) -> Images:
     return out
 
 
-def _moments(x: Images) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mass, centre (row, column) and covariance of the position, with pixels as weights."""
+def _moments(x: Images) -> tuple[np.ndarray, np.ndarray]:
+    """Centre (row, column) and covariance of the position, with pixels as weights."""
     rows, columns = (np.arange(n, dtype=float) for n in x.shape[1:3])
     ink = x.sum(3, dtype=float)
-    masses = ink.sum((1, 2))
-    weights = ink / np.maximum(masses, np.finfo(float).tiny)[:, None, None]
+    weights = ink / ink.sum((1, 2), keepdims=True)
     by_row, by_column = weights.sum(2), weights.sum(1)
     centres = np.stack([by_row @ rows, by_column @ columns], 1)
     down, across = rows - centres[:, :1], columns - centres[:, 1:]
     mixed = np.einsum("nij,ni,nj->n", weights, down, across, optimize=True)
     own = (by_row * down**2).sum(1), (by_column * across**2).sum(1)
-    return masses, centres, np.stack([own[0], mixed, mixed, own[1]], 1).reshape(-1, 2, 2)
+    return centres, np.stack([own[0], mixed, mixed, own[1]], 1).reshape(-1, 2, 2)
