@@ -1,8 +1,11 @@
 """Native code against the same fixed points in double precision, which `Accelerated` finds in JAX."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import networks
 import numpy as np
 import pytest
 
@@ -55,6 +58,16 @@ def test_fixed_points_are_those_of_double_precision(units, samples, activation):
     np.testing.assert_allclose(
         net.activations["layer1"](out.potentials["layer1"]), out.states["layer1"], rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("radius", [None, 1.5])
+def test_stored_matrices_are_those_that_probes_measure(radius):
+    net = sm.layered(sm.Grid(4, 2), [sm.Layer(units=3, stride=2, radius=radius)], seed=3)
+    net = networks.randomised(net, np.random.default_rng(0))
+    problem = stage_problem(net, ("layer1",), {"input": jnp.ones((8, 1))})
+    probed = dataclasses.replace(problem, stored=None).matrices()
+    assert problem.stored is not None
+    np.testing.assert_allclose(problem.stored, probed, atol=1e-6)
 
 
 def test_residual_is_measured_as_by_the_other_solvers():

@@ -71,10 +71,10 @@ def test_four_devices_learn_what_one_does(one_process, kind):
 
 
 def test_in_single_precision(one_process):
-    _, expected, report = on_one_device("local", "float32")
+    # Steps and residuals may differ: a rounding decides whether a sample is done one step earlier.
+    _, expected, _ = on_one_device("local", "float32")
     assert all(value.dtype == np.float32 for name, value in one_process.items() if name.startswith("float32 weight"))
     assert_close(one_process, expected, atol=1e-5)
-    assert_close(one_process, report, rtol=1e-4, atol=1e-7)  # residuals are near the precision of the numbers
 
 
 @pytest.mark.usefixtures("x64")

@@ -29,6 +29,11 @@ def clamp(net: Network, x: Inputs) -> Activities:
     ValueError
         If an input is missing, has the wrong shape, is empty, or holds NaN or infinity.
     """
+    return {name: jnp.asarray(r.T) for name, r in checked(net, x).items()}
+
+
+def checked(net: Network, x: Inputs) -> dict[str, Samples]:
+    """Check input and return it as ``(samples, neurons)`` arrays, where it is and without a copy if that may be."""
     if not isinstance(x, Mapping):
         if len(net.inputs) > 1:
             raise ValueError(
@@ -41,14 +46,14 @@ def clamp(net: Network, x: Inputs) -> Activities:
             f"The network's inputs are {', '.join(map(repr, net.inputs))}, but arrays were given for "
             f"{', '.join(map(repr, x)) or 'none'}."
         )
-    inputs = {name: flat_samples(x[name], net.populations[name].grid, name).T for name in net.inputs}
-    counts = {name: r.shape[-1] for name, r in inputs.items()}
+    inputs = {name: _flat_samples(x[name], net.populations[name].grid, name) for name in net.inputs}
+    counts = {name: len(r) for name, r in inputs.items()}
     if len(set(counts.values())) > 1:
         raise ValueError(f"All inputs need the same number of samples, got {counts}.")
     return inputs
 
 
-def flat_samples(x: Samples, grid: Grid, name: str = "input") -> jax.Array:
+def _flat_samples(x: Samples, grid: Grid, name: str) -> Samples:
     """Check one input array and return it as ``(samples, neurons)``."""
     if not isinstance(x, jax.Array):
         x = np.asarray(x)
@@ -61,13 +66,14 @@ def flat_samples(x: Samples, grid: Grid, name: str = "input") -> jax.Array:
         raise ValueError(f"The {name} has shape {tuple(x.shape)}, but the network expects {wanted}.{hint}")
     if not x.shape[0]:
         raise ValueError(f"The {name} holds no samples (shape {tuple(x.shape)}); pass at least one.")
-    x = jnp.asarray(x, jnp.result_type(float)).reshape(x.shape[0], grid.size)
+    x = x.reshape(x.shape[0], grid.size).astype(jnp.result_type(float), copy=False)
     if not isinstance(x, Tracer):
-        bad = np.flatnonzero(~np.isfinite(np.asarray(x)).all(axis=1))
-        if bad.size:
+        xp = jnp if isinstance(x, jax.Array) else np
+        finite = np.asarray(xp.isfinite(x).all(axis=1))
+        if not finite.all():
             raise ValueError(
-                f"The {name} holds NaN or infinity in {bad.size} of {len(x)} samples, first in sample "
-                f"{bad[0]}; remove or replace them."
+                f"The {name} holds NaN or infinity in {len(x) - finite.sum()} of {len(x)} samples, first in sample "
+                f"{finite.argmin()}; remove or replace them."
             )
     return x
 

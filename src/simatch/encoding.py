@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
 from ._devices import BATCH, batch_mesh, own_share, replicated, spread
-from ._inputs import Inputs, clamp
+from ._inputs import Inputs, checked
 from .energy import Activities
 from .network import Network
 from .relaxation import ConvergenceWarning, Solver, Status, settle
@@ -70,7 +70,7 @@ def encode(
     for name in layers:
         if name not in net.layers:
             raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, net.layers))}.")
-    inputs = {name: np.asarray(r) for name, r in clamp(net, x).items()}
+    inputs = {name: np.asarray(r).T for name, r in checked(net, x).items()}
     count = next(iter(inputs.values())).shape[-1]
     sizes = [net.populations[name].grid.size for name in layers]
     features = np.empty((count, sum(sizes)), next(iter(inputs.values())).dtype)

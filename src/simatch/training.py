@@ -15,9 +15,9 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
 from ._devices import BATCH, batch_mesh, check_same, first_copy, own_share, replicated, spread
-from ._inputs import Inputs, clamp, count_samples, is_input
+from ._inputs import Inputs, checked, count_samples, is_input
 from ._progress import tracked
-from .energy import Activities, dual_cost
+from .energy import dual_cost
 from .network import Network
 from .plasticity import check_rate, update
 from .relaxation import ConvergenceWarning, Solver, Status, settle
@@ -155,7 +155,7 @@ def training(
     rate: float | Schedule,
     solver: Solver | None = None,
     tolerance: float = 1e-3,
-    report_every: int = 10,
+    report_every: int | None = None,
     start: int = 0,
     mesh: Mesh | None = None,
 ) -> Iterator[tuple[Network, Report]]:
@@ -176,8 +176,8 @@ def training(
         `Blockwise` by default.
     tolerance : float
         Residual at which a sample counts as relaxed.
-    report_every : int
-        Batches between two reports.
+    report_every : int, optional
+        Batches between two reports; by default 10, or as many small ones as hold 1,000 samples.
     start : int
         Number of the first batch, for schedules, when a run is continued.
     mesh : jax.sharding.Mesh, optional
@@ -205,8 +205,8 @@ def training(
         mesh = batch_mesh(mesh)
         net = replicated(net, mesh)
     began, number, samples = time.perf_counter(), start, 0
-    for stack, count in _stacked((clamp(net, x) for x in batches), report_every):
-        rates = np.zeros(report_every)
+    for stack, count in _stacked(net, batches, report_every):
+        rates = np.zeros(len(next(iter(stack.values()))))
         rates[:count] = [float(schedule(number + i)) for i in range(count)]
         if mesh is not None:
             stack = spread(stack, mesh)
@@ -251,7 +251,7 @@ def train(
     seed: int = 0,
     solver: Solver | None = None,
     tolerance: float = 1e-3,
-    report_every: int = 10,
+    report_every: int | None = None,
     progress: bool = True,
     observe: Callable[[Network, Report], None] | None = None,
     mesh: Mesh | None = None,
@@ -306,7 +306,7 @@ def train(
     1700
     """
     if is_input(x):
-        clamp(net, x)  # the whole array, so that nothing is learned from a part of bad data
+        checked(net, x)  # the whole array, so that nothing is learned from a part of bad data
         _check_plan(epochs, batch_size)
         if mesh is not None:
             batch_size = own_share(batch_size, mesh)
@@ -355,24 +355,48 @@ def _check_plan(epochs: float, batch_size: int) -> None:
         raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
 
 
-def _stacked(batches: Iterator[Activities], most: int) -> Iterator[tuple[Stack, int]]:
-    """Group up to `most` consecutive batches of one shape; the stack is padded so that one program serves all."""
-    group: list[Activities] = []
+def _stacked(net: Network, batches: Iterable[Inputs], report_every: int | None) -> Iterator[tuple[Stack, int]]:
+    """Group consecutive batches of one shape into stacks, padded so that one program serves all.
+
+    A group is checked and moved to the device as a whole: for small batches this takes longer than learning.
+    """
+    group: list[Inputs] = []
+    most = 0
     for batch in batches:
-        if group and jax.tree.map(jnp.shape, batch) != jax.tree.map(jnp.shape, group[0]):
-            yield _padded(group, most), len(group)
+        if group and jax.tree.map(np.shape, batch) != jax.tree.map(np.shape, group[0]):
+            yield _stack(net, group, most), len(group)
             group = []
+        if not group:
+            most = report_every or _reported_batches(batch)
         group.append(batch)
         if len(group) == most:
-            yield _padded(group, most), most
+            yield _stack(net, group, most), most
             group = []
     if group:
-        yield _padded(group, most), len(group)
+        yield _stack(net, group, most), len(group)
 
 
-def _padded(group: list[Activities], most: int) -> Stack:
-    group = group + group[-1:] * (most - len(group))
-    return {name: jnp.stack([batch[name] for batch in group]) for name in group[0]}
+def _reported_batches(batch: Inputs) -> int:
+    """Batches between two reports: ten, or as many small ones as hold about a thousand samples."""
+    first = jax.tree.leaves(batch)[0]
+    return max(10, 1000 // len(first)) if np.ndim(first) and len(first) else 10
+
+
+def _stack(net: Network, group: list[Inputs], most: int) -> Stack:
+    xp = jnp if any(isinstance(part, jax.Array) for part in jax.tree.leaves(group)) else np
+    try:
+        joined = checked(net, jax.tree.map(lambda *parts: xp.concatenate(parts), *group))
+    except ValueError:
+        for batch in group:
+            checked(net, batch)  # says in which batch, and which sample of it, the trouble is
+        raise
+
+    def split(r):
+        stack = r.reshape(len(group), -1, r.shape[1]).swapaxes(1, 2)
+        missing = most - len(group)
+        return jnp.asarray(xp.concatenate([stack, *[stack[-1:]] * missing]) if missing else stack)
+
+    return {name: split(r) for name, r in joined.items()}
 
 
 @eqx.filter_jit

@@ -49,6 +49,10 @@ class Connectivity(eqx.Module):
     def project(self, weights: PyTree, activity: Float[Array, "pre samples"]) -> Float[Array, "post samples"]:
         """Drive that reaches the neurons of `post`: the weight matrix times the activities of `pre`."""
 
+    def matrices(self, weights: PyTree) -> Float[Array, "blocks units units"] | None:
+        """Weights of a lateral pathway as one matrix for each block, where that is how they are stored."""
+        return None
+
     @abc.abstractmethod
     def normal(self, rng: np.random.Generator) -> PyTree:
         """Weights drawn from N(0, 1) on the existing synapses."""

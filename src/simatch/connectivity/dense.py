@@ -42,10 +42,14 @@ class Dense(Connectivity):
     def project(
         self, weights: Float[Array, "post pre"], activity: Float[Array, "pre samples"]
     ) -> Float[Array, "post samples"]:
-        if self.structure.ndim:
-            # Masking here, not in the learning rule, makes every derivative respect the missing synapses.
-            weights = jnp.where(self.structure > 0, weights, 0)
-        return weights @ activity
+        return self._existing(weights) @ activity
+
+    def matrices(self, weights: Float[Array, "post pre"]) -> Float[Array, "1 post pre"]:
+        return self._existing(weights)[None]
+
+    def _existing(self, weights: Float[Array, "post pre"]) -> Float[Array, "post pre"]:
+        # Masking here, not in the learning rule, makes every derivative respect the missing synapses.
+        return jnp.where(self.structure > 0, weights, 0) if self.structure.ndim else weights
 
     def normal(self, rng: np.random.Generator) -> Float[Array, "post pre"]:
         return self.gather(rng.standard_normal((self.post.size, self.pre.size)))

@@ -71,6 +71,9 @@ class Local(Connectivity):
         drive = drives[0] if len(drives) == 1 else jnp.concatenate(drives)[self.order]
         return drive.reshape(self.post.size, samples)
 
+    def matrices(self, weights: tuple[Float[Array, "_ units _"], ...]) -> Float[Array, "blocks units units"] | None:
+        return weights[0] if self.own_site else None
+
     def normal(self, rng: np.random.Generator) -> tuple[Float[Array, "_ units _"], ...]:
         shapes = [(s.shape[0], self.post.units, s.shape[1] * self.pre.units) for s in self.sources]
         return tuple(jnp.asarray(rng.standard_normal(shape), self._dtype) for shape in shapes)

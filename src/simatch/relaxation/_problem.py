@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from ..activation import Activation
 from ..energy import Activities, interactions
 from ..network import Network
+from ..pathway import AntiHebbian, Pathway
 
 
 class Problem(eqx.Module):
@@ -25,6 +26,8 @@ class Problem(eqx.Module):
         Activities of the stage to the forces on them.
     curvature : callable
         The linear map ``-d force`` at rest, on any number of samples; it is the same for all of them.
+    stored : array or None
+        `curvature` as one matrix for each block, where weights are stored like this.
     activations : dict of str to Activation
         Activation of each population of the stage.
     importance : dict of str to float
@@ -37,6 +40,7 @@ class Problem(eqx.Module):
 
     force: Callable[[Activities], Activities]
     curvature: Callable[[Activities], Activities]
+    stored: Float[Array, "blocks size size"] | None
     activations: dict[str, Activation]
     importance: dict[str, float]
     affine: bool = eqx.field(static=True)
@@ -66,6 +70,8 @@ class Problem(eqx.Module):
 
     def matrices(self) -> Float[Array, "blocks size size"]:
         """Write out the curvature of every block."""
+        if self.stored is not None:
+            return self.stored
         # One sample for each unit of a block, active in all blocks at once.
         probes, start = {}, 0
         for name, size in self.sizes.items():
@@ -110,12 +116,20 @@ def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> 
     return Problem(
         force=_affine(forces, rest) if affine else forces,
         curvature=curvature,
+        stored=_stored(inside),
         activations={name: net.activations[name] for name in stage},
         importance=importance,
         affine=affine,
         blocks=blocks,
         sizes=sizes,
     )
+
+
+def _stored(inside: list[Pathway]) -> Float[Array, "blocks size size"] | None:
+    """Curvature of a stage that only one lateral pathway of its own adds to: its weights."""
+    if len(inside) == 1 and isinstance(inside[0], AntiHebbian):
+        return inside[0].connectivity.matrices(inside[0].weights)
+    return None
 
 
 def _affine(force: Callable[[Activities], Activities], rest: Activities) -> Callable[[Activities], Activities]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 TANH, SHRINK = 0.0, 1.0
-NEWTON_SIZE = 16
+NEWTON_SIZE = 48
 
 
 @functools.cache

@@ -6,6 +6,7 @@ out in ``xla/ffi/api/c_api.h`` (a stable binary interface, version 0). Everythin
 """
 
 import inspect
+from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
@@ -19,7 +20,7 @@ def compiled(compiler):
     return lambda function: compiler(inspect.unwrap(function))
 
 
-INTERNAL = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+INTERNAL: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
 plain = compiled(njit(**INTERNAL))
 
 Words = types.CPointer(types.int64)
@@ -86,6 +87,7 @@ def wide_vectors(typingctx):
     def codegen(context, builder, sig, args):
         builder.function.attributes.add("noinline")
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')  # llvmlite has no public way
+        set.add(builder.function.attributes, '"reciprocal-estimates"="vec-divf:1"')
         return context.get_dummy_value()
 
     return types.void(), codegen

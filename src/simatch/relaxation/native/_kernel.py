@@ -1,16 +1,17 @@
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
-"""Fixed points of one block of neurons for some samples, in the caches of one core.
+"""Fixed points of one block of neurons for some samples, in the registers and nearest cache of one core.
 
-Rows of the working memory are neurons and its columns samples ("lanes"), so that every loop over a row is a few vector
-instructions. A block is a site whose neurons interact with each other only: ``r = f(b + r - A r)``.
+Sixteen samples, the lanes of a vector register, are settled together: every number below that belongs to a sample is
+such a vector. A block is a group of neurons that interact with each other only: ``r = f(b + r - A r)``.
 
-Small blocks start with Newton's method, whose linear systems are written out over lanes; what it has not finished, and
-every large block, is left to accelerated proximal gradient steps as in `simatch.relaxation.Accelerated`. A lane that is
-done is written out at once, so that no result depends on the other lanes.
+Small blocks start with Newton's method; what it has not finished, and every large block, is left to accelerated
+proximal gradient steps as in `simatch.relaxation.Accelerated`. No sample depends on the others of its register.
 """
 
+from typing import Any
+
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import cfunc, njit, types
 
 from . import NEWTON_SIZE, TANH
 from ._ffi import (
@@ -28,243 +29,340 @@ from ._ffi import (
     result,
     wide_vectors,
 )
+from ._lanes import WIDTH, divide, get, larger, put, shifted, sixteen, smaller, where_less
 
 # Steps for which Newton's method is tried.
 NEWTON_STEPS = 10
-# Lanes are a multiple of a vector; more of them than this leave the nearest cache.
-VECTOR, MOST_LANES = 16, 128
-# Steps between two measurements of lanes that may be done, and of all. A slope counts as at least this.
-OFTEN, RARELY, FLATTEST = 3, 48, np.float32(1e-6)
+# Steps between two measurements of lanes that may be done, and of all.
+OFTEN, RARELY = 3, 48
+# A slope counts as at least this.
+FLATTEST = np.float32(1e-6)
+# Registers of samples in a task, at most.
+MOST_REGISTERS = 8
 
 MATRIX, DRIVE, START, STEP, SETTINGS, LIMIT = range(6)
 POTENTIAL, ACTIVITY, STEPS, DEFECT, SIZE = range(5)
 
-NUMERICS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+NUMERICS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
 fast = compiled(njit(**INTERNAL, **NUMERICS))
 
 
-@fast
+@plain
 def tanh(u):
     """Rational approximation of tanh, with an error below 4e-7 in single precision."""
-    x = min(max(u, np.float32(-8)), np.float32(8))
+    x = smaller(larger(u, -8), 8)
     y = x * x
-    p = np.float32(1.5229995847e-08)
-    p = p * y + np.float32(2.1894425697e-05)
-    p = p * y + np.float32(3.5715860963e-03)
-    p = p * y + np.float32(1.3444488627e-01)
-    p = p * y + np.float32(9.9999999359e-01)
-    q = np.float32(8.5222951475e-07)
-    q = q * y + np.float32(3.4112707891e-04)
-    q = q * y + np.float32(2.6164399749e-02)
-    q = q * y + np.float32(4.6777815960e-01)
-    q = q * y + np.float32(1)
-    return x * p / q
+    p = y * 1.5229995847e-08 + 2.1894425697e-05
+    p = p * y + 3.5715860963e-03
+    p = p * y + 1.3444488627e-01
+    p = p * y + 1
+    q = y * 8.5222951475e-07 + 3.4112707891e-04
+    q = q * y + 2.6164399749e-02
+    q = q * y + 4.6777815960e-01
+    q = q * y + 1
+    return divide(x * p, q)
 
 
-@fast
+@plain
 def shrink(u, threshold, lower, upper):
     """Soft threshold between two bounds."""
-    return min(max(u - min(max(u, -threshold), threshold), lower), upper)
+    return smaller(larger(u - smaller(larger(u, -threshold), threshold), lower), upper)
+
+
+@plain
+def activity(kind, threshold, lower, upper, u):
+    """Activity ``f(u)``."""
+    if kind == TANH:
+        return tanh(u)
+    return shrink(u, threshold, lower, upper)
+
+
+@plain
+def magnitude(x):
+    """Absolute value."""
+    return larger(x, 0 - x)
 
 
 @fast
-def multiply(a, x, y, n, lanes):
-    """Set ``y = A x``, four rows and four columns of A at a time."""
+def multiply(a, x, y, n):
+    """Set ``y = A x``, with eight rows in registers, then four, then one."""
     wide_vectors()
-    whole = n // 4 * 4
-    for i in range(0, whole, 4):
-        for s in range(lanes):
-            y[i, s] = y[i + 1, s] = y[i + 2, s] = y[i + 3, s] = np.float32(0)
-        for k in range(0, whole, 4):
-            a00, a01, a02, a03 = a[i * n + k], a[i * n + k + 1], a[i * n + k + 2], a[i * n + k + 3]
-            j = (i + 1) * n + k
-            a10, a11, a12, a13 = a[j], a[j + 1], a[j + 2], a[j + 3]
-            j = (i + 2) * n + k
-            a20, a21, a22, a23 = a[j], a[j + 1], a[j + 2], a[j + 3]
-            j = (i + 3) * n + k
-            a30, a31, a32, a33 = a[j], a[j + 1], a[j + 2], a[j + 3]
-            for s in range(lanes):
-                x0, x1, x2, x3 = x[k, s], x[k + 1, s], x[k + 2, s], x[k + 3, s]
-                y[i, s] += a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
-                y[i + 1, s] += a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
-                y[i + 2, s] += a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
-                y[i + 3, s] += a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
-        for k in range(whole, n):
-            for j in range(i, i + 4):
-                c = a[j * n + k]
-                for s in range(lanes):
-                    y[j, s] += c * x[k, s]
-    for i in range(whole, n):
-        for s in range(lanes):
-            y[i, s] = np.float32(0)
+    i = 0
+    while i + 8 <= n:
+        y0 = y1 = y2 = y3 = y4 = y5 = y6 = y7 = sixteen(0)
+        row = i * n
         for k in range(n):
-            c = a[i * n + k]
-            for s in range(lanes):
-                y[i, s] += c * x[k, s]
+            v = get(x, k)
+            y0 += v * a[row + k]
+            y1 += v * a[row + n + k]
+            y2 += v * a[row + 2 * n + k]
+            y3 += v * a[row + 3 * n + k]
+            y4 += v * a[row + 4 * n + k]
+            y5 += v * a[row + 5 * n + k]
+            y6 += v * a[row + 6 * n + k]
+            y7 += v * a[row + 7 * n + k]
+        put(y, i, y0)
+        put(y, i + 1, y1)
+        put(y, i + 2, y2)
+        put(y, i + 3, y3)
+        put(y, i + 4, y4)
+        put(y, i + 5, y5)
+        put(y, i + 6, y6)
+        put(y, i + 7, y7)
+        i += 8
+    while i + 4 <= n:
+        y0 = y1 = y2 = y3 = sixteen(0)
+        row = i * n
+        for k in range(n):
+            v = get(x, k)
+            y0 += v * a[row + k]
+            y1 += v * a[row + n + k]
+            y2 += v * a[row + 2 * n + k]
+            y3 += v * a[row + 3 * n + k]
+        put(y, i, y0)
+        put(y, i + 1, y1)
+        put(y, i + 2, y2)
+        put(y, i + 3, y3)
+        i += 4
+    while i < n:
+        y0 = sixteen(0)
+        for k in range(n):
+            y0 += get(x, k) * a[i * n + k]
+        put(y, i, y0)
+        i += 1
 
 
 @fast
-def respond(kind, threshold, lower, upper, u, r, n, lanes):
-    """Set ``r = f(u)``."""
+def measure(kind, threshold, lower, upper, b, r, force, sums, n):
+    """Keep the squared lengths of ``f(b + r - A r) - r`` and of r, where `force` holds ``A r``."""
     wide_vectors()
+    defect = size = sixteen(0)
     for i in range(n):
-        if kind == TANH:
-            for s in range(lanes):
-                r[i, s] = tanh(u[i, s])
-        else:
-            for s in range(lanes):
-                r[i, s] = shrink(u[i, s], threshold, lower, upper)
+        q = get(r, i)
+        d = activity(kind, threshold, lower, upper, get(b, i) - get(force, i) + q) - q
+        defect += d * d
+        size += q * q
+    put(sums, 0, defect)
+    put(sums, 1, size)
 
 
 @fast
-def measure(kind, threshold, lower, upper, b, u, r, force, defect, size, n, lanes):
-    """Squared lengths, in every lane, of ``f(b + r - A r) - r`` and of r, where `force` holds ``A r``."""
-    wide_vectors()
-    for s in range(lanes):
-        defect[s] = size[s] = np.float32(0)
-    for i in range(n):
-        if kind == TANH:
-            for s in range(lanes):
-                d = tanh(b[i, s] - force[i, s] + r[i, s]) - r[i, s]
-                defect[s] += d * d
-                size[s] += r[i, s] * r[i, s]
-        else:
-            for s in range(lanes):
-                d = shrink(b[i, s] - force[i, s] + r[i, s], threshold, lower, upper) - r[i, s]
-                defect[s] += d * d
-                size[s] += r[i, s] * r[i, s]
-
-
-@fast
-def newton(kind, threshold, lower, upper, a, h, b, u, r, force, slope, move, n, lanes):
+def newton(kind, threshold, lower, upper, a, h, b, u, r, force, slope, move, w, d, n):
     """One Newton step of the potentials: ``(1/f' - 1 + A) v = b - A r + r - u``, then ``u += v / f'``.
 
     A direction of negative curvature counts as if it were positive, so that no step leads to a saddle.
     """
     wide_vectors()
-    for i in range(n):
-        if kind == TANH:
-            for s in range(lanes):
-                slope[i, s] = np.float32(1) / max(np.float32(1) - r[i, s] * r[i, s], FLATTEST)
-        else:
-            for s in range(lanes):
-                moving = abs(u[i, s]) >= threshold and lower < r[i, s] < upper
-                slope[i, s] = np.float32(1) if moving else np.float32(1) / FLATTEST
-        for s in range(lanes):
-            move[i, s] = b[i, s] - force[i, s] + r[i, s] - u[i, s]
-        row = i * (i + 1) // 2
-        for k in range(i):
-            c = a[i * n + k]
-            for s in range(lanes):
-                h[row + k, s] = c
-        c = a[i * n + i] - np.float32(1)
-        for s in range(lanes):
-            h[row + i, s] = c + slope[i, s]
-    # Factors L D L', column by column, with the right side as one more row.
+    # Factors L D L', column by column; h holds L by rows and the reciprocals of D on its diagonal.
     for j in range(n):
-        pivot = j * (j + 1) // 2 + j
-        for s in range(lanes):
-            h[pivot, s] = np.float32(1) / abs(h[pivot, s])
-        for i in range(j + 1, n):
-            row = i * (i + 1) // 2
-            for s in range(lanes):
-                force[i, s] = h[row + j, s] * h[pivot, s]
-                move[i, s] -= force[i, s] * move[j, s]
-            for k in range(j + 1, i + 1):
-                below = k * (k + 1) // 2 + j
-                for s in range(lanes):
-                    h[row + k, s] -= force[i, s] * h[below, s]
-        for i in range(j + 1, n):
-            row = i * (i + 1) // 2
-            for s in range(lanes):
-                h[row + j, s] = force[i, s]
+        row = j * (j + 1) // 2
+        q = get(r, j)
+        if kind == TANH:
+            steep = divide(1, larger(1 - q * q, FLATTEST))
+        else:
+            flat = sixteen(1 / FLATTEST)
+            steep = where_less(magnitude(get(u, j)), threshold, flat, 1)
+            steep = where_less(lower, q, steep, flat)
+            steep = where_less(q, upper, steep, flat)
+        put(slope, j, steep)
+        pivot = steep + (a[j * n + j] - 1)
+        right = get(b, j) - get(force, j) + q - get(u, j)
+        for k in range(j):
+            entry = get(h, row + k)
+            scaled = entry * get(d, k)
+            put(w, k, scaled)
+            pivot -= entry * scaled
+            right -= entry * get(move, k)
+        put(move, j, right)
+        pivot = magnitude(pivot)
+        inverse = divide(1, pivot)
+        put(d, j, pivot)
+        put(h, row + j, inverse)
+        i = j + 1
+        while i + 4 <= n:
+            at0 = i * (i + 1) // 2
+            at1 = at0 + i + 1
+            at2 = at1 + i + 2
+            at3 = at2 + i + 3
+            l0, l1 = sixteen(a[i * n + j]), sixteen(a[(i + 1) * n + j])
+            l2, l3 = sixteen(a[(i + 2) * n + j]), sixteen(a[(i + 3) * n + j])
+            for k in range(j):
+                scaled = get(w, k)
+                l0 -= get(h, at0 + k) * scaled
+                l1 -= get(h, at1 + k) * scaled
+                l2 -= get(h, at2 + k) * scaled
+                l3 -= get(h, at3 + k) * scaled
+            put(h, at0 + j, l0 * inverse)
+            put(h, at1 + j, l1 * inverse)
+            put(h, at2 + j, l2 * inverse)
+            put(h, at3 + j, l3 * inverse)
+            i += 4
+        while i < n:
+            at0 = i * (i + 1) // 2
+            l0 = sixteen(a[i * n + j])
+            for k in range(j):
+                l0 -= get(h, at0 + k) * get(w, k)
+            put(h, at0 + j, l0 * inverse)
+            i += 1
     for j in range(n - 1, -1, -1):
-        pivot = j * (j + 1) // 2 + j
-        for s in range(lanes):
-            move[j, s] *= h[pivot, s]
+        v = get(move, j) * get(h, j * (j + 1) // 2 + j)
         for i in range(j + 1, n):
-            row = i * (i + 1) // 2
-            for s in range(lanes):
-                move[j, s] -= h[row + j, s] * move[i, s]
-        for s in range(lanes):
-            u[j, s] += slope[j, s] * move[j, s]
+            v -= get(h, i * (i + 1) // 2 + j) * get(move, i)
+        put(move, j, v)
+        new = get(u, j) + get(slope, j) * v
+        put(u, j, new)
+        put(r, j, activity(kind, threshold, lower, upper, new))
 
 
 @fast
-def look_ahead(r, change, ahead, momentum, weight, n, lanes):
-    """Set ``ahead = r + k / (k + 3) change`` for the momentum k of every lane."""
-    wide_vectors()
-    for s in range(lanes):
-        weight[s] = momentum[s] / (momentum[s] + np.float32(3))
-    for i in range(n):
-        for s in range(lanes):
-            ahead[i, s] = r[i, s] + weight[s] * change[i, s]
-
-
-@fast
-def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, momentum, gap, size, uphill, n, lanes):
+def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, sums, n):
     """One proximal gradient step from `ahead`, where `force` holds ``A ahead``; momentum restarts where it is uphill.
 
-    Sets `gap` and `size` to the squared lengths of the step and of r.
+    Also keeps the squared lengths of the step and of r, and looks ahead for the next step.
     """
     wide_vectors()
-    for s in range(lanes):
-        gap[s] = size[s] = uphill[s] = np.float32(0)
+    gap = size = uphill = sixteen(0)
     rest = np.float32(1) - step
     per_step = np.float32(1) / step
     for i in range(n):
+        before, from_here = get(r, i), get(ahead, i)
+        z = from_here + (get(b, i) - get(force, i)) * step
         if kind == TANH:
-            for s in range(lanes):
-                z = ahead[i, s] + step * (b[i, s] - force[i, s])
-                # One Newton step for step v + rest tanh(v) = |z|, never beyond the bound of the root.
-                sign = np.float32(1) if z >= 0 else np.float32(-1)
-                z *= sign
-                kink = (z - rest) * per_step
-                near = sign * u[i, s]
-                if step < 1:
-                    bound = max(z, kink)
-                    near = max(near, bound)
-                else:
-                    bound = min(z, kink)
-                    near = min(near, bound)
-                t = tanh(near)
-                v = near - (step * near + rest * t - z) / (step + rest * (np.float32(1) - t * t))
-                v = max(v, bound) if step < 1 else min(v, bound)
-                v *= sign
-                new = tanh(v)
-                u[i, s] = v
-                d = new - r[i, s]
-                leap = ahead[i, s] - new
-                uphill[s] += leap * d
-                gap[s] += leap * leap
-                size[s] += new * new
-                change[i, s] = d
-                r[i, s] = new
+            # One Newton step for step v + rest tanh(v) = |z|, never beyond the bound of the root.
+            sign = where_less(z, 0, -1, sixteen(1))
+            z *= sign
+            kink = (z - rest) * per_step
+            near = get(u, i) * sign
+            if step < 1:
+                bound = larger(z, kink)
+                near = larger(near, bound)
+            else:
+                bound = smaller(z, kink)
+                near = smaller(near, bound)
+            t = tanh(near)
+            v = near - divide(near * step + t * rest - z, (1 - t * t) * rest + step)
+            v = (larger(v, bound) if step < 1 else smaller(v, bound)) * sign
+            new = tanh(v)
         else:
-            for s in range(lanes):
-                z = ahead[i, s] + step * (b[i, s] - force[i, s])
-                new = shrink(z, step * threshold, lower, upper)
-                u[i, s] = (z - rest * new) * per_step
-                d = new - r[i, s]
-                leap = ahead[i, s] - new
-                uphill[s] += leap * d
-                gap[s] += leap * leap
-                size[s] += new * new
-                change[i, s] = d
-                r[i, s] = new
-    for s in range(lanes):
-        momentum[s] = np.float32(0) if uphill[s] > 0 else momentum[s] + np.float32(1)
+            new = shrink(z, step * threshold, lower, upper)
+            v = (z - new * rest) * per_step
+        d = new - before
+        leap = from_here - new
+        uphill += leap * d
+        gap += leap * leap
+        size += new * new
+        put(u, i, v)
+        put(r, i, new)
+        put(change, i, d)
+    momentum = where_less(0, uphill, sixteen(0), get(sums, 4) + 1)
+    put(sums, 2, gap)
+    put(sums, 3, size)
+    put(sums, 4, momentum)
+    weight = divide(momentum, momentum + 3)
+    for i in range(n):
+        put(ahead, i, get(r, i) + get(change, i) * weight)
+
+
+@fast
+def settle_register(frame, block, first, memory):
+    """Settle up to sixteen samples in one block."""
+    wide_vectors()
+    n, samples = length(frame, MATRIX, 1), length(frame, DRIVE, 2)
+    used = min(WIDTH, samples - first)
+    a = floats_at(operand(frame, MATRIX) + block * n * n * 4)
+    offset = (block * n * samples + first) * 4
+    drive, start = floats_at(operand(frame, DRIVE) + offset), floats_at(operand(frame, START) + offset)
+    step = floats_at(operand(frame, STEP))[block]
+    settings = floats_at(operand(frame, SETTINGS))
+    kind, threshold, lower, upper, tolerance = settings[0], settings[1], settings[2], settings[3], settings[4]
+    most = integers_at(operand(frame, LIMIT))[0]
+    steps = integers_at(result(frame, STEPS) + (block * samples + first) * 4)
+
+    each = n * WIDTH
+    b, u, r, force = memory, shifted(memory, each), shifted(memory, 2 * each), shifted(memory, 3 * each)
+    change, ahead = shifted(memory, 4 * each), shifted(memory, 5 * each)
+    final_u, final_r = shifted(memory, 6 * each), shifted(memory, 7 * each)
+    spare, pivots = shifted(memory, 8 * each), shifted(memory, 9 * each)
+    sums = shifted(memory, 10 * each)  # defect, size, gap, size again, momentum; then the lanes that finish
+    finishing, h = shifted(sums, 5 * WIDTH), shifted(sums, 6 * WIDTH)
+
+    for i in range(n):
+        for s in range(used):
+            b[i * WIDTH + s], u[i * WIDTH + s] = drive[i * samples + s], start[i * samples + s]
+        for s in range(used, WIDTH):
+            b[i * WIDTH + s] = u[i * WIDTH + s] = np.float32(0)
+        put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
+
+    limit = tolerance * tolerance
+    near = min(step, np.float32(1))
+    trigger = limit * near * near
+    newtons = min(NEWTON_STEPS if n <= NEWTON_SIZE else 0, most)
+    left, taken, done = used, 0, 0
+    accelerating, everyone = False, True
+    while True:
+        # Measure, and keep the lanes that are done or out of time. Which lanes are looked at, and when, must not
+        # depend on other lanes.
+        multiply(a, r, force, n)
+        measure(kind, threshold, lower, upper, b, r, force, sums, n)
+        some = False
+        for s in range(used):
+            defect, size = sums[s], sums[WIDTH + s]
+            finishing[s] = np.float32(0)
+            if done >> s & 1 == 0 and (everyone or sums[2 * WIDTH + s] <= trigger * sums[3 * WIDTH + s]):
+                lost = accelerating and not (defect < np.inf and size < np.float32(1e24))
+                if defect <= limit * size or taken >= most or lost:
+                    finishing[s] = np.float32(1)
+                    some = True
+                    done |= 1 << s
+                    left -= 1
+                    steps[s] = taken
+                    floats_at(result(frame, DEFECT))[block * samples + first + s] = defect
+                    floats_at(result(frame, SIZE))[block * samples + first + s] = size
+        if some:
+            for i in range(n):
+                put(final_u, i, where_less(0, get(finishing, 0), get(u, i), get(final_u, i)))
+                put(final_r, i, where_less(0, get(finishing, 0), get(r, i), get(final_r, i)))
+        if left == 0:
+            break
+        if taken < newtons:
+            newton(kind, threshold, lower, upper, a, h, b, u, r, force, change, ahead, spare, pivots, n)
+            taken += 1
+            continue
+        if not accelerating:
+            accelerating = True
+            lost = get(sums, 0)
+            for i in range(n):
+                # Where Newton's method got lost, begin again.
+                v = where_less(lost, np.float32(np.inf), get(u, i), 0)
+                q = activity(kind, threshold, lower, upper, v)
+                put(u, i, v)
+                put(r, i, q)
+                put(ahead, i, q)
+            for s in range(WIDTH):
+                sums[4 * WIDTH + s] = np.float32(0)
+        # The length of a step says whether it is worth measuring; now and then all lanes are.
+        ready = False
+        while not ready:
+            multiply(a, ahead, force, n)
+            descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, sums, n)
+            taken += 1
+            everyone = taken >= most or taken % RARELY == 0
+            ready = everyone
+            if taken % OFTEN == 0:
+                for s in range(used):
+                    if done >> s & 1 == 0 and sums[2 * WIDTH + s] <= trigger * sums[3 * WIDTH + s]:
+                        ready = True
+    potential, activities = floats_at(result(frame, POTENTIAL) + offset), floats_at(result(frame, ACTIVITY) + offset)
+    for i in range(n):
+        for s in range(used):
+            potential[i * samples + s], activities[i * samples + s] = final_u[i * WIDTH + s], final_r[i * WIDTH + s]
 
 
 @plain
 def groups(frame):
-    """Number of groups of samples: as many as keep a group near, and several even for a single block."""
-    samples, blocks = length(frame, DRIVE, 2), length(frame, MATRIX, 0)
-    fewest = (samples + MOST_LANES - 1) // MOST_LANES
-    return max(fewest, min((samples + VECTOR - 1) // VECTOR, 4 // blocks))
-
-
-ROWS, LANE_ROWS = 6, 7
+    """Number of groups of samples: as many as keep a task short, and several even for a single block."""
+    registers = (length(frame, DRIVE, 2) + WIDTH - 1) // WIDTH
+    return max((registers + MOST_REGISTERS - 1) // MOST_REGISTERS, min(registers, 8 // length(frame, MATRIX, 0)))
 
 
 @compiled(cfunc(types.int64(Words), cache=True))
@@ -276,111 +374,11 @@ def tasks(frame):
 @compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
 def settle_block(frame, number):
     """Settle one group of samples in one block, and write its results."""
-    wide_vectors()
     n, samples, parts = length(frame, MATRIX, 1), length(frame, DRIVE, 2), groups(frame)
     block, group = number // parts, number % parts
-    each = (samples + parts - 1) // parts
-    first = group * each
-    used = min(each, samples - first)
-    lanes = (each + VECTOR - 1) // VECTOR * VECTOR
-    if used <= 0:
-        return
-    a = floats_at(operand(frame, MATRIX) + block * n * n * 4)
-    offset = (block * n * samples + first) * 4
-    drive, start = floats_at(operand(frame, DRIVE) + offset), floats_at(operand(frame, START) + offset)
-    potential, activity = floats_at(result(frame, POTENTIAL) + offset), floats_at(result(frame, ACTIVITY) + offset)
-    step = floats_at(operand(frame, STEP))[block]
-    settings = floats_at(operand(frame, SETTINGS))
-    kind = settings[0]
-    threshold, lower, upper, tolerance = settings[1], settings[2], settings[3], settings[4]
-    most = integers_at(operand(frame, LIMIT))[0]
-    offset = (block * samples + first) * 4
-    steps = integers_at(result(frame, STEPS) + offset)
-    defects, sizes = floats_at(result(frame, DEFECT) + offset), floats_at(result(frame, SIZE) + offset)
-
-    count = ROWS * n + LANE_ROWS + (n * (n + 1) // 2 if n <= NEWTON_SIZE else 0)
-    memory = malloc(count * lanes * 4)
-    rows = carray(floats_at(address_of(memory)), (count, lanes))
-    b, u, r, force = rows[:n], rows[n : 2 * n], rows[2 * n : 3 * n], rows[3 * n : 4 * n]
-    change, ahead, tail = rows[4 * n : 5 * n], rows[5 * n : 6 * n], rows[6 * n :]
-    defect, size, momentum, weight, gap, uphill, done = tail[0], tail[1], tail[2], tail[3], tail[4], tail[5], tail[6]
-    factors = tail[LANE_ROWS:]
-
-    for i in range(n):
-        for s in range(used):
-            b[i, s], u[i, s] = drive[i * samples + s], start[i * samples + s]
-        for s in range(used, lanes):
-            b[i, s] = u[i, s] = np.float32(0)
-    for s in range(lanes):
-        done[s] = np.float32(0)
-    respond(kind, threshold, lower, upper, u, r, n, lanes)
-    limit = tolerance * tolerance
-    left, taken = used, 0
-    newtons = min(NEWTON_STEPS if n <= NEWTON_SIZE else 0, most)
-    accelerating, everyone = False, True
-    near = min(step, np.float32(1))
-    trigger = limit * near * near
-    while True:
-        # Measure, and write out the lanes that are done or out of time. Which lanes are looked at, and when, must not
-        # depend on other lanes.
-        multiply(a, r, force, n, lanes)
-        measure(kind, threshold, lower, upper, b, u, r, force, defect, size, n, lanes)
-        for s in range(used):
-            if done[s] == 0 and (everyone or gap[s] <= trigger * size[s]):
-                lost = accelerating and not (defect[s] < np.inf and size[s] < np.float32(1e24))
-                if defect[s] <= limit * size[s] or taken >= most or lost:
-                    done[s] = np.float32(1)
-                    left -= 1
-                    steps[s], defects[s], sizes[s] = taken, defect[s], size[s]
-                    for i in range(n):
-                        potential[i * samples + s], activity[i * samples + s] = u[i, s], r[i, s]
-        if left == 0:
-            free(memory)
-            return
-        if taken < newtons:
-            newton(kind, threshold, lower, upper, a, factors, b, u, r, force, change, ahead, n, lanes)
-            respond(kind, threshold, lower, upper, u, r, n, lanes)
-            taken += 1
-            continue
-        if not accelerating:
-            accelerating = True
-            for s in range(lanes):
-                momentum[s] = np.float32(0)
-                if not (defect[s] < np.inf):
-                    for i in range(n):
-                        u[i, s] = np.float32(0)
-            respond(kind, threshold, lower, upper, u, r, n, lanes)
-            for i in range(n):
-                for s in range(lanes):
-                    change[i, s] = np.float32(0)
-        # The length of a step says whether it is worth measuring; now and then all lanes are.
-        ready = False
-        while not ready:
-            look_ahead(r, change, ahead, momentum, weight, n, lanes)
-            multiply(a, ahead, force, n, lanes)
-            descend(
-                kind,
-                threshold,
-                lower,
-                upper,
-                step,
-                b,
-                u,
-                r,
-                change,
-                ahead,
-                force,
-                momentum,
-                gap,
-                size,
-                uphill,
-                n,
-                lanes,
-            )
-            taken += 1
-            everyone = taken >= most or taken % RARELY == 0
-            ready = everyone
-            if taken % OFTEN == 0:
-                for s in range(used):
-                    if done[s] == 0 and gap[s] <= trigger * size[s]:
-                        ready = True
+    registers = (samples + WIDTH - 1) // WIDTH
+    factors = n * (n + 1) // 2 if n <= NEWTON_SIZE else 0
+    memory = malloc((10 * n + factors + 6) * WIDTH * 4)
+    for register in range(group * registers // parts, (group + 1) * registers // parts):
+        settle_register(frame, block, register * WIDTH, floats_at(address_of(memory)))
+    free(memory)

@@ -1,0 +1,153 @@
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportOptionalCall=false
+"""Sixteen numbers in one vector register: a type for Numba's functions, with the arithmetic of one number."""
+
+import operator
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typeconv import Conversion
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
+
+from ._ffi import Floats, compiled
+
+WIDTH = 16
+FLAGS = ("contract", "reassoc", "nsz", "arcp")
+
+
+class _Lanes(types.Type):
+    def __init__(self):
+        super().__init__(name="Lanes")
+
+    def can_convert_from(self, typingctx, other):
+        return Conversion.safe if isinstance(other, types.Float | types.Integer) else None
+
+
+Lanes = _Lanes()
+VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
+
+
+@register_model(_Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, VECTOR)
+
+
+def _repeated(builder, number):
+    first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), everywhere)
+
+
+@lower_cast(types.Float, _Lanes)
+def _from_float(context, builder, source, target, number):
+    if source != types.float32:
+        number = builder.fptrunc(number, ir.FloatType())
+    return _repeated(builder, number)
+
+
+@lower_cast(types.Integer, _Lanes)
+def _from_integer(context, builder, source, target, number):
+    return _repeated(builder, builder.sitofp(number, ir.FloatType()))
+
+
+def _operator(symbol, instruction):
+    @infer_global(symbol)
+    class Rule(AbstractTemplate):
+        def generic(self, args, kws):
+            return signature(Lanes, Lanes, Lanes) if Lanes in args else None
+
+    @lower_builtin(symbol, Lanes, Lanes)
+    def lower(context, builder, sig, args):
+        return getattr(builder, instruction)(*args, flags=FLAGS)
+
+    return Rule, lower
+
+
+for _symbol, _instruction in [
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.iadd, "fadd"),
+    (operator.isub, "fsub"),
+    (operator.imul, "fmul"),
+]:
+    _operator(_symbol, _instruction)
+
+
+@compiled(intrinsic)
+def sixteen(typingctx, number):
+    """Sixteen times the same number."""
+    return Lanes(Lanes), lambda context, builder, sig, args: args[0]
+
+
+@compiled(intrinsic)
+def divide(typingctx, a, b):
+    """Quotient of finite numbers, to a few units in the last place."""
+
+    def codegen(context, builder, sig, args):
+        # An estimate of the reciprocal, refined, instead of a division; see `wide_vectors`.
+        return builder.fdiv(*args, flags=(*FLAGS, "ninf"))
+
+    return Lanes(Lanes, Lanes), codegen
+
+
+def _chosen(comparison):
+    @compiled(intrinsic)
+    def choose(typingctx, a, b):
+        def codegen(context, builder, sig, args):
+            return builder.select(builder.fcmp_ordered(comparison, *args), *args)
+
+        return Lanes(Lanes, Lanes), codegen
+
+    return choose
+
+
+smaller, larger = _chosen("<"), _chosen(">")
+
+
+@compiled(intrinsic)
+def where_less(typingctx, a, b, yes, no):
+    """Lane by lane, `yes` where ``a < b`` and `no` elsewhere, also where either is not a number."""
+
+    def codegen(context, builder, sig, args):
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
+
+    return Lanes(Lanes, Lanes, Lanes, Lanes), codegen
+
+
+def _place(builder, args):
+    start = cgutils.gep(builder, args[0], builder.mul(args[1], ir.Constant(args[1].type, WIDTH)))
+    return builder.bitcast(start, VECTOR.as_pointer())
+
+
+@compiled(intrinsic)
+def get(typingctx, memory, position):
+    """Sixteen numbers of memory, counted in sixteens."""
+
+    def codegen(context, builder, sig, args):
+        return builder.load(_place(builder, args), align=4)
+
+    return Lanes(Floats, types.int64), codegen
+
+
+@compiled(intrinsic)
+def put(typingctx, memory, position, lanes):
+    """Keep sixteen numbers in memory."""
+
+    def codegen(context, builder, sig, args):
+        builder.store(args[2], _place(builder, args), align=4)
+        return context.get_dummy_value()
+
+    return types.void(Floats, types.int64, Lanes), codegen
+
+
+@compiled(intrinsic)
+def shifted(typingctx, memory, count):
+    """Pointer to a place some numbers further on."""
+
+    def codegen(context, builder, sig, args):
+        return cgutils.gep(builder, args[0], args[1])
+
+    return Floats(Floats, types.int64), codegen
