@@ -106,7 +106,7 @@ BEST = Setting(
     spread=4.5,
     margin=2,
 )
-BEST_UNITS = 256
+BEST_UNITS = 400
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
