@@ -135,3 +135,64 @@ def test_blur_needs_more_than_a_pixel(rng):
 def test_unfitted_is_refused(x):
     with pytest.raises(NotFittedError):
         Preprocessing().transform(x)
+
+
+@pytest.fixture
+def strokes():
+    """One slanted blob of ink in an empty frame, with its moments: centre, standard deviations, slant."""
+    rows, columns = np.mgrid[:40, :40].astype(float)
+    down = rows - 22
+    across = columns - 17 - 0.4 * down
+    return np.exp(-((down / 3.5) ** 2) / 2 - ((across / 2) ** 2) / 2)[None, :, :, None].astype(np.float32)
+
+
+def moments(image):
+    """Centre and covariance of the position of the ink, as weighted averages."""
+    position = np.mgrid[: image.shape[0], : image.shape[1]].reshape(2, -1)
+    weights = image[..., 0].ravel().astype(float)
+    return np.average(position, axis=1, weights=weights), np.cov(position, aweights=weights, ddof=0)
+
+
+def test_deskew_makes_upright_and_centres(strokes):
+    before = moments(strokes[0])[1]
+    assert before[0, 1] / before[0, 0] == pytest.approx(0.4, abs=1e-3)
+    centre, covariance = moments(Preprocessing(deskew=True).fit_transform(strokes)[0])
+    np.testing.assert_allclose(centre, 19.5, atol=0.01)
+    # Half-way between two rows, interpolation averages rows that are sheared differently: 0.4 / 4 is left of 4.9
+    assert abs(covariance[0, 1]) < 0.11
+    np.testing.assert_allclose(np.diag(covariance), [3.5**2, 4], rtol=0.06)  # interpolation blurs a little
+
+
+def test_spread_resizes_half_way(strokes):
+    _, covariance = moments(Preprocessing(deskew=True, spread=4.0).fit_transform(strokes)[0])
+    np.testing.assert_allclose(np.diag(covariance), [3.5 * 4, 2 * 4], rtol=0.05)
+
+
+def test_spread_alone_keeps_the_slant(strokes):
+    centre, covariance = moments(Preprocessing(spread=5.0).fit_transform(strokes)[0])
+    np.testing.assert_allclose(centre, 19.5, atol=0.01)
+    assert covariance[0, 1] > 5
+
+
+def test_framing_is_the_same_for_every_position_and_channel(strokes):
+    moved = np.roll(strokes, (-3, 2), axis=(1, 2))
+    framing = Preprocessing(deskew=True, spread=4.0)
+    out = framing.fit_transform(np.concatenate([strokes, moved]))
+    np.testing.assert_allclose(out[0], out[1], atol=1e-3)
+    coloured = framing.fit_transform(np.concatenate([strokes, 2 * strokes], axis=3))
+    np.testing.assert_allclose(coloured, out[:1] * [1.0, 2.0], atol=1e-5)
+
+
+def test_an_upright_image_in_the_middle_stays(strokes):
+    upright = strokes * 0
+    upright[0, 10:30, 18:22] = 1
+    np.testing.assert_allclose(Preprocessing(deskew=True).fit_transform(upright), upright, atol=1e-6)
+    line = strokes * 0
+    line[0, 19:21, 5:35] = 1  # its columns have no slant to undo, and a height that is resized
+    assert moments(Preprocessing(deskew=True, spread=4.0).fit_transform(line)[0])[1][0, 0] > 1
+
+
+@pytest.mark.parametrize("change", [lambda x: x * 0, lambda x: x - 0.5], ids=["no ink", "negative"])
+def test_framing_needs_ink(strokes, change):
+    with pytest.raises(ValueError, match="Image 1 has no centre of mass"):
+        Preprocessing(deskew=True).fit(np.concatenate([strokes, change(strokes)]))

@@ -159,12 +159,12 @@ def test_without_a_folder_the_same_settings_meet_again(tmp_path):
 
 def test_a_random_split_is_of_all_images_and_its_seeds(data):
     dataset = load_dataset("mnist")
-    parts = [table.images(dataset, "random", seed) for seed in (0, 0, 1)]
+    parts = [table.images(dataset, table.Setting(split="random"), seed) for seed in (0, 0, 1)]
     assert (len(parts[0].x), len(parts[0].x_test)) == (600, 200)
     np.testing.assert_array_equal(parts[0].x_test, parts[1].x_test)
     assert not np.array_equal(parts[0].x_test, parts[2].x_test)
     every = np.concatenate([parts[0].x, parts[0].x_test])
-    standard = table.images(dataset, "standard", 0)
+    standard = table.images(dataset, table.Setting(), 0)
     assert every.mean() == pytest.approx(np.concatenate([standard.x, standard.x_test]).mean(), abs=1e-6)
     np.testing.assert_allclose(every.mean(axis=(1, 2, 3)), 0, atol=1e-6)
 
@@ -172,7 +172,7 @@ def test_a_random_split_is_of_all_images_and_its_seeds(data):
 def test_features_are_written_into_one_array(data):
     """Encoding takes the features' own memory and a fraction of it; `test_readout` watches the readout."""
     setting = table.Setting()
-    part = table.images(load_dataset("mnist"), "standard", 0)
+    part = table.images(load_dataset("mnist"), setting, 0)
     network = table.untrained(setting, 100, 0, part)
     x = np.repeat(part.x, 50, axis=0)
     told = []

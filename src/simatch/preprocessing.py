@@ -9,6 +9,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._moments import framed
+
 Images = Float[np.ndarray, "samples height width channels"]
 
 
@@ -21,6 +23,12 @@ class Preprocessing(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
+    deskew : bool
+        Shear each image upright, so that the mean column is the same in all rows, and move its centre of mass to the
+        middle; for handwriting.
+    spread : float
+        Move each image's centre of mass to the middle and resize height and width, each so that its standard deviation
+        comes half-way (the geometric mean) to this many pixels; 0 for none.
     mean_image : bool
         Subtract the mean of all training images.
     blur : float
@@ -44,7 +52,8 @@ class Preprocessing(TransformerMixin, BaseEstimator):
     -----
     `fit` and `transform` raise ValueError if an array is not of shape (samples, height, width, channels), is empty,
     holds NaN or infinity, differs in shape from the training images, or where an image has nothing left to learn
-    from: after the subtraction of its own mean a constant image is zero.
+    from: after the subtraction of its own mean a constant image is zero. Deskewing and resizing weigh positions by the
+    pixels, which must not be negative; what they move in from beyond the border is 0.
 
     See Also
     --------
@@ -63,12 +72,16 @@ class Preprocessing(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         *,
+        deskew: bool = False,
+        spread: float = 0.0,
         mean_image: bool = False,
         blur: float = 0.0,
         own_mean: bool = False,
         own_scale: bool = False,
         scale: float = 0.0,
     ):
+        self.deskew = deskew
+        self.spread = spread
         self.mean_image = mean_image
         self.blur = blur
         self.own_mean = own_mean
@@ -108,7 +121,7 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         x = self._checked(X)
         if self.shape_ != x.shape[1:]:
             raise ValueError(f"The images have shape {x.shape[1:]}, but those that were fitted have {self.shape_}.")
-        x = self._remainder(x)
+        x = self._remainder(self._framed(x))
         x *= np.float32(self.factor_)
         return x
 
@@ -155,12 +168,13 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         return restored
 
     def _fit(self, X: np.ndarray) -> np.ndarray:
-        for name in ("blur", "scale"):
+        for name in ("spread", "blur", "scale"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"Preprocessing needs a number from 0 for {name}, got {getattr(self, name)!r}.")
         x = self._checked(X)
         if self.blur and x.shape[1:3] == (1, 1):
             raise ValueError(f"A blur of {self.blur!r} pixels needs images, but these have one pixel; set it to 0.")
+        x = self._framed(x)
         self.shape_ = x.shape[1:]
         self.mean_image_ = x.mean(0, dtype=np.float64).astype(np.float32) if self.mean_image else 0.0
         x = self._remainder(x)
@@ -189,6 +203,9 @@ class Preprocessing(TransformerMixin, BaseEstimator):
                 "from; remove it."
             )
         return x
+
+    def _framed(self, x: np.ndarray) -> np.ndarray:
+        return framed(x, deskew=self.deskew, spread=self.spread) if self.deskew or self.spread else x
 
     def _remainder(self, x: np.ndarray) -> np.ndarray:
         each = (1, 2, 3)

@@ -50,6 +50,8 @@ class PreprocessingSettings(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
+    deskew: bool = False
+    spread: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
     mean_image: bool = False
     blur: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
     own_mean: bool = False

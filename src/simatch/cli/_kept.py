@@ -52,6 +52,10 @@ class Kept:
         rows = [_read(p) for p in self._rows.glob("nps*.json") if not p.name.endswith(".checkpoint.json")]
         return sorted(rows, key=lambda row: (row["units"], row["seed"]))
 
+    def network(self, name: str) -> Network:
+        """Return the network of a finished row."""
+        return load(self._rows / f"{name}.safetensors")
+
     def finish(self, name: str, row: Mapping[str, Any], network: Network) -> None:
         """Keep a finished row, and its network instead of its checkpoint."""
         save(network, self._rows / f"{name}.safetensors")

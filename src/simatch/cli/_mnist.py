@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 # Seconds between two checkpoints: what is lost, at most, when the process is killed.
 CHECKPOINT_EVERY = 20.0
-QUICK_UNITS, QUICK_SAMPLES = 4, 20_000
+QUICK_UNITS = 4
 
 
 def mnist(
@@ -34,7 +35,13 @@ def mnist(
         typer.Option(help="The standard test set, or 10,000 of all 70,000 images at random, as the authors did."),
     ] = "standard",
     samples: Annotated[
-        int | None, typer.Option(min=100, help="Samples to learn from. [default: 120,000; 20,000 if quick]")
+        int | None,
+        typer.Option(
+            min=100, help="Samples to learn from, 120,000 as published. [default: 5,000 for each unit, up to 120,000]"
+        ),
+    ] = None,
+    cost: Annotated[
+        float | None, typer.Option(min=1e-6, help="The readout's C. [default: 1.6 over the units at a site]")
     ] = None,
     out: Annotated[
         Path | None,
@@ -52,7 +59,7 @@ def mnist(
     with reported():
         from ..experiments.mnist import PUBLISHED, Setting, seeds_for
 
-        setting = Setting(split=split, samples=samples or (QUICK_SAMPLES if quick else Setting.samples))
+        setting = Setting(split=split, samples=samples, cost=cost)
         wanted = sorted(set(units or ([QUICK_UNITS] if quick else PUBLISHED)))
         runs = [(n, seed + i) for n in wanted for i in range(seeds or (1 if quick else seeds_for(n)))]
         out = out or RUNS / "-".join(["mnist-table", *["random"] * (split == "random"), *["quick"] * quick])
@@ -60,31 +67,38 @@ def mnist(
 
 
 def _mnist(setting: "table.Setting", runs: list[tuple[int, int]], out: Path, overwrite: bool, json: bool) -> None:
-    from ..datasets import load_dataset
-    from ..experiments import mnist as table
     from ._kept import Kept
 
     say = functools.partial(typer.echo, err=json)
-    dataset = load_dataset("mnist")
     kept = Kept.open(out, dataclasses.asdict(setting), overwrite=overwrite)
-    cache_compiled_programs()
-    try:
-        for units, seed in runs:
-            finished = {(row["units"], row["seed"]) for row in kept.rows()}
-            if (units, seed) not in finished:
-                if finished:
-                    _write(setting, kept)  # to be looked at while the next row is computed
-                row = _row(setting, units, seed, table.images(dataset, setting.split, seed), kept)
-                say(f"NPS {units}, seed {seed}: {row['test_error_percent']:.2f} % test error, {row['seconds']:.0f} s")
-    except KeyboardInterrupt:
-        progress(f"Stopped. The same command goes on from what {str(out)!r} holds.")
-        raise
+    for units, seed, row in computed(setting, runs, kept):
+        say(f"NPS {units}, seed {seed}: {row['test_error_percent']:.2f} % test error, {row['seconds']:.0f} s")
+        _write(setting, kept)  # to be looked at while the next row is computed
     rows, page = _write(setting, kept)
     for row in rows:
         say(f"NPS {row['units']:3}: {_ours(row)}   published {_published(row)}")
     say(f"Page and figure: {page}")
     if json:
         typer.echo(as_json({"rows": rows, "settings": dataclasses.asdict(setting), "out": str(out)}))
+
+
+def computed(
+    setting: "table.Setting", runs: list[tuple[int, int]], kept: "Kept"
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Compute the rows, by units and seed, that are not kept yet; yields each when it is kept."""
+    from ..datasets import load_dataset
+    from ..experiments import mnist as table
+
+    dataset = load_dataset("mnist")
+    cache_compiled_programs()
+    finished = {(row["units"], row["seed"]) for row in kept.rows()}
+    try:
+        for units, seed in runs:
+            if (units, seed) not in finished:
+                yield units, seed, _row(setting, units, seed, table.images(dataset, setting, seed), kept)
+    except KeyboardInterrupt:
+        progress(f"Stopped. The same command goes on from what {str(kept.folder)!r} holds.")
+        raise
 
 
 def _row(setting: "table.Setting", units: int, seed: int, data: "table.Images", kept: "Kept") -> dict[str, Any]:
@@ -102,8 +116,9 @@ def _row(setting: "table.Setting", units: int, seed: int, data: "table.Images", 
     progress(f"NPS {units}, seed {seed}: learning {began}with {network.synapses:,} synapses.")
     before, saved = state, time.monotonic()
     missed = 0
-    steps = table.learning(setting, network, seed, data, done=state["batches"])
-    for done, network, report in tracked(steps, setting.batches, lambda step: (step[0], describe(step[1:])[1])):
+    batches = setting.batches_for(units)
+    steps = table.learning(setting, units, network, seed, data, done=state["batches"])
+    for done, network, report in tracked(steps, batches, lambda step: (step[0], describe(step[1:])[1])):
         missed += report.unconverged
         state = {
             "batches": done,
@@ -111,11 +126,11 @@ def _row(setting: "table.Setting", units: int, seed: int, data: "table.Images", 
             "unconverged_samples": before["unconverged_samples"] + missed,
             **{name: max(getattr(report, name).values()) for name in ("saturated", "silent")},
         }
-        if done == setting.batches or time.monotonic() - saved > CHECKPOINT_EVERY:
+        if done == batches or time.monotonic() - saved > CHECKPOINT_EVERY:
             kept.checkpoint(name, state, network)
             saved = time.monotonic()
     progress(f"NPS {units}, seed {seed}: encoding {len(data.x) + len(data.x_test):,} images and reading out.")
-    score = table.score(setting, network, data)
+    score = table.score(setting, units, network, data)
     row = {"units": units, "seed": seed, "synapses": network.synapses, **state, **dataclasses.asdict(score)}
     row["seconds"] = sum(row[f"{part}_seconds"] for part in ("learning", "encoding", "readout"))
     kept.finish(name, row, network)
@@ -184,6 +199,8 @@ def _write(setting: "table.Setting", kept: "Kept") -> tuple[list[dict[str, Any]]
         figures=[figure],
         settings={
             **{name.replace("_", " "): value for name, value in dataclasses.asdict(setting).items()},
+            "samples": setting.samples or "5,000 for each unit at a site, at most 120,000",
+            "cost": setting.cost or "1.6 over the units at a site",
             "learning rate": f"{setting.rate:g} / (1 + {setting.decay:g} progress)",
             "preprocessing": "pixels / 255, minus each image's own mean",
             "readout": 'the cost of LinearSVC(class_weight="balanced") at its minimum, on the activities of the layer',

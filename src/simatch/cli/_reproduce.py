@@ -1,9 +1,10 @@
-"""``simatch reproduce``: what the paper shows, one command each."""
+"""``simatch reproduce``: what the paper shows, one command each, and a better network."""
 
 import typer
 
 from ._gradients import gradients
 from ._mnist import mnist
+from ._mnist_best import mnist_best
 from ._toy import toy
 
 reproduce = typer.Typer(
@@ -14,4 +15,5 @@ reproduce = typer.Typer(
 )
 reproduce.command()(gradients)
 reproduce.command()(mnist)
+reproduce.command()(mnist_best)
 reproduce.command()(toy)
