@@ -103,7 +103,7 @@ def test_measures_know_what_must_be(data, learned):
     assert first.extent < second.extent
     assert first.level == pytest.approx(SMALL.level, abs=0.15)
     assert first.completion == 0
-    assert together.measures["layer1"].completion > 0.1
+    assert together.measures["layer1"].completion > 0.02
     for measures in (*alone.measures.values(), *together.measures.values()):
         for name in ("alive", "saturated", "sparseness", "orientation", "oriented", "prefers_upright", "prefers_faces"):
             assert 0 <= getattr(measures, name) <= 1
@@ -113,16 +113,29 @@ def test_measures_know_what_must_be(data, learned):
         assert measures.scrambled < 1
 
 
-def test_features_are_zero_outside_the_fields(data, learned):
-    chosen = {"layer1": np.array([0, 5, 90]), "layer2": np.array([2])}
-    fields = {"layer1": np.zeros((128, 16, 16), bool), "layer2": np.ones((48, 16, 16), bool)}
-    fields["layer1"][5, 3, 4] = True
-    found = faces.features(SMALL, learned[2], fields, data, chosen)
+def test_features_are_zero_beyond_the_extent(data, learned):
+    chosen = {"layer1": np.array([0, 37, 90]), "layer2": np.array([2])}
+    extents = {"layer1": np.full(128, 0.8), "layer2": np.full(48, 99.0)}
+    extents["layer1"][90] = np.nan
+    found = faces.features(SMALL, learned[2], extents, data, chosen)
     assert {name: f.shape for name, f in found.items()} == {"layer1": (3, 16, 16, 1), "layer2": (1, 16, 16, 1)}
-    np.testing.assert_array_equal(np.argwhere(found["layer1"]), [[1, 3, 4, 0]])
+    # Unit 37 is at site (2, 2), whose centre lies between four pixels.
+    expected = [[n, r, c, 0] for n, first in ((0, 0), (1, 4)) for r in (first, first + 1) for c in (first, first + 1)]
+    np.testing.assert_array_equal(np.argwhere(found["layer1"]), expected)
     r = sm.encode(learned[2], data.x[: SMALL.correlated], layers=learned[2].layers, batch_size=10)[:, 128 + 2]
     expected = np.tensordot(r, data.x[: SMALL.correlated], 1) / np.abs(r).sum()
     np.testing.assert_allclose(found["layer2"][0], expected, atol=1e-3)
+
+
+def test_fields_are_where_the_response_changes():
+    change = np.zeros((4, 4, 2), "f4")
+    change[1, 2, 0], change[0, 0, 0], change[:, :, 1] = 1.0, 0.04, 1.0
+    fields = faces._fields(change, SMALL)
+    assert fields.shape == (2, 16, 16)
+    assert fields[1].all()
+    row, column = np.argwhere(fields[0]).T
+    # The square at rows 4 to 7 and columns 8 to 11, and up to nine tenths of the way to the middle of its neighbours.
+    assert (row.min(), row.max(), column.min(), column.max()) == (2, 9, 6, 13)
 
 
 def test_spread_takes_whole_sites():
@@ -178,7 +191,7 @@ def test_command(dataset, tmp_path, monkeypatch):
     assert len(result.stdout.splitlines()) == 1
     numbers = json.loads(result.stdout)
     assert numbers == json.loads((out / "results.json").read_text())
-    assert list(numbers["networks"]) == ["before learning", "no feedback", "feedback 0.3"]
+    assert list(numbers["networks"]) == ["before learning", "no feedback", "feedback 0.1"]
     assert (out / "index.html").read_text().count("<img") == 4
     # Everything that was learned is kept, and settings that differ are refused.
     again = CliRunner().invoke(app, [*arguments[:3], "--out", str(out)])

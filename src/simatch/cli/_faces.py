@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -123,7 +124,7 @@ def _stage(
 MEASURES = (
     ("extent on the image, radius in pixels", "extent", "{:.1f}"),
     ("reach of feedforward paths, in pixels", "reach", "{:.0f}"),
-    ("units alive", "alive", "{:.1%}"),
+    ("units alive", "alive", "{:.0%}"),
     ("activities near a bound", "saturated", "{:.1%}"),
     ("root mean square of activities", "level", "{:.2f}"),
     ("sparseness over held-out faces", "sparseness", "{:.2f}"),
@@ -144,10 +145,14 @@ def _rows(measured: "dict[str, experiment.Measured]") -> list[tuple[str, list[st
     return [
         (
             title,
-            [", ".join(form.format(getattr(layer, name)) for layer in m.measures.values()) for m in measured.values()],
+            [", ".join(_shown(form, getattr(layer, name)) for layer in m.measures.values()) for m in measured.values()],
         )
         for title, name, form in MEASURES
     ]
+
+
+def _shown(form: str, value: float) -> str:
+    return "-" if math.isnan(value) else form.format(value)
 
 
 def _write(
@@ -168,7 +173,7 @@ def _write(
     began = time.perf_counter()
     chosen = {name: experiment.spread(networks["no feedback"].populations[name].grid) for name in setting.stages[:-1]}
     drawn = {
-        name: experiment.features(setting, network, measured[name].fields, data, chosen)
+        name: experiment.features(setting, network, measured[name].extents, data, chosen)
         for name, network in networks.items()
         if name != "before learning"
     }
@@ -191,7 +196,7 @@ def _write(
     }
     explained = (
         "What elicits a response in each of 64 units a layer: the mean of faces, each weighted by the response to it "
-        "(reverse correlation), masked to the unit's own part of the image."
+        "(reverse correlation), masked to a disc with the extent of the unit."
     )
     page = Page(
         title="Edges, parts, faces",

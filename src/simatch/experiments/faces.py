@@ -60,7 +60,7 @@ class Setting:
         Held-out faces that responses are measured with, faces that features are correlated with, and held-out faces
         that are covered square by square.
     square : int
-        Side of such a square in pixels.
+        Side of such a square in pixels, and the distance of the places at which short edges are shown.
     threshold : float
         Share of its largest change of response from which a place counts to a unit's field.
     """
@@ -72,16 +72,16 @@ class Setting:
     level: float = 0.4
     calibration_batches: int = 60
     batches: int = 100
-    feedback_batches: int = 60
+    feedback_batches: int = 40
     batch_size: int = 50
-    feedback: float = 0.3
+    feedback: float = 0.1
     rate: float = 0.1
     decay: float = 20.0
     tolerance: float = 1e-2
     held_out: int = 1000
     faces: int = 400
-    correlated: int = 2000
-    covered: int = 8
+    correlated: int = 1500
+    covered: int = 6
     square: int = 4
     threshold: float = 0.1
 
@@ -95,7 +95,7 @@ class Setting:
         return self.feedback_batches if stage == "feedback" else self.batches
 
 
-QUICK = Setting(calibration_batches=25, batches=20, feedback_batches=10, faces=100, correlated=600, covered=2)
+QUICK = Setting(calibration_batches=25, batches=20, feedback_batches=8, faces=60, correlated=200, covered=2, square=8)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -256,10 +256,10 @@ class Measures:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """Measures of every layer, and the field of every unit: the part of the image that elicits a response."""
+    """Measures of every layer, and the extent of every unit in pixels."""
 
     measures: dict[str, Measures]
-    fields: dict[str, Bool[np.ndarray, "_ height width"]]
+    extents: dict[str, Float[np.ndarray, " _"]]
 
 
 def measure(
@@ -298,20 +298,20 @@ def measure(
     striped = shown(rms / 4 * stimuli.gratings(height, width))
     edged = shown(rms / 4 * stimuli.edges(height, width, spacing=setting.square))
 
-    measures, fields = {}, {}
+    measures, extents = {}, {}
     for number, name in enumerate(network.layers):
         grid = network.populations[name].grid
         centres, reach = tuning.centres(grid, height, width), _reach(setting, number)
         r = upright[name]
         change = np.abs(covered[name].reshape(*squares.shape[:3], -1) - r[: len(few)]).mean(axis=2)
-        fields[name] = _fields(change, setting)
+        extents[name] = tuning.extent(_fields(change, setting), centres)
         power = {kind: (states[name] ** 2).mean(axis=1) for kind, states in others.items()}
         own = (r**2).mean(axis=1)
         tuned = tuning.orientation_selectivity(np.abs(striped[name]).max(axis=(1, 2)))
         alive = np.abs(r).max(axis=0) >= SILENT_BELOW
         blind = centres[:, 1] + reach < width // 2
         measures[name] = Measures(
-            extent=float(np.nanmedian(tuning.extent(fields[name], centres))),
+            extent=float(np.nanmedian(extents[name])),
             reach=reach,
             alive=float(alive.mean()),
             saturated=float(np.mean(network.activations[name].saturated(jnp.asarray(r)))),
@@ -325,22 +325,27 @@ def measure(
             prefers_faces=float(np.mean(own > power["scrambled"])),
             completion=_correlation(covered_half[name][:, blind], r[:, blind]),
         )
-    return Measured(measures, fields)
+    return Measured(measures, extents)
 
 
 def features(
     setting: Setting,
     network: Network,
-    fields: Mapping[str, Bool[np.ndarray, "_ _ _"]],
+    extents: Mapping[str, Float[np.ndarray, " _"]],
     data: Faces,
     chosen: Mapping[str, np.ndarray],
 ) -> dict[str, Images]:
-    """Reverse correlations of chosen units of every layer, masked to their fields."""
+    """Reverse correlations of chosen units of every layer, masked to a disc that has the extent of the unit."""
     x = data.x[: setting.correlated]
-    return {
-        name: analysis.reverse_correlation(r[:, chosen[name]], x) * fields[name][chosen[name], :, :, None]
-        for name, r in _responses(setting, network, x).items()
-    }
+    height, width = x.shape[1:3]
+    masked = {}
+    for name, r in _responses(setting, network, x).items():
+        units = chosen[name]
+        place = tuning.centres(network.populations[name].grid, height, width)[units, :, None, None]
+        distance = np.linalg.norm(np.indices((height, width)) - place, axis=1)
+        inside = distance <= extents[name][units, None, None]
+        masked[name] = analysis.reverse_correlation(r[:, units], x) * inside[..., None]
+    return masked
 
 
 def spread(grid: Grid, most: int = 64) -> np.ndarray:

@@ -13,7 +13,7 @@ from .style import COLOURS, FAINT, style
 Images = Float[np.ndarray, "_ _ _ _"]
 Layers = Sequence[Measures]
 
-NOTE = "red: brighter, blue: darker, each scaled by its largest; grey: elicits no response"
+NOTE = "red: brighter, blue: darker, each scaled by its largest; grey: beyond the extent of the unit"
 
 
 def features(layers: Sequence[Images]) -> Figure:
