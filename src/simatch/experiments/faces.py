@@ -46,8 +46,9 @@ class Setting:
     level : float
         Root mean square of the activities that the scale of the structure constants is set for.
     calibration_batches, batches, feedback_batches, batch_size : int
-        Batches that set a layer's scale, those that it learns from afterwards, and those that the layers then learn
-        from together.
+        Batches that set a layer's scale, those that it learns from afterwards, and those that first set the scales
+        and are then learned from by all layers together. Scales that are set early would not do for long learning:
+        activities go on growing, the more so the higher the layer.
     feedback : float
         gamma of equation (10), after every layer has learned without.
     rate, decay : float
@@ -71,8 +72,8 @@ class Setting:
     activation: str = "tanh"
     level: float = 0.4
     calibration_batches: int = 60
-    batches: int = 100
-    feedback_batches: int = 40
+    batches: int = 40
+    feedback_batches: int = 20
     batch_size: int = 50
     feedback: float = 0.1
     rate: float = 0.1
@@ -136,15 +137,16 @@ def beginning(setting: Setting, below: Sequence[Network], data: Faces, seed: int
     That is a network of one layer whose input is the layer below, its scale set from data; and when all layers have
     learned, all of them with feedback.
     """
-    if len(below) == len(setting.units):
-        return stacked(setting, below, setting.feedback)
-    number = len(below)
-    count = setting.calibration_batches * setting.batch_size
-    few = np.concatenate(list(_heard(setting, below, np.array_split(data.x[:count], math.ceil(count / TOGETHER)))))
-    net = layered(Grid(*few.shape[1:]), [_layer(setting, number)], seed=seed + number)
-    return calibrate(
-        net, few, level=setting.level, batches=setting.calibration_batches, batch_size=setting.batch_size, seed=seed
-    )
+    together = len(below) == len(setting.units)
+    batches = setting.feedback_batches if together else setting.calibration_batches
+    few = data.x[: batches * setting.batch_size]
+    if together:
+        net = stacked(setting, below, setting.feedback)
+    else:
+        parts = np.array_split(few, math.ceil(len(few) / TOGETHER))
+        few = np.concatenate(list(_heard(setting, below, parts)))
+        net = layered(Grid(*few.shape[1:]), [_layer(setting, len(below))], seed=seed + len(below))
+    return calibrate(net, few, level=setting.level, batches=batches, batch_size=setting.batch_size, seed=seed)
 
 
 def learning(
