@@ -26,6 +26,7 @@ from .pathway import Hebbian as Hebbian
 from .pathway import Pathway as Pathway
 from .plasticity import learn as learn
 from .relaxation import Accelerated as Accelerated
+from .relaxation import Blockwise as Blockwise
 from .relaxation import ConvergenceWarning as ConvergenceWarning
 from .relaxation import Euler as Euler
 from .relaxation import Relaxation as Relaxation

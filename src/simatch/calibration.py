@@ -9,7 +9,7 @@ from ._inputs import Inputs, clamp, count_samples
 from .energy import optimal_weights
 from .network import Network
 from .pathway import Pathway
-from .relaxation import Accelerated, Solver, settle
+from .relaxation import Solver, settle
 from .statistics import root_mean_square
 from .training import epochs_of
 
@@ -76,12 +76,14 @@ def calibrate(
     count = count_samples(x)
     epochs = batches * min(batch_size, count) / count
     for batch in epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed):
-        net = _adjust(net, clamp(net, batch), jnp.asarray(level), jnp.asarray(rate), solver or Accelerated())
+        net = _adjust(net, clamp(net, batch), jnp.asarray(level), jnp.asarray(rate), solver)
     return net
 
 
 @eqx.filter_jit
-def _adjust(net: Network, inputs: dict, level: Float[Array, ""], rate: Float[Array, ""], solver: Solver) -> Network:
+def _adjust(
+    net: Network, inputs: dict, level: Float[Array, ""], rate: Float[Array, ""], solver: Solver | None
+) -> Network:
     out = settle(net, inputs, solver, jnp.asarray(1e-2, level.dtype))
     # The same fixed points as plasticity, approached at the same pace whatever the scale.
     weights = jax.tree.map(lambda w, best: w + rate * (best - w), net.weights, optimal_weights(net, out.states))

@@ -3,14 +3,19 @@
 import warnings
 from collections.abc import Sequence
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float
 
+from ._devices import BATCH, batch_mesh, own_share, replicated, spread
 from ._inputs import Inputs, clamp
+from .energy import Activities
 from .network import Network
-from .relaxation import Accelerated, ConvergenceWarning, Solver, Status
+from .relaxation import ConvergenceWarning, Solver, Status, settle
 from .relaxation._relax import _settle_jit
 
 
@@ -22,6 +27,7 @@ def encode(
     batch_size: int = 500,
     solver: Solver | None = None,
     tolerance: float = 1e-3,
+    mesh: Mesh | None = None,
 ) -> Float[np.ndarray, "samples features"]:
     """Activities as features, one row for each sample.
 
@@ -35,6 +41,9 @@ def encode(
         Samples that relax together.
     solver, tolerance
         See `simatch.relax`.
+    mesh : jax.sharding.Mesh, optional
+        Devices over which the samples of every batch are spread; `batch_size` counts the samples on all of them.
+        In a run of several processes each encodes its own samples, on its own devices of the mesh.
 
     Returns
     -------
@@ -48,7 +57,7 @@ def encode(
     Raises
     ------
     ValueError
-        If the input does not fit, or there is no such layer.
+        If the input does not fit, there is no such layer, or the batch size is no multiple of the mesh's size.
 
     Examples
     --------
@@ -65,16 +74,26 @@ def encode(
     count = next(iter(inputs.values())).shape[-1]
     sizes = [net.populations[name].grid.size for name in layers]
     features = np.empty((count, sum(sizes)), next(iter(inputs.values())).dtype)
+    if mesh is not None:
+        batch_size, mesh = own_share(batch_size, mesh), batch_mesh(mesh, local=True)
+        net = replicated(net, mesh)
+    devices = 1 if mesh is None else mesh.size
+    size = min(batch_size, -(-count // devices) * devices)
     missed = 0
     for start in range(0, count, batch_size):
         # The last batch is filled up with its own last sample: one shape, one compiled program.
-        chosen = np.minimum(np.arange(start, start + min(batch_size, count)), count - 1)
+        chosen = np.minimum(np.arange(start, start + size), count - 1)
         batch = {name: jnp.asarray(r[:, chosen]) for name, r in inputs.items()}
-        out = _settle_jit(net, batch, solver or Accelerated(), jnp.asarray(tolerance))
+        if mesh is None:
+            out = _settle_jit(net, batch, solver, jnp.asarray(tolerance))
+            states, status = out.states, out.status
+        else:
+            batch = spread(batch, mesh)
+            states, status = _settle_shares(net, batch, solver, jnp.asarray(tolerance), mesh)
         real = min(batch_size, count - start)
-        rows = np.concatenate([np.asarray(out.states[name]) for name in layers])
+        rows = np.concatenate([np.asarray(states[name]) for name in layers])
         features[start : start + real] = rows[:, :real].T
-        missed += int(np.sum(jax.device_get(out.status)[:real] != Status.CONVERGED))
+        missed += int(np.sum(jax.device_get(status)[:real] != Status.CONVERGED))
     if missed:
         warnings.warn(
             f"{missed} of {count} samples did not converge; raise the solver's max_steps or the tolerance.",
@@ -82,3 +101,15 @@ def encode(
             stacklevel=2,
         )
     return features
+
+
+@eqx.filter_jit
+def _settle_shares(net: Network, batch: Activities, solver: Solver | None, tolerance: Float[Array, ""], mesh: Mesh):
+    """Settle every device's share of the samples, each for as many steps as it takes."""
+
+    def settle_share(share):
+        out = settle(net, share, solver, tolerance)
+        return out.states, out.status
+
+    specs = P(None, BATCH), P(BATCH)
+    return jax.shard_map(settle_share, mesh=mesh, in_specs=P(None, BATCH), out_specs=specs, check_vma=False)(batch)

@@ -283,7 +283,7 @@ class SimilarityMatching(_SimilarityMatcher):
     tolerance : float, default=1e-3
         Relative residual of the fixed-point equation at which a sample counts as settled, above 0.
     solver : Solver, optional
-        How activities settle; `simatch.Accelerated` by default.
+        How activities settle; `simatch.Blockwise` by default.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights and the order of samples. An int makes runs repeat bit for bit.
     verbose : bool or int, default=False
@@ -401,7 +401,7 @@ class DeepSimilarityMatching(_SimilarityMatcher):
     tolerance : float, default=1e-3
         Relative residual of the fixed-point equation at which a sample counts as settled, above 0.
     solver : Solver, optional
-        How activities settle; `simatch.Accelerated` by default.
+        How activities settle; `simatch.Blockwise` by default.
     random_state : int, RandomState instance or None, default=None
         Of the initial weights and the order of samples. An int makes runs repeat bit for bit.
     verbose : bool or int, default=False

@@ -27,9 +27,14 @@ def plasticity(net: Network, activities: Activities) -> tuple[PyTree, ...]:
     )
 
 
-def update(net: Network, activities: Activities, rate: Float[Array, ""] | float) -> Network:
-    """Take one plasticity step; `learn` without its checks, for use inside compiled functions."""
+def update(net: Network, activities: Activities, rate: Float[Array, ""] | float, axis: str | None = None) -> Network:
+    """Take one plasticity step; `learn` without its checks, for use inside compiled functions.
+
+    With the samples on several devices, inside ``jax.shard_map``, `axis` names the mesh axis along which they lie.
+    """
     changes = plasticity(net, activities)
+    if axis is not None:
+        changes = jax.lax.pmean(changes, axis)
     return net.with_weights(jax.tree.map(lambda w, d: w + rate * d, net.weights, changes))
 
 

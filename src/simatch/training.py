@@ -10,14 +10,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
+from ._devices import BATCH, batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._inputs import Inputs, clamp, count_samples, is_input
 from ._progress import tracked
 from .energy import Activities, dual_cost
 from .network import Network
 from .plasticity import check_rate, update
-from .relaxation import Accelerated, ConvergenceWarning, Solver, Status, settle
+from .relaxation import ConvergenceWarning, Solver, Status, settle
 from .statistics import saturated_share, silent_share
 
 Schedule = Callable[[int], Any]
@@ -154,6 +157,7 @@ def training(
     tolerance: float = 1e-3,
     report_every: int = 10,
     start: int = 0,
+    mesh: Mesh | None = None,
 ) -> Iterator[tuple[Network, Report]]:
     """Learn from batches and report after every few; `train` is the short form.
 
@@ -169,13 +173,16 @@ def training(
         Learning rate, or a schedule from the number of the batch to it (any Optax schedule, `hyperbolic`,
         `published_schedule`), largest at first.
     solver : Solver, optional
-        `Accelerated` by default.
+        `Blockwise` by default.
     tolerance : float
         Residual at which a sample counts as relaxed.
     report_every : int
         Batches between two reports.
     start : int
         Number of the first batch, for schedules, when a run is continued.
+    mesh : jax.sharding.Mesh, optional
+        Devices over which the samples of every batch are spread, evenly; every device has all weights. In a run of
+        several processes each passes the same network and its own part of every batch.
 
     Yields
     ------
@@ -186,20 +193,27 @@ def training(
     Raises
     ------
     ValueError
-        If a batch has the wrong shape or is not finite, or the learning rate is out of range.
+        If a batch has the wrong shape, is not finite or cannot be spread evenly over the mesh, if the learning rate
+        is out of range, or if the networks of several processes differ.
     DivergenceError
         If activities grow without bound; it carries the last good network.
     """
     schedule = rate if callable(rate) else lambda _: rate
     check_rate(net, float(schedule(start)))
-    solver = solver or Accelerated()
+    if mesh is not None:
+        check_same(net, mesh, "The processes hold different networks; make them from one seed and one calibration.")
+        mesh = batch_mesh(mesh)
+        net = replicated(net, mesh)
     began, number, samples = time.perf_counter(), start, 0
     for stack, count in _stacked((clamp(net, x) for x in batches), report_every):
         rates = np.zeros(report_every)
         rates[:count] = [float(schedule(number + i)) for i in range(count)]
+        if mesh is not None:
+            stack = spread(stack, mesh)
         net, done, totals, last = _learn_batches(
-            net, stack, jnp.asarray(rates), jnp.asarray(count), solver, jnp.asarray(tolerance)
+            net, stack, jnp.asarray(rates), jnp.asarray(count), solver, jnp.asarray(tolerance), mesh
         )
+        own = net if mesh is None else first_copy(net)
         size = next(iter(stack.values())).shape[-1]
         number, samples = number + int(done), samples + int(done) * size
         if int(done) < count:
@@ -207,11 +221,11 @@ def training(
                 f"Learning stopped at batch {number + 1}: activities grew without bound at a learning rate of "
                 f"{rates[int(done)]:.3g}; use a smaller rate, less feedback or a smaller scale. The error's "
                 "`network` holds the weights before that batch.",
-                net,
+                own,
             )
         cost, saturated, silent = jax.device_get(_describe(net, last))
         yield (
-            net,
+            own,
             Report(
                 batches=number - start,
                 samples=samples,
@@ -240,6 +254,7 @@ def train(
     report_every: int = 10,
     progress: bool = True,
     observe: Callable[[Network, Report], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> tuple[Network, list[Report]]:
     """Learn from an array or a stream of batches.
 
@@ -259,6 +274,10 @@ def train(
         Show a bar with rate, cost and residual on standard error, if that is a terminal.
     observe : callable, optional
         Called with the network and its report at every report, to record or to save.
+    mesh : jax.sharding.Mesh, optional
+        Devices over which the samples of every batch are spread; `batch_size` counts the samples on all of them.
+        In a run of several processes each passes its own samples, the same number in each. See `training` and
+        ``docs/clusters.md``.
 
     Returns
     -------
@@ -289,12 +308,17 @@ def train(
     if is_input(x):
         clamp(net, x)  # the whole array, so that nothing is learned from a part of bad data
         _check_plan(epochs, batch_size)
+        if mesh is not None:
+            batch_size = own_share(batch_size, mesh)
+            check_same(count_samples(x), mesh, "The processes hold different numbers of samples; give each as many.")
         total = batches_in(count_samples(x), epochs=epochs, batch_size=batch_size)
         batches = epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed)
         schedule = rate if callable(rate) else hyperbolic(rate, over=total)
     else:
         batches, total, schedule = cast(Iterable[Inputs], x), None, rate
-    runs = training(net, batches, rate=schedule, solver=solver, tolerance=tolerance, report_every=report_every)
+    runs = training(
+        net, batches, rate=schedule, solver=solver, tolerance=tolerance, report_every=report_every, mesh=mesh
+    )
     reports = []
     for net, report in tracked(runs, total, describe, shown=progress):
         reports.append(report)
@@ -357,10 +381,45 @@ def _learn_batches(
     stack: Stack,
     rates: Float[Array, " most"],
     count: Int[Array, ""],
-    solver: Solver,
+    solver: Solver | None,
     tolerance: Float[Array, ""],
+    mesh: Mesh | None,
 ):
     """Relax and learn, batch after batch, until `count` are done or one diverges."""
+    if mesh is None:
+        return _learn_own(net, stack, rates, count, solver, tolerance)
+
+    def learn_share(stack):
+        learned, done, totals, last = _learn_own(net, stack, rates, count, solver, tolerance, BATCH)
+        totals = {
+            "residual": jax.lax.pmax(totals["residual"], BATCH),
+            "steps": jax.lax.psum(totals["steps"], BATCH),
+            "unconverged": jax.lax.psum(totals["unconverged"], BATCH),
+        }
+        return learned.weights, done, totals, last
+
+    # A device relaxes its samples alone, for as many steps as they take, and waits for the others only to average
+    # the changes of the weights. Automatic partitioning would ask all devices after every few steps who still moves.
+    weights, done, totals, last = jax.shard_map(
+        learn_share,
+        mesh=mesh,
+        in_specs=P(None, None, BATCH),
+        out_specs=(P(), P(), P(), (P(), P(None, BATCH))),
+        check_vma=False,  # solvers start their loops from constants, which it takes for values of all devices
+    )(stack)
+    return net.with_weights(weights), done, totals, last
+
+
+def _learn_own(
+    net: Network,
+    stack: Stack,
+    rates: Float[Array, " most"],
+    count: Int[Array, ""],
+    solver: Solver | None,
+    tolerance: Float[Array, ""],
+    axis: str | None = None,
+):
+    """`_learn_batches` on one device; `axis` names the mesh axis along which others learn from the same batches."""
 
     def relaxed(weights, i):
         batch = {name: x[i] for name, x in stack.items()}
@@ -371,7 +430,9 @@ def _learn_batches(
         out = relaxed(weights, i)
         own = net.with_weights(weights)
         diverged = jnp.any(out.status == Status.DIVERGED)
-        new = update(own, out.states, rates[i]).weights
+        if axis is not None:
+            diverged = jax.lax.psum(diverged.astype(tolerance.dtype), axis) > 0
+        new = update(own, out.states, rates[i], axis).weights
         new = jax.tree.map(lambda n, o: jnp.where(diverged, o, n), new, weights)
         totals = {
             "residual": jnp.maximum(totals["residual"], jnp.max(out.residual)),

@@ -29,6 +29,8 @@ class Problem(eqx.Module):
         Activation of each population of the stage.
     importance : dict of str to float
         The metric in which `curvature` is symmetric.
+    affine : bool
+        Whether `force` is a constant less `curvature`.
     blocks : int
         Number of consecutive, equally large groups of neurons that do not interact.
     """
@@ -37,7 +39,9 @@ class Problem(eqx.Module):
     curvature: Callable[[Activities], Activities]
     activations: dict[str, Activation]
     importance: dict[str, float]
+    affine: bool = eqx.field(static=True)
     blocks: int = eqx.field(static=True)
+    sizes: dict[str, int] = eqx.field(static=True)
 
     def activities(self, potentials: Activities) -> Activities:
         """Activities ``f(u)``."""
@@ -55,7 +59,23 @@ class Problem(eqx.Module):
         """Repeat one number a block for every neuron of the stage."""
         return {name: jnp.repeat(per_block, size // self.blocks, axis=0) for name, size in self.sizes.items()}
 
-    sizes: dict[str, int] = eqx.field(static=True)
+    @property
+    def block_size(self) -> int:
+        """Neurons in a block."""
+        return sum(self.sizes.values()) // self.blocks
+
+    def matrices(self) -> Float[Array, "blocks size size"]:
+        """Write out the curvature of every block."""
+        # One sample for each unit of a block, active in all blocks at once.
+        probes, start = {}, 0
+        for name, size in self.sizes.items():
+            own = size // self.blocks
+            columns = jnp.eye(self.block_size)[start : start + own]
+            probes[name] = jnp.tile(columns, (self.blocks, 1))
+            start += own
+        response = self.curvature(probes)
+        parts = [response[name].reshape(self.blocks, -1, self.block_size) for name in probes]
+        return jnp.concatenate(parts, axis=1)
 
 
 def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> Problem:
@@ -85,12 +105,14 @@ def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> 
 
     inside = [p for p in net.pathways if p.pre in stage and p.post in stage]
     forces, rest = force(settled), at_rest(settled)
+    affine = all(p.quadratic for p in net.pathways if p.post in stage)
     blocks = min((p.connectivity.blocks for p in inside), default=1) if len(stage) == 1 else 1
     return Problem(
-        force=_affine(forces, rest) if all(p.quadratic for p in net.pathways if p.post in stage) else forces,
+        force=_affine(forces, rest) if affine else forces,
         curvature=curvature,
         activations={name: net.activations[name] for name in stage},
         importance=importance,
+        affine=affine,
         blocks=blocks,
         sizes=sizes,
     )

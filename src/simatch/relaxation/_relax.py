@@ -1,11 +1,9 @@
 """Settle a network on its input: the loop around the solvers, and its result."""
 
-import enum
 import math
 import warnings
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
@@ -13,33 +11,13 @@ from jaxtyping import Array, Bool, Float, Int
 from .._inputs import Inputs, clamp
 from ..energy import Activities
 from ..network import Network
-from ._problem import Problem, stage_problem
-from ._solver import Solver
-from .accelerated import Accelerated
+from ._problem import stage_problem
+from ._solver import Solver, Status
+from .blockwise import Blockwise
 
 
 class ConvergenceWarning(UserWarning):
     """Some samples did not reach their fixed point."""
-
-
-class Status(enum.IntEnum):
-    """Why the relaxation of a sample ended."""
-
-    CONVERGED = 0
-    MAX_STEPS = 1
-    DIVERGED = 2
-
-    @property
-    def reason(self) -> str:
-        """The status as a sentence."""
-        return _REASONS[self]
-
-
-_REASONS = {
-    Status.CONVERGED: "The residual fell below the tolerance.",
-    Status.MAX_STEPS: "The largest number of steps was reached first; raise max_steps or the tolerance.",
-    Status.DIVERGED: "The activities grew without bound: the energy has no minimum; lower feedback, scale or rate.",
-}
 
 
 class Relaxation(eqx.Module):
@@ -107,7 +85,7 @@ def relax(
     x : array of shape (batch, height, width, channels), (batch, height, width) or (batch, neurons)
         Input; for a network of several inputs, a dict from population name to such an array.
     solver : Solver, optional
-        `Accelerated` by default.
+        `Blockwise` by default.
     tolerance : float
         Largest residual at which a sample counts as converged, above 0.
     max_steps : int, optional
@@ -148,7 +126,7 @@ def relax(
         raise ValueError(f"max_steps must be at least 1, got {max_steps!r}.")
     inputs = clamp(net, x)
     potentials = None if start is None else start.potentials
-    out = _settle_jit(net, inputs, solver or Accelerated(), jnp.asarray(tolerance), max_steps, potentials)
+    out = _settle_jit(net, inputs, solver, jnp.asarray(tolerance), max_steps, potentials)
     if not isinstance(out.status, Tracer):
         _warn_unconverged(out.status)
     return out
@@ -167,12 +145,13 @@ def _warn_unconverged(status: Int[Array, " batch"]) -> None:
 def settle(
     net: Network,
     inputs: Activities,
-    solver: Solver,
+    solver: Solver | None,
     tolerance: Float[Array, ""],
     max_steps: int | None = None,
     potentials: Activities | None = None,
 ) -> Relaxation:
     """Relax all stages of a network; `relax` without its checks, for use inside compiled functions."""
+    solver = solver or Blockwise()
     samples = next(iter(inputs.values())).shape[-1]
     states, final, parts = dict(inputs), {}, []
     for stage in net.stages:
@@ -182,9 +161,9 @@ def settle(
             name: jnp.zeros((problem.sizes[name], samples), dtype) if potentials is None else potentials[name]
             for name in stage
         }
-        u, r, *part = _run(problem, start, solver, tolerance, max_steps or solver.max_steps)
-        states, final = {**states, **r}, {**final, **u}
-        parts.append(part)
+        settled = solver.solve(problem, start, tolerance, max_steps or solver.max_steps)
+        states, final = {**states, **settled.activities}, {**final, **settled.potentials}
+        parts.append((settled.residual, settled.steps, settled.status))
     residual, steps, status = zip(*parts, strict=True)
     return Relaxation(
         states,
@@ -197,55 +176,3 @@ def settle(
 
 
 _settle_jit = eqx.filter_jit(settle)
-
-
-def residual(problem: Problem, r: Activities) -> Float[Array, " samples"]:
-    """How far each sample is from its fixed point (10): ``|f(r + force(r)) - r| / |r|``, worst population."""
-    force = problem.force(r)
-    worst = jnp.zeros(())
-    for name, own in r.items():
-        defect = jnp.linalg.norm(problem.activations[name](own + force[name]) - own, axis=0)
-        size = jnp.linalg.norm(own, axis=0)
-        relative = jnp.where(defect == 0, 0, defect / jnp.where(size > 0, size, 1))
-        worst = jnp.maximum(worst, jnp.where((size == 0) & (defect > 0), jnp.inf, relative))
-    return worst
-
-
-def _run(problem: Problem, start: Activities, solver: Solver, tolerance: Float[Array, ""], max_steps: int):
-    """Iterate a solver until every sample has converged, has diverged, or has taken `max_steps` steps."""
-    prepared = solver.prepare(problem)
-
-    def measure(state):
-        u = solver.potentials(state)
-        r = problem.activities(u)
-        value = residual(problem, r)
-        bounded = ~jnp.isnan(value) & (sum(jnp.sum(u[name] ** 2, axis=0) for name in u) < 1e24)
-        status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
-        return value, jnp.where(bounded, status, Status.DIVERGED)
-
-    def unfinished(loop):
-        _, _, steps, status = loop
-        return jnp.any((status == Status.MAX_STEPS) & (steps < max_steps))
-
-    def advance(loop):
-        state, value, steps, status = loop
-        # Samples that still move have all taken the same number of steps, the largest.
-        more = jnp.minimum(solver.check_every, max_steps - jnp.max(steps))
-        new = jax.lax.fori_loop(0, more, lambda _, s: solver.step(problem, prepared, s), state)
-        new_value, new_status = measure(new)
-        # Samples that are done keep their state, so that no result depends on the rest of the batch.
-        active = (status == Status.MAX_STEPS) & (steps < max_steps)
-        keep = lambda new, old: jnp.where(active, new, old)  # noqa: E731
-        return (
-            jax.tree.map(keep, new, state),
-            keep(new_value, value),
-            keep(steps + more, steps),
-            keep(new_status, status),
-        )
-
-    state = solver.init(problem, start)
-    value, status = measure(state)
-    steps = jnp.zeros(value.shape, jnp.int32)
-    state, value, steps, status = jax.lax.while_loop(unfinished, advance, (state, value, steps, status))
-    u = solver.potentials(state)
-    return u, problem.activities(u), value, steps, status

@@ -1,37 +1,61 @@
 """What every solver offers."""
 
 import abc
+import enum
+from typing import NamedTuple
 
 import equinox as eqx
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, Int
 
 from ..energy import Activities
 from ._problem import Problem
 
 
+class Status(enum.IntEnum):
+    """Why the relaxation of a sample ended."""
+
+    CONVERGED = 0
+    MAX_STEPS = 1
+    DIVERGED = 2
+
+    @property
+    def reason(self) -> str:
+        """The status as a sentence."""
+        return _REASONS[self]
+
+
+_REASONS = {
+    Status.CONVERGED: "The residual fell below the tolerance.",
+    Status.MAX_STEPS: "The largest number of steps was reached first; raise max_steps or the tolerance.",
+    Status.DIVERGED: "The activities grew without bound: the energy has no minimum; lower feedback, scale or rate.",
+}
+
+
+class Settled(NamedTuple):
+    """Where the populations of one stage came to rest, and for every sample how.
+
+    Attributes
+    ----------
+    potentials, activities : dict of str to array of shape (neurons, samples)
+    residual, steps, status : array of shape (samples,)
+        As in `simatch.Relaxation`.
+    """
+
+    potentials: Activities
+    activities: Activities
+    residual: Float[Array, " samples"]
+    steps: Int[Array, " samples"]
+    status: Int[Array, " samples"]
+
+
 class Solver(eqx.Module):
     """A way to find the fixed point of the neural dynamics.
 
-    A solver is an iteration: `prepare` computes what all steps share, `init` makes the state of all samples
-    (every array has them on its last axis), `step` advances it. `simatch.relax` runs the loop, measures the
-    residual every `check_every` steps, and freezes the samples that are done.
+    Most are an `simatch.relaxation.Iteration`, of which only one step is to be written.
     """
 
-    check_every: eqx.AbstractVar[int]
     max_steps: eqx.AbstractVar[int]
 
-    def prepare(self, problem: Problem) -> PyTree:
-        """Compute what all steps share, such as step sizes."""
-        return None
-
     @abc.abstractmethod
-    def init(self, problem: Problem, potentials: Activities) -> PyTree:
-        """State of all samples that starts at the given potentials."""
-
-    @abc.abstractmethod
-    def step(self, problem: Problem, prepared: PyTree, state: PyTree) -> PyTree:
-        """Advance the state of all samples by one step."""
-
-    @abc.abstractmethod
-    def potentials(self, state: PyTree) -> Activities:
-        """Potentials u of all neurons; activities are f(u)."""
+    def solve(self, problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+        """Settle every sample to a residual of `tolerance`, from the potentials `start`, in at most `max_steps`."""

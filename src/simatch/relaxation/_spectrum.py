@@ -18,21 +18,11 @@ def largest_eigenvalue(problem: Problem) -> Float[Array, "blocks 1"]:
     For small blocks a guaranteed one, ``|M^16|_F^(1/16)``, at most ``n^(1/32)`` too large. For large ones the
     largest of several power iterations with a margin of a tenth, since they approach it from below.
     """
-    block_size = sum(problem.sizes.values()) // problem.blocks
-    return _explicit(problem, block_size) if block_size <= EXPLICIT_SIZE else _power_iteration(problem)
+    return _explicit(problem) if problem.block_size <= EXPLICIT_SIZE else _power_iteration(problem)
 
 
-def _explicit(problem: Problem, block_size: int) -> Float[Array, "blocks 1"]:
-    # One sample for each unit of a block, active in all blocks at once.
-    probes, start = {}, 0
-    for name, size in problem.sizes.items():
-        own = size // problem.blocks
-        columns = jnp.eye(block_size)[start : start + own]
-        probes[name] = jnp.tile(columns, (problem.blocks, 1))
-        start += own
-    response = problem.curvature(probes)
-    parts = [response[name].reshape(problem.blocks, -1, block_size) for name in probes]
-    matrices = jnp.concatenate(parts, axis=1)
+def _explicit(problem: Problem) -> Float[Array, "blocks 1"]:
+    matrices = problem.matrices()
     tiny = jnp.finfo(matrices.dtype).tiny
     logarithm = jnp.zeros(problem.blocks, matrices.dtype)
     for power in (1, 2, 4, 8, 16):

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..energy import Activities
+from ._iteration import Iteration
 from ._problem import Problem
-from ._solver import Solver
 from ._spectrum import largest_eigenvalue
 
 
@@ -18,7 +18,7 @@ class _State(eqx.Module):
     momentum: Float[Array, "blocks samples"]
 
 
-class Accelerated(Solver):
+class Accelerated(Iteration):
     """Proximal gradient steps with Nesterov's momentum, restarted where it points uphill.
 
     The step is one over the largest eigenvalue of the energy's curvature in every block of neurons that

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ..energy import Activities
+from ._iteration import Iteration
 from ._problem import Problem
-from ._solver import Solver
 
 
-class Euler(Solver):
+class Euler(Iteration):
     """Explicit Euler steps of ``tau du/ds = -u + W x - (L - I) r + ...`` with a decreasing step.
 
     The published schedule is the default: steps of ``max(0.2 / (1 + 0.005 n), 0.05)``, at most 3000. It is

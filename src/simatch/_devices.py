@@ -1,0 +1,70 @@
+"""Samples spread over the devices of a mesh, in one process or in many."""
+
+import hashlib
+from typing import TypeVar
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, PyTree
+
+BATCH = "batch"
+Tree = TypeVar("Tree")
+
+
+def batch_mesh(mesh: Mesh, *, local: bool = False) -> Mesh:
+    """All devices of a mesh, or only those of this process, along one axis for the samples."""
+    devices = np.array(mesh.local_devices) if local else mesh.devices.ravel()
+    # `jax.make_mesh` makes explicit axes, which would want every operation on the activities annotated.
+    return Mesh(devices, (BATCH,), axis_types=(AxisType.Auto,))
+
+
+def own_share(batch_size: int, mesh: Mesh) -> int:
+    """Return how many samples of each batch this process supplies."""
+    _check_even(batch_size, mesh.size)
+    return batch_size // mesh.size * len(mesh.local_devices)
+
+
+def spread(x: dict[str, Float[Array, "*_"]], mesh: Mesh) -> dict[str, Float[Array, "*_"]]:
+    """Join what the processes supply to arrays whose last axis, the samples, lies on all devices of the mesh."""
+
+    def joined(own):
+        _check_even(own.shape[-1], len(mesh.local_devices))
+        return jax.make_array_from_process_local_data(NamedSharding(mesh, P(*[None] * (own.ndim - 1), BATCH)), own)
+
+    return {name: joined(own) for name, own in x.items()}
+
+
+def replicated(tree: Tree, mesh: Mesh) -> Tree:
+    """Copy all arrays of a tree to every device of the mesh."""
+    everywhere = NamedSharding(mesh, P())
+    arrays, rest = eqx.partition(tree, eqx.is_array)
+    copies = jax.tree.map(lambda a: jax.make_array_from_process_local_data(everywhere, np.asarray(a), a.shape), arrays)
+    return eqx.combine(copies, rest)
+
+
+def first_copy(tree: Tree) -> Tree:
+    """Copy of a replicated tree on this process's first device, without moving anything."""
+    arrays, rest = eqx.partition(tree, eqx.is_array)
+    return eqx.combine(jax.tree.map(lambda a: a.addressable_data(0), arrays), rest)
+
+
+def check_same(tree: PyTree, mesh: Mesh, message: str) -> None:
+    """Raise ValueError if the processes of the mesh hold different values in a tree."""
+    if mesh.is_multi_process:
+        digest = hashlib.sha256()
+        for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array_like)):
+            digest.update(np.asarray(leaf).tobytes())
+        own = np.frombuffer(digest.digest(), np.uint32)
+        if np.any(multihost_utils.process_allgather(own) != own):
+            raise ValueError(message)
+
+
+def _check_even(samples: int, devices: int) -> None:
+    if samples % devices:
+        raise ValueError(
+            f"A batch of {samples} samples cannot be spread evenly over {devices} devices; use a multiple of {devices}."
+        )

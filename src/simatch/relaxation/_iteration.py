@@ -1,0 +1,90 @@
+"""Solvers that take steps: the loop around them, and how it ends."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ..energy import Activities
+from ._problem import Problem
+from ._solver import Settled, Solver, Status
+
+
+class Iteration(Solver):
+    """A solver that advances all samples step by step.
+
+    `prepare` computes what all steps share, `init` makes the state of all samples (every array has them on its
+    last axis), `step` advances it. The loop measures the residual every `check_every` steps, and freezes the
+    samples that are done.
+    """
+
+    check_every: eqx.AbstractVar[int]
+
+    def prepare(self, problem: Problem) -> PyTree:
+        """Compute what all steps share, such as step sizes."""
+        return None
+
+    @abc.abstractmethod
+    def init(self, problem: Problem, potentials: Activities) -> PyTree:
+        """State of all samples that starts at the given potentials."""
+
+    @abc.abstractmethod
+    def step(self, problem: Problem, prepared: PyTree, state: PyTree) -> PyTree:
+        """Advance the state of all samples by one step."""
+
+    @abc.abstractmethod
+    def potentials(self, state: PyTree) -> Activities:
+        """Potentials u of all neurons; activities are f(u)."""
+
+    def solve(self, problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+        """Iterate until every sample has converged, has diverged, or has taken `max_steps` steps."""
+        prepared = self.prepare(problem)
+
+        def measure(state):
+            u = self.potentials(state)
+            r = problem.activities(u)
+            value = residual(problem, r)
+            bounded = ~jnp.isnan(value) & (sum(jnp.sum(u[name] ** 2, axis=0) for name in u) < 1e24)
+            status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
+            return value, jnp.where(bounded, status, Status.DIVERGED)
+
+        def unfinished(loop):
+            _, _, steps, status = loop
+            return jnp.any((status == Status.MAX_STEPS) & (steps < max_steps))
+
+        def advance(loop):
+            state, value, steps, status = loop
+            # Samples that still move have all taken the same number of steps, the largest.
+            more = jnp.minimum(self.check_every, max_steps - jnp.max(steps))
+            new = jax.lax.fori_loop(0, more, lambda _, s: self.step(problem, prepared, s), state)
+            new_value, new_status = measure(new)
+            # Samples that are done keep their state, so that no result depends on the rest of the batch.
+            active = (status == Status.MAX_STEPS) & (steps < max_steps)
+            keep = lambda new, old: jnp.where(active, new, old)  # noqa: E731
+            return (
+                jax.tree.map(keep, new, state),
+                keep(new_value, value),
+                keep(steps + more, steps),
+                keep(new_status, status),
+            )
+
+        state = self.init(problem, start)
+        value, status = measure(state)
+        steps = jnp.zeros(value.shape, jnp.int32)
+        state, value, steps, status = jax.lax.while_loop(unfinished, advance, (state, value, steps, status))
+        u = self.potentials(state)
+        return Settled(u, problem.activities(u), value, steps, status)
+
+
+def residual(problem: Problem, r: Activities) -> Float[Array, " samples"]:
+    """How far each sample is from its fixed point (10): ``|f(r + force(r)) - r| / |r|``, worst population."""
+    force = problem.force(r)
+    worst = jnp.zeros(())
+    for name, own in r.items():
+        defect = jnp.linalg.norm(problem.activations[name](own + force[name]) - own, axis=0)
+        size = jnp.linalg.norm(own, axis=0)
+        relative = jnp.where(defect == 0, 0, defect / jnp.where(size > 0, size, 1))
+        worst = jnp.maximum(worst, jnp.where((size == 0) & (defect > 0), jnp.inf, relative))
+    return worst

@@ -1,0 +1,111 @@
+"""Small blocks of neurons, each settled for itself in native code: the default."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..activation import Activation, Clip, Linear, ReLU, ShiftedReLU, SoftThreshold, Tanh
+from ..energy import Activities
+from . import native
+from ._problem import Problem
+from ._solver import Settled, Solver, Status
+from ._spectrum import largest_eigenvalue
+from .accelerated import Accelerated
+
+# Larger blocks leave the caches of a core, and their products are large enough for XLA to be fast.
+LARGEST_BLOCK = 256
+
+
+class Blockwise(Solver):
+    """Every block of interacting neurons (a site, without feedback and lateral synapses to others) for itself.
+
+    Each block settles a few samples at a time in the caches of one core, with compiled code of its own: Newton's
+    method where a block has up to 16 neurons, accelerated proximal gradient steps otherwise and wherever Newton's
+    method does not converge. A block that is done does no more work. The tolerance holds in every block, so that the
+    residual of all is often much smaller.
+
+    It needs a CPU, Numba, single precision, forces that are linear in the activities, and one of the activations of
+    this library; a stage that lacks any of these, such as layers with feedback, is left to `Accelerated`.
+
+    Parameters
+    ----------
+    max_steps : int
+        Steps after which a sample counts as not converged.
+
+    References
+    ----------
+    Section 6 of ``docs/mathematics.md``; ``docs/performance.md``.
+
+    Examples
+    --------
+    >>> import jax, simatch as sm
+    >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
+    >>> out = sm.relax(net, jax.random.normal(jax.random.key(0), (5, 8, 8)), solver=sm.Blockwise())
+    >>> bool(out.converged.all())
+    True
+    """
+
+    max_steps: int = eqx.field(static=True, default=1000)
+
+    def solve(self, problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+        def anywhere(start, tolerance):
+            return Accelerated().solve(problem, start, tolerance, max_steps)
+
+        def here(start, tolerance):
+            return _solve(problem, start, tolerance, max_steps)
+
+        if not _suits(problem, start):
+            return anywhere(start, tolerance)
+        return jax.lax.platform_dependent(start, tolerance, cpu=here, default=anywhere)
+
+
+def _suits(problem: Problem, start: Activities) -> bool:
+    return (
+        len(start) == 1
+        and problem.affine
+        and problem.block_size <= LARGEST_BLOCK
+        and all(u.dtype == jnp.float32 for u in start.values())
+        and all(type(f) in _KINDS for f in problem.activations.values())
+        and native.available()
+    )
+
+
+_KINDS = (Tanh, Linear, ReLU, Clip, SoftThreshold, ShiftedReLU)
+
+
+def _numbers(f: Activation) -> tuple[float, float, float, float]:
+    """Describe an activation to native code: its kind, threshold and bounds."""
+    kind = native.TANH if isinstance(f, Tanh) else native.SHRINK
+    return kind, getattr(f, "threshold", 0.0), f.lower, f.upper
+
+
+def _solve(problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+    ((name, u),) = start.items()
+    shape = (problem.blocks, problem.block_size, u.shape[-1])
+    matrices = problem.matrices()
+    # Newton's method hardly ever needs the step that follows it, so that a coarse one will do.
+    newton = problem.block_size <= native.NEWTON_SIZE
+    stiffness = jnp.max(jnp.sum(jnp.abs(matrices), 2), 1) if newton else largest_eigenvalue(problem)[:, 0]
+    potentials, activities, steps, defect, size = native.settle(
+        matrices,
+        problem.force({name: jnp.zeros_like(u)})[name].reshape(shape),
+        u.reshape(shape),
+        1 / jnp.maximum(stiffness, 1e-3),
+        jnp.stack([*map(jnp.float32, _numbers(problem.activations[name])), tolerance.astype(jnp.float32)]),
+        jnp.asarray([max_steps], jnp.int32),
+    )
+    defect, size = jnp.sum(defect, axis=0), jnp.sum(size, axis=0)
+    residual = jnp.where(defect == 0, 0, jnp.sqrt(defect / jnp.where(size > 0, size, 1)))
+    residual = jnp.where((size == 0) & (defect > 0), math.inf, residual)
+    status = jnp.where(residual <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
+    bounded = jnp.isfinite(defect) & (size < 1e24)
+    return Settled(
+        {name: potentials.reshape(u.shape)},
+        {name: activities.reshape(u.shape)},
+        residual,
+        jnp.max(steps, axis=0),
+        jnp.where(bounded, status, Status.DIVERGED),
+    )

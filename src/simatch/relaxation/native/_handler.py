@@ -1,0 +1,89 @@
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false
+"""The custom call: its tasks are worked on by the threads that XLA itself computes with.
+
+Tasks are claimed one by one from a counter, by the calling thread too, and no thread is waited for that has not begun
+one: a busy pool makes a call slower and never stops it.
+"""
+
+from numba import cfunc, types
+
+from . import _kernel
+from ._ffi import (
+    CONTEXT,
+    EXTENSION,
+    METADATA_EXTENSION,
+    SCHEDULE,
+    SERVICES,
+    THREADS,
+    VERSION_MAJOR,
+    VERSION_MINOR,
+    Words,
+    add_atomically,
+    address_of,
+    call,
+    compiled,
+    free,
+    function_named,
+    integers_at,
+    malloc,
+    publish,
+    words_at,
+)
+
+sched_yield = types.ExternalFunction("sched_yield", types.int32())
+
+# A job: counters, then the call frame. The last of its users frees it.
+NEXT, FINISHED, USERS, TASKS, FRAME, WORDS = range(6)
+
+tasks = types.ExternalFunction("simatch_tasks", types.int64(Words))
+task = types.ExternalFunction("simatch_task", types.void(Words, types.int64))
+publish("simatch_tasks", _kernel.tasks)
+publish("simatch_task", _kernel.settle_block)
+
+
+@compiled(cfunc(types.void(Words), cache=True))
+def work(job):
+    """Do tasks of a job until there are no more."""
+    frame, count = words_at(job[FRAME]), job[TASKS]
+    number = add_atomically(job, NEXT, 1)
+    while number < count:
+        task(frame, number)
+        add_atomically(job, FINISHED, 1)
+        number = add_atomically(job, NEXT, 1)
+    if add_atomically(job, USERS, -1) == 1:
+        free(job)
+
+
+work_on = types.ExternalFunction("simatch_work", types.void(Words))
+publish("simatch_work", work)
+
+
+@compiled(cfunc(types.int64(Words), cache=True))
+def handle(frame):
+    """Answer a call of XLA: 0, for no error."""
+    if frame[EXTENSION] != 0:
+        extension = words_at(frame[EXTENSION])
+        if integers_at(address_of(extension))[2] == METADATA_EXTENSION:
+            metadata = integers_at(extension[3])
+            metadata[6], metadata[7] = VERSION_MAJOR, VERSION_MINOR
+            return 0
+    count = tasks(frame)
+    services, message, threads = words_at(frame[SERVICES]), malloc(5 * 8), malloc(8)
+    message[0], message[1], message[2], message[3] = 4 * 8, 0, frame[CONTEXT], address_of(threads)
+    threads[0] = 1
+    call(services[THREADS], message)
+    helpers = max(min(threads[0], count) - 1, 0)
+    job = malloc(WORDS * 8)
+    job[NEXT], job[FINISHED], job[TASKS], job[FRAME] = 0, 0, count, address_of(frame)
+    job[USERS] = helpers + 2  # this function is a user twice: it works, then it waits
+    message[0], message[3], message[4] = 5 * 8, function_named("simatch_work"), address_of(job)
+    for _ in range(helpers):
+        call(services[SCHEDULE], message)
+    free(message)
+    free(threads)
+    work_on(job)
+    while add_atomically(job, FINISHED, 0) < count:
+        sched_yield()
+    if add_atomically(job, USERS, -1) == 1:
+        free(job)
+    return 0

@@ -1,0 +1,105 @@
+"""Native code against the same fixed points in double precision, which `Accelerated` finds in JAX."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import simatch as sm
+from simatch.relaxation import native
+from simatch.relaxation._problem import stage_problem
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="native code does not run here")
+ACTIVATIONS = ("tanh", "linear", "relu", "clip", "soft_threshold:0.2", "shifted_relu:0.1")
+
+
+def one_layer(units, activation="tanh", sites=2, stiffness=3.0, seed=0):
+    """A network of a few sites whose lateral matrices have eigenvalues between 0.05 and `stiffness`."""
+    net = sm.layered(sm.Grid(2 * sites, 2), [sm.Layer(units=units, stride=2, radius=1.5, activation=activation)])
+    rng = np.random.default_rng(seed)
+    feedforward, lateral = (p.connectivity for p in net.pathways)
+    matrix = np.zeros((sites * units,) * 2)
+    for site in range(sites):
+        axes = np.linalg.qr(rng.normal(size=(units, units)))[0]
+        own = slice(site * units, (site + 1) * units)
+        matrix[own, own] = axes * np.geomspace(0.05, stiffness, units) @ axes.T
+    drive = rng.normal(size=(sites * units, feedforward.pre.size)) * 0.7
+    return net.with_weights((feedforward.gather(drive), lateral.gather(matrix)))
+
+
+def images(net, samples, seed=1):
+    x = np.random.default_rng(seed).normal(size=(samples, net.populations["input"].grid.size))
+    return np.where(np.arange(samples)[:, None] == 2, 0, x).astype(np.float32)  # one that is silent
+
+
+def exact(net, x):
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda a: a.astype(float) if eqx.is_inexact_array(a) else a, net)
+        out = sm.relax(double, x.astype(np.float64), solver=sm.Accelerated(max_steps=20000), tolerance=1e-10)
+        assert out.converged.all()
+        return np.asarray(out.states["layer1"])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("units", "samples"), [(1, 1), (4, 100), (6, 5), (16, 33), (19, 130), (40, 17)])
+def test_fixed_points_are_those_of_double_precision(units, samples, activation):
+    net = one_layer(units, activation)
+    x = images(net, samples)
+    out = sm.relax(net, x, solver=sm.Blockwise(), tolerance=1e-5)
+    assert out.converged.all()
+    wanted = exact(net, x)
+    # An error is at most the residual over the smallest eigenvalue, 0.05.
+    error = np.linalg.norm(out.states["layer1"] - wanted, axis=0)
+    assert (error <= 1e-3 * np.linalg.norm(wanted, axis=0)).all()
+    np.testing.assert_allclose(
+        net.activations["layer1"](out.potentials["layer1"]), out.states["layer1"], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_residual_is_measured_as_by_the_other_solvers():
+    net = one_layer(16)
+    x = images(net, 20)
+    with pytest.warns(sm.ConvergenceWarning):
+        out = sm.relax(net, x, solver=sm.Blockwise(), max_steps=2, tolerance=1e-6)
+    problem = stage_problem(net, ("layer1",), {"input": jnp.asarray(x.T)})
+    r = out.states["layer1"]
+    defect = problem.activities({"layer1": r + problem.force({"layer1": r})["layer1"]})["layer1"] - r
+    size = np.linalg.norm(r, axis=0)
+    expected = np.linalg.norm(defect, axis=0) / np.where(size > 0, size, 1)
+    np.testing.assert_allclose(out.residual, expected, rtol=1e-3, atol=1e-6)
+    assert set(np.asarray(out.steps)) <= {0, 2}
+
+
+@pytest.mark.parametrize("units", [8, 24])
+def test_no_sample_depends_on_the_others(units):
+    net = one_layer(units, sites=3)
+    x = images(net, 150)
+    together = sm.relax(net, x, tolerance=1e-4)
+    alone = sm.relax(net, x[[7]], tolerance=1e-4)
+    np.testing.assert_array_equal(together.states["layer1"][:, [7]], alone.states["layer1"])
+    assert together.steps[7] == alone.steps[0]
+
+
+def test_a_warm_start_takes_no_steps():
+    net = one_layer(16)
+    x = images(net, 10)
+    cold = sm.relax(net, x, tolerance=1e-4)
+    assert (sm.relax(net, x, tolerance=2e-4, start=cold).steps == 0).all()
+
+
+def test_unbounded_activities_are_reported():
+    net = one_layer(3, "linear")
+    lateral = net.pathways[1].connectivity.gather(-np.eye(6))
+    runaway = net.with_weights((net.weights[0], lateral))
+    with pytest.warns(sm.ConvergenceWarning, match="without bound"):
+        out = sm.relax(runaway, images(net, 4)[[0, 1, 3]], solver=sm.Blockwise())
+    assert (out.status == sm.Status.DIVERGED).all()
+
+
+def test_what_native_code_cannot_do_is_left_to_the_default_solver(monkeypatch):
+    net = one_layer(4)
+    x = images(net, 8)
+    monkeypatch.setattr(native, "available", lambda: False)
+    out = sm.relax(net, x, solver=sm.Blockwise(max_steps=999), tolerance=1e-5)
+    np.testing.assert_allclose(out.states["layer1"], exact(net, x), atol=1e-3)
