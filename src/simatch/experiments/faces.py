@@ -355,7 +355,7 @@ def spread(grid: Grid, most: int = 64) -> np.ndarray:
     count = max(1, most // grid.units)
     rows = min(grid.height, max(1, math.isqrt(count)))
     columns = min(grid.width, count // rows)
-    down, right = ((np.arange(n) + 0.5) * side / n for n, side in ((rows, grid.height), (columns, grid.width)))
+    down, right = (np.arange(1, n + 1) * side / (n + 1) for n, side in ((rows, grid.height), (columns, grid.width)))
     sites = (down.astype(int)[:, None] * grid.width + right.astype(int)).ravel()
     return (sites[:, None] * grid.units + np.arange(grid.units)).ravel()
 
