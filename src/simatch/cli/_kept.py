@@ -42,19 +42,24 @@ class Kept:
             return cls(out)
         results_folder(out, out.name, overwrite=overwrite)
         rows.mkdir(exist_ok=True)
-        for old in [*rows.glob("nps*.json"), *rows.glob("nps*.safetensors")]:
+        for old in [*rows.glob("*.json"), *rows.glob("*.safetensors")]:
             old.unlink()
         write_atomically(file, as_json(settings, indent=2) + "\n")
         return cls(out)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all finished rows, by units and seed."""
-        rows = [_read(p) for p in self._rows.glob("nps*.json") if not p.name.endswith(".checkpoint.json")]
+        rows = [_read(p) for p in self._rows.glob("*.json") if not p.name.endswith(".checkpoint.json")]
         return sorted(rows, key=lambda row: (row["units"], row["seed"]))
 
     def network(self, name: str) -> Network:
         """Return the network of a finished row."""
         return load(self._rows / f"{name}.safetensors")
+
+    def finished(self, name: str) -> tuple[dict[str, Any], Network] | None:
+        """Return what `finish` was given for a row, if it was."""
+        row = self._rows / f"{name}.json"
+        return (_read(row), self.network(name)) if row.is_file() else None
 
     def finish(self, name: str, row: Mapping[str, Any], network: Network) -> None:
         """Keep a finished row, and its network instead of its checkpoint."""

@@ -2,6 +2,7 @@
 
 import typer
 
+from ._faces import faces
 from ._gradients import gradients
 from ._mnist import mnist
 from ._mnist_best import mnist_best
@@ -13,6 +14,7 @@ reproduce = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+reproduce.command()(faces)
 reproduce.command()(gradients)
 reproduce.command()(mnist)
 reproduce.command()(mnist_best)
