@@ -36,9 +36,7 @@ def mnist(
     ] = "standard",
     samples: Annotated[
         int | None,
-        typer.Option(
-            min=100, help="Samples to learn from, 120,000 as published. [default: 5,000 for each unit, up to 120,000]"
-        ),
+        typer.Option(min=100, help="Samples to learn from. [default: 120,000 as published, but 20,000 up to NPS 4]"),
     ] = None,
     cost: Annotated[
         float | None, typer.Option(min=1e-6, help="The readout's C. [default: 1.6 over the units at a site]")
@@ -199,7 +197,7 @@ def _write(setting: "table.Setting", kept: "Kept") -> tuple[list[dict[str, Any]]
         figures=[figure],
         settings={
             **{name.replace("_", " "): value for name, value in dataclasses.asdict(setting).items()},
-            "samples": setting.samples or "5,000 for each unit at a site, at most 120,000",
+            "samples": setting.samples or "120,000, but 20,000 up to NPS 4",
             "cost": setting.cost or "1.6 over the units at a site",
             "learning rate": f"{setting.rate:g} / (1 + {setting.decay:g} progress)",
             "preprocessing": "pixels / 255, minus each image's own mean",

@@ -26,8 +26,8 @@ Features = Float[np.ndarray, "samples features"]
 
 PUBLISHED = {4: 3.87, 8: 2.41, 16: 1.73, 32: 1.60, 64: 1.47, 100: 1.40}
 TEST_IMAGES = 10_000
-# Rules of our own, chosen on a validation part at NPS 4 and 16; published are 120,000 samples, and no C.
-PUBLISHED_SAMPLES, SAMPLES_A_UNIT, COST_TIMES_UNITS = 120_000, 5_000, 1.6
+# Rules of our own, chosen on a validation part at NPS 4, 8 and 16; published are 120,000 samples, and no C.
+PUBLISHED_SAMPLES, SMALL_SAMPLES, SMALL_UNITS, COST_TIMES_UNITS = 120_000, 20_000, 4, 1.6
 # Batches between two reports, images that are encoded between two, and classes that are read out side by side:
 # more of these would need memory that the features of the largest network have taken.
 REPORT_EVERY, ENCODE_AT_ONCE, CLASSES_AT_ONCE = 10, 5_000, 2
@@ -42,8 +42,8 @@ class Setting:
     split : {"standard", "random"}
         The set's own test part, or the authors' way: a test part drawn from all images at random.
     samples : int or None
-        Samples that a network learns from in all; None: `SAMPLES_A_UNIT` for each unit at a site, at most the
-        published `PUBLISHED_SAMPLES`.
+        Samples that a network learns from in all; None: the published `PUBLISHED_SAMPLES`, but `SMALL_SAMPLES` where a
+        site has at most `SMALL_UNITS` units.
     batch_size : int
         Samples that a network learns from at once.
     rate, decay : float
@@ -81,7 +81,7 @@ class Setting:
 
     def samples_for(self, units: int) -> int:
         """Return the number of samples that a network with so many units at a site learns from."""
-        return self.samples or min(SAMPLES_A_UNIT * units, PUBLISHED_SAMPLES)
+        return self.samples or (SMALL_SAMPLES if units <= SMALL_UNITS else PUBLISHED_SAMPLES)
 
     def batches_for(self, units: int) -> int:
         """Return the number of batches of the whole run."""
