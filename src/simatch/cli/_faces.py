@@ -124,18 +124,18 @@ def _stage(
 MEASURES = (
     ("extent on the image, radius in pixels", "extent", "{:.1f}"),
     ("reach of feedforward paths, in pixels", "reach", "{:.0f}"),
-    ("units alive", "alive", "{:.0%}"),
-    ("activities near a bound", "saturated", "{:.1%}"),
+    ("units alive, %", "alive", "{:.0%}"),
+    ("activities near a bound, %", "saturated", "{:.1%}"),
     ("root mean square of activities", "level", "{:.2f}"),
     ("sparseness over held-out faces", "sparseness", "{:.2f}"),
     ("orientation selectivity, median", "orientation", "{:.2f}"),
-    ("units with orientation selectivity above 1/3", "oriented", "{:.0%}"),
+    ("units with orientation selectivity above 1/3, %", "oriented", "{:.0%}"),
     ("an edge elicits half of the best response, radius in pixels", "position", "{:.1f}"),
     ("response to faces learned from, relative to held-out faces", "learned_from", "{:.2f}"),
     ("response to upside-down faces, relative to held-out faces", "upside_down", "{:.2f}"),
     ("response to phase-scrambled faces, relative to held-out faces", "scrambled", "{:.2f}"),
-    ("faces preferred to themselves upside down", "prefers_upright", "{:.0%}"),
-    ("faces preferred to themselves scrambled", "prefers_faces", "{:.0%}"),
+    ("faces preferred to themselves upside down, %", "prefers_upright", "{:.0%}"),
+    ("faces preferred to themselves scrambled, %", "prefers_faces", "{:.0%}"),
     ("completion of a covered half of a face, correlation", "completion", "{:.2f}"),
 )
 
@@ -152,7 +152,7 @@ def _rows(measured: "dict[str, experiment.Measured]") -> list[tuple[str, list[st
 
 
 def _shown(form: str, value: float) -> str:
-    return "-" if math.isnan(value) else form.format(value)
+    return "-" if math.isnan(value) else form.format(value).removesuffix("%")
 
 
 def _write(

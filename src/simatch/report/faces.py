@@ -49,6 +49,6 @@ def by_layer(networks: Mapping[str, Layers]) -> Figure:
                 ax.plot(numbers, PUBLISHED_EXTENT[: len(numbers)], "s--", color=FAINT, label="published", zorder=0)
             else:
                 ax.axhline(1, color=FAINT, linewidth=0.8, linestyle="--")
-            ax.set_ylim(bottom=0)
+            ax.set_ylim(0, 1.08 * ax.get_ylim()[1])
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(networks) + 1)
     return figure
