@@ -6,7 +6,8 @@ and P* that onto the true ones.
 Settings of the network, and why. Rule (5) moves L at half the rate of W; with ``lateral_scale=0.5`` both go the same
 share of the way to their optimum, so that L does not lag behind and the rate can be large. Directions of the variances
 s > t are told apart at the pace eta (1 - t/s), here 0.1 eta for the 16th and 17th, so that errors fall fastest with a
-rate of about 10 / (batches so far): ``0.5 / (1 + n / 19)``. Activities come from one direct solve.
+rate of about 10 / (batches so far): ``0.5 / (1 + n / 19)``. Activities come from one Newton step, which is exact for
+linear units.
 """
 
 from collections.abc import Sequence

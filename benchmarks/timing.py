@@ -1,11 +1,11 @@
 """Timing of several tasks in turn."""
 
 import dataclasses
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
+
+from simatch.experiments.mnist import peak_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +34,7 @@ def in_turn(tasks: Mapping[str, Callable[[], object]], rounds: int) -> Laps:
 
 def peak_memory_mb() -> float:
     """Return the most memory that this process has held, in MB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return 1000 * peak_memory()
 
 
 def _seconds(task: Callable[[], object]) -> float:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import simatch as sm
 from simatch import datasets
-from simatch.cli import _faces, app
+from simatch.cli import _kept, app
 from simatch.experiments import faces
 from simatch.report.faces import closeups
 
@@ -168,7 +168,7 @@ def test_closeups_show_the_centre():
 def test_command(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda _: dataset)
     monkeypatch.setattr(faces, "QUICK", SMALL)
-    monkeypatch.setattr(_faces, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(_kept, "CHECKPOINT_EVERY", 0.0)
     out = tmp_path / "out"
     arguments = ["reproduce", "faces", "--quick", "--json", "--out", str(out)]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from simatch.cli import _mnist, app
+from simatch.cli import _kept, app
 from simatch.datasets import load_dataset
 from simatch.experiments import mnist as table
 from simatch.files import load
@@ -101,7 +101,7 @@ def stopping_after(reports: int):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_mnist, "CHECKPOINT_EVERY", 0.0)
+        patch.setattr(_kept, "CHECKPOINT_EVERY", 0.0)
         patch.setattr(table, "learning", interrupted)
         yield
 

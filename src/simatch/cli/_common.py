@@ -98,6 +98,20 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def keep_numbers(folder: Path, numbers: Mapping[str, Any]) -> None:
+    """Write the numbers of a run beside its page."""
+    from ..files import write_atomically
+
+    write_atomically(folder / "results.json", as_json(numbers, indent=2) + "\n")
+
+
+def conclude(text: str, numbers: Mapping[str, Any], *, json: bool) -> None:
+    """End a command: a last line for people and, if it was asked for, one of JSON on standard output."""
+    typer.echo(text, err=json)
+    if json:
+        typer.echo(as_json(numbers))
+
+
 def percent(share: float) -> str:
     """Return a share as a percentage, for people."""
     return f"{100 * share:.1f} %"

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from ._common import as_json, cache_compiled_programs, command_line, percent, progress, reported, results_folder
+from ._common import (
+    cache_compiled_programs,
+    command_line,
+    conclude,
+    keep_numbers,
+    percent,
+    progress,
+    reported,
+    results_folder,
+)
 from ._options import Json, Out, Overwrite
 
 
@@ -116,10 +125,8 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
     path = write_page(page, folder)
     files.save(run.network, folder / "network.safetensors")
     files.write_atomically(folder / "settings.toml", run.settings.toml())
-    files.write_atomically(folder / "results.json", as_json(numbers, indent=2) + "\n")
-    say(f"Page and figures: {path}")
-    if json:
-        typer.echo(as_json(numbers))
+    keep_numbers(folder, numbers)
+    conclude(f"Page and figures: {path}", numbers, json=json)
 
 
 def _flat(settings: dict) -> dict[str, str]:

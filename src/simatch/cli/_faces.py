@@ -5,27 +5,21 @@ import functools
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ._common import RUNS, as_json, cache_compiled_programs, command_line, percent, progress, reported
-from ._options import Json, Overwrite, Quick, Seed
+from ._common import RUNS, cache_compiled_programs, command_line, conclude, keep_numbers, percent, progress, reported
+from ._options import Json, KeptOut, Overwrite, Quick, Seed
 
 if TYPE_CHECKING:
     from ..experiments import faces as experiment
     from ..network import Network
     from ._kept import Kept
 
-# Seconds between two checkpoints: what is lost, at most, when the process is killed.
-CHECKPOINT_EVERY = 20.0
-
 
 def faces(
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for results, and to go on from. [default: one for these settings in runs]"),
-    ] = None,
+    out: KeptOut = None,
     quick: Quick = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -54,14 +48,11 @@ def _faces(setting: "experiment.Setting", out: Path, seed: int, overwrite: bool,
     cache_compiled_programs()
     seconds: dict[str, float] = {}
     learned: list[Network] = []
-    try:
+    with kept.resumable():
         for stage in setting.stages:
             row, network = kept.finished(stage) or _stage(setting, stage, learned, data, seed, kept)
             seconds[stage] = row["seconds"]
             learned.append(network)
-    except KeyboardInterrupt:
-        progress(f"Stopped. The same command goes on from what {str(out)!r} holds.")
-        raise
     began = time.perf_counter()
     *alone, together = learned
     networks = {
@@ -77,9 +68,7 @@ def _faces(setting: "experiment.Setting", out: Path, seed: int, overwrite: bool,
     numbers, page = _write(setting, settings, kept, data, networks, measured, seconds)
     for title, values in _rows(measured):
         say(f"{title}: {values[-1]}")
-    say(f"Page and figures: {page}")
-    if json:
-        typer.echo(as_json(numbers))
+    conclude(f"Page and figures: {page}", numbers, json=json)
 
 
 def _stage(
@@ -91,9 +80,7 @@ def _stage(
     kept: "Kept",
 ) -> "tuple[dict[str, Any], Network]":
     """Learn one stage, from a checkpoint if there is one."""
-    from .._progress import tracked
     from ..experiments import faces as experiment
-    from ..training import describe
 
     planned, began = setting.planned(stage), time.perf_counter()
     state: dict[str, Any] = {"batches": 0, "seconds": 0.0, "unconverged_samples": 0}
@@ -104,18 +91,11 @@ def _stage(
         progress(f"{stage}: setting its scale" if len(below) < len(setting.units) else f"{stage}: all layers together")
         network = experiment.beginning(setting, below, data, seed)
         progress(f"{stage}: learning from {planned} batches with {network.synapses:,} synapses")
-    before, saved, missed = state, time.monotonic(), 0
+    earlier_seconds = state["seconds"]
     steps = experiment.learning(setting, below, network, data, seed, done=state["batches"])
-    for done, network, report in tracked(steps, planned, lambda step: (step[0], describe(step[1:])[1])):
-        missed += report.unconverged
-        state = {
-            "batches": done,
-            "seconds": before["seconds"] + time.perf_counter() - began,
-            "unconverged_samples": before["unconverged_samples"] + missed,
-        }
-        if time.monotonic() - saved > CHECKPOINT_EVERY:
-            kept.checkpoint(stage, state, network)
-            saved = time.monotonic()
+    state, network = kept.learn(
+        stage, steps, planned, state, network, lambda _: {"seconds": earlier_seconds + time.perf_counter() - began}
+    )
     kept.finish(stage, state, network)
     return state, network
 
@@ -166,7 +146,6 @@ def _write(
 ) -> tuple[dict[str, Any], Path]:
     from .. import tuning
     from ..experiments import faces as experiment
-    from ..files import write_atomically
     from ..report import Figure, Page, provenance, write_page
     from ..report.faces import by_layer, closeups, features
 
@@ -253,5 +232,5 @@ def _write(
         ),
     )
     path = write_page(page, kept.folder)
-    write_atomically(kept.folder / "results.json", as_json(numbers, indent=2) + "\n")
+    keep_numbers(kept.folder, numbers)
     return numbers, path

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from ._common import as_json, cache_compiled_programs, command_line, progress, reported, results_folder
+from ._common import cache_compiled_programs, command_line, conclude, keep_numbers, progress, reported, results_folder
 from ._options import Json, Out, Overwrite, Quick, Seed
 
 FULL: dict[str, Any] = {"samples": 60, "most": None, "steps": 4000, "rate": 0.02}
@@ -32,7 +32,6 @@ def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: 
     say = functools.partial(typer.echo, err=json)
     cache_compiled_programs()
 
-    from .. import files
     from ..experiments.gradients import FEEDBACK, STEP, Claim
     from ..experiments.gradients import gradients as claims_of
     from ..report import Figure, Page, provenance, write_page
@@ -138,10 +137,8 @@ def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: 
         ],
     )
     path = write_page(page, folder)
-    files.write_atomically(folder / "results.json", as_json(numbers, indent=2) + "\n")
-    say(f"Page and figures: {path}")
-    if json:
-        typer.echo(as_json(numbers))
+    keep_numbers(folder, numbers)
+    conclude(f"Page and figures: {path}", numbers, json=json)
 
 
 def _path(points: list[Any]) -> str:

@@ -1,14 +1,21 @@
 """Results of a long reproduction, kept in its folder row by row, so that it goes on where it was stopped."""
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .._progress import tracked
 from ..files import load, save, write_atomically
 from ..network import Network
-from ._common import as_json, results_folder
+from ..training import Report, describe
+from ._common import as_json, progress, results_folder
+
+# Seconds between two checkpoints: what is lost, at most, when the process is killed.
+CHECKPOINT_EVERY = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +74,37 @@ class Kept:
         write_atomically(self._rows / f"{name}.json", as_json(row, indent=2) + "\n")
         self._checkpoint(name).unlink(missing_ok=True)
         self._clear(name)
+
+    def learn(
+        self,
+        name: str,
+        steps: Iterable[tuple[int, Network, Report]],
+        planned: int,
+        state: dict[str, Any],
+        network: Network,
+        noted: Callable[[Report], Mapping[str, Any]],
+    ) -> tuple[dict[str, Any], Network]:
+        """Go through the steps of learning, of `planned` batches in all, with a checkpoint now and then.
+
+        `state` and `network` are those before; what is `noted` of a report becomes a part of the state.
+        """
+        missed, saved = state["unconverged_samples"], time.monotonic()
+        for done, network, report in tracked(steps, planned, lambda step: (step[0], describe(step[1:])[1])):
+            missed += report.unconverged
+            state = {"batches": done, "unconverged_samples": missed, **noted(report)}
+            if done == planned or time.monotonic() - saved > CHECKPOINT_EVERY:
+                self.checkpoint(name, state, network)
+                saved = time.monotonic()
+        return state, network
+
+    @contextlib.contextmanager
+    def resumable(self) -> Iterator[None]:
+        """Say to whoever interrupts this that nothing is lost."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            progress(f"Stopped. The same command goes on from what {str(self.folder)!r} holds.")
+            raise
 
     def checkpoint(self, name: str, state: Mapping[str, Any], network: Network) -> None:
         """Keep how far a row is."""

@@ -3,22 +3,20 @@
 import dataclasses
 import functools
 import itertools
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ._common import RUNS, as_json, cache_compiled_programs, command_line, percent, progress, reported
-from ._options import Json, Overwrite, Quick, Seed
+from ._common import RUNS, cache_compiled_programs, command_line, conclude, keep_numbers, percent, progress, reported
+from ._options import Json, KeptOut, Overwrite, Quick, Seed
 
 if TYPE_CHECKING:
     from ..experiments import mnist as table
+    from ..training import Report
     from ._kept import Kept
 
-# Seconds between two checkpoints: what is lost, at most, when the process is killed.
-CHECKPOINT_EVERY = 20.0
 QUICK_UNITS = 4
 
 
@@ -41,10 +39,7 @@ def mnist(
     cost: Annotated[
         float | None, typer.Option(min=1e-6, help="The readout's C. [default: 1.6 over the units at a site]")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for results, and to go on from. [default: one for these settings in runs]"),
-    ] = None,
+    out: KeptOut = None,
     quick: Quick = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -75,9 +70,7 @@ def _mnist(setting: "table.Setting", runs: list[tuple[int, int]], out: Path, ove
     rows, page = _write(setting, kept)
     for row in rows:
         say(f"NPS {row['units']:3}: {_ours(row)}   published {_published(row)}")
-    say(f"Page and figure: {page}")
-    if json:
-        typer.echo(as_json({"rows": rows, "settings": dataclasses.asdict(setting), "out": str(out)}))
+    conclude(f"Page and figure: {page}", _numbers(setting, rows, kept), json=json)
 
 
 def computed(
@@ -90,20 +83,15 @@ def computed(
     dataset = load_dataset("mnist")
     cache_compiled_programs()
     finished = {(row["units"], row["seed"]) for row in kept.rows()}
-    try:
+    with kept.resumable():
         for units, seed in runs:
             if (units, seed) not in finished:
                 yield units, seed, _row(setting, units, seed, table.images(dataset, setting, seed), kept)
-    except KeyboardInterrupt:
-        progress(f"Stopped. The same command goes on from what {str(kept.folder)!r} holds.")
-        raise
 
 
 def _row(setting: "table.Setting", units: int, seed: int, data: "table.Images", kept: "Kept") -> dict[str, Any]:
     """Learn, from a checkpoint if there is one, and read out."""
-    from .._progress import tracked
     from ..experiments import mnist as table
-    from ..training import describe
 
     name = f"nps{units}-seed{seed}"
     state: dict[str, Any] = {"batches": 0, "learning_seconds": 0.0, "unconverged_samples": 0}
@@ -112,21 +100,14 @@ def _row(setting: "table.Setting", units: int, seed: int, data: "table.Images", 
         state, network = earlier
     began = f"from batch {state['batches']:,} " if earlier else ""
     progress(f"NPS {units}, seed {seed}: learning {began}with {network.synapses:,} synapses.")
-    before, saved = state, time.monotonic()
-    missed = 0
-    batches = setting.batches_for(units)
+    earlier_seconds = state["learning_seconds"]
+
+    def noted(report: "Report") -> dict[str, float]:
+        shares = {share: max(getattr(report, share).values()) for share in ("saturated", "silent")}
+        return {"learning_seconds": earlier_seconds + report.seconds, **shares}
+
     steps = table.learning(setting, units, network, seed, data, done=state["batches"])
-    for done, network, report in tracked(steps, batches, lambda step: (step[0], describe(step[1:])[1])):
-        missed += report.unconverged
-        state = {
-            "batches": done,
-            "learning_seconds": before["learning_seconds"] + report.seconds,
-            "unconverged_samples": before["unconverged_samples"] + missed,
-            **{name: max(getattr(report, name).values()) for name in ("saturated", "silent")},
-        }
-        if done == batches or time.monotonic() - saved > CHECKPOINT_EVERY:
-            kept.checkpoint(name, state, network)
-            saved = time.monotonic()
+    state, network = kept.learn(name, steps, setting.batches_for(units), state, network, noted)
     progress(f"NPS {units}, seed {seed}: encoding {len(data.x) + len(data.x_test):,} images and reading out.")
     score = table.score(setting, units, network, data)
     row = {"units": units, "seed": seed, "synapses": network.synapses, **state, **dataclasses.asdict(score)}
@@ -163,7 +144,6 @@ _SECONDS = ("seconds", "learning_seconds", "encoding_seconds", "readout_seconds"
 
 def _write(setting: "table.Setting", kept: "Kept") -> tuple[list[dict[str, Any]], Path]:
     from ..experiments.mnist import PUBLISHED, TEST_IMAGES
-    from ..files import write_atomically
     from ..report import Figure, Page, provenance, write_page
     from ..report.errors import error_by_units
 
@@ -209,9 +189,12 @@ def _write(setting: "table.Setting", kept: "Kept") -> tuple[list[dict[str, Any]]
         remarks=_remarks(rows, random=random),
     )
     path = write_page(page, kept.folder)
-    numbers = {"rows": rows, "settings": dataclasses.asdict(setting), "out": str(kept.folder)}
-    write_atomically(kept.folder / "results.json", as_json(numbers, indent=2) + "\n")
+    keep_numbers(kept.folder, _numbers(setting, rows, kept))
     return rows, path
+
+
+def _numbers(setting: "table.Setting", rows: list[dict[str, Any]], kept: "Kept") -> dict[str, Any]:
+    return {"rows": rows, "settings": dataclasses.asdict(setting), "out": str(kept.folder)}
 
 
 def _remarks(rows: list[dict[str, Any]], *, random: bool) -> list[str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._common import RUNS, as_json, command_line, percent, reported
+from ._common import RUNS, command_line, conclude, keep_numbers, percent, reported
 from ._mnist import computed
-from ._options import Json, Overwrite, Quick, Seed
+from ._options import Json, KeptOut, Overwrite, Quick, Seed
 
 if TYPE_CHECKING:
     from ..experiments.mnist import Setting
@@ -24,10 +24,7 @@ def mnist_best(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Networks that are averaged. [default: 3; 1 if quick]")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for results, and to go on from. [default: one for these settings in runs]"),
-    ] = None,
+    out: KeptOut = None,
     quick: Quick = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -48,7 +45,6 @@ def mnist_best(
 
 
 def _mnist_best(setting: "Setting", runs: list[tuple[int, int]], out: Path, overwrite: bool, json: bool) -> None:
-    from ..files import write_atomically
     from ._kept import Kept
 
     say = functools.partial(typer.echo, err=json)
@@ -63,10 +59,9 @@ def _mnist_best(setting: "Setting", runs: list[tuple[int, int]], out: Path, over
         "out": str(out),
     }
     say(f"{numbers['test_error_percent']:.2f} % test error, mean of {len(rows)}")
-    write_atomically(out / "results.json", as_json(numbers, indent=2) + "\n")
-    say(f"Page and figure: {_write_page(setting, kept, numbers['test_error_percent'])}")
-    if json:
-        typer.echo(as_json(numbers))
+    keep_numbers(out, numbers)
+    page = _write_page(setting, kept, numbers["test_error_percent"])
+    conclude(f"Page and figure: {page}", numbers, json=json)
 
 
 def _write_page(setting: "Setting", kept: "Kept", error: float) -> Path:

@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 Out = Annotated[Path | None, typer.Option(help="Folder for page, figures and numbers. [default: a new one in runs]")]
+KeptOut = Annotated[
+    Path | None, typer.Option(help="Folder for results, and to go on from. [default: one for these settings in runs]")
+]
 Quick = Annotated[bool, typer.Option("--quick", help="A smaller version of the same, in seconds to minutes.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ._common import as_json, cache_compiled_programs, command_line, progress, reported, results_folder
+from ._common import cache_compiled_programs, command_line, conclude, keep_numbers, progress, reported, results_folder
 from ._options import Json, Out, Overwrite, Quick, Seed
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) 
 
     import dataclasses
 
-    from .. import files
     from ..experiments.toy import Setting
     from ..experiments.toy import toy as learned
     from ..report import Figure, Page, provenance, write_page
@@ -124,10 +123,8 @@ def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) 
         ),
     )
     path = write_page(page, folder)
-    files.write_atomically(folder / "results.json", as_json(numbers, indent=2) + "\n")
-    say(f"Page and figures: {path}")
-    if json:
-        typer.echo(as_json(numbers))
+    keep_numbers(folder, numbers)
+    conclude(f"Page and figures: {path}", numbers, json=json)
 
 
 CONTRAST = "order in the new stream's subnetwork, one pair against others"

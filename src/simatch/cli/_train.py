@@ -6,7 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from ._common import as_json, cache_compiled_programs, command_line, fail, percent, progress, reported, results_folder
+from ._common import (
+    cache_compiled_programs,
+    command_line,
+    conclude,
+    fail,
+    keep_numbers,
+    percent,
+    progress,
+    reported,
+    results_folder,
+)
 from ._options import Json, Overwrite
 
 PER_LAYER = "Once for each layer, or once for all."
@@ -106,11 +116,9 @@ def _train(
         result(f"{layer.name}: {percent(layer.saturated)} saturated, {percent(layer.silent)} silent")
     if run.test_error_percent is not None:
         result(f"test error of a linear readout: {run.test_error_percent:.2f} %")
-    files.write_atomically(folder / "results.json", as_json(numbers, indent=2) + "\n")
+    keep_numbers(folder, numbers)
     page = _write_page(run, folder)
-    result(f"Page, figures, network and settings: {page}")
-    if json:
-        typer.echo(as_json(numbers))
+    conclude(f"Page, figures, network and settings: {page}", numbers, json=json)
 
 
 def _numbers(run: Any, folder: Path) -> dict[str, Any]:

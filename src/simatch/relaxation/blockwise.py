@@ -22,10 +22,10 @@ LARGEST_BLOCK = 256
 class Blockwise(Solver):
     """Every block of interacting neurons (a site, without feedback and lateral synapses to others) for itself.
 
-    Each block settles a few samples at a time in the caches of one core, with compiled code of its own: Newton's
-    method where a block has up to 16 neurons, accelerated proximal gradient steps otherwise and wherever Newton's
-    method does not converge. A block that is done does no more work. The tolerance holds in every block, so that the
-    residual of all is often much smaller.
+    Each block settles sixteen samples at a time in the registers and caches of one core, with compiled code of its
+    own: Newton's method where a block has up to 48 neurons, accelerated proximal gradient steps otherwise and wherever
+    Newton's method does not converge. A block that is done does no more work. The tolerance holds in every block, so
+    that the residual of all is often much smaller.
 
     It needs a CPU, Numba, single precision, forces that are linear in the activities, and one of the activations of
     this library; a stage that lacks any of these, such as layers with feedback, is left to `Accelerated`.

@@ -338,8 +338,7 @@ def settle_register(frame, block, first, memory):
                 put(u, i, v)
                 put(r, i, q)
                 put(ahead, i, q)
-            for s in range(WIDTH):
-                sums[4 * WIDTH + s] = np.float32(0)
+            put(sums, 4, sixteen(0))
         # The length of a step says whether it is worth measuring; now and then all lanes are.
         ready = False
         while not ready:
