@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import simatch as sm
-from simatch.relaxation import native
+from simatch import _native as native
 from simatch.relaxation._problem import stage_problem
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="native code does not run here")

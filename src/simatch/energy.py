@@ -4,22 +4,25 @@ Everything here takes activities in the engine's layout: a dict from population 
 ``(neurons, samples)`` array, the inputs included.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from .network import Network
+from .pathway import Pathway
 
 Activities = dict[str, Float[Array, "_ samples"]]
 
 
 def interactions(
-    net: Network, activities: Activities, weights: tuple[PyTree, ...], into: tuple[str, ...]
+    net: Network, activities: Activities, weights: tuple[PyTree, ...], of: Callable[[Pathway], bool] = lambda _: True
 ) -> Float[Array, " samples"]:
-    """Sum of the pathways' terms in the bracket of (9), over all pathways that end in a population of `into`."""
+    """Sum of the terms in the bracket of (9) of all pathways, or of those that `of` chooses."""
     total = jnp.zeros(())
     for pathway, own in zip(net.pathways, weights, strict=True):
-        if pathway.post in into:
+        if of(pathway):
             term = pathway.interaction(own, activities[pathway.pre], activities[pathway.post])
             total = total + net.importance[pathway.post] * term
     return total
@@ -35,7 +38,7 @@ def activity_costs(net: Network, activities: Activities) -> Activities:
 
 def energy(net: Network, activities: Activities) -> Float[Array, " samples"]:
     """Bracket of equation (9): the energy that the neural dynamics (10) descend, for every sample."""
-    total = interactions(net, activities, net.weights, net.layers)
+    total = interactions(net, activities, net.weights)
     for cost in activity_costs(net, activities).values():
         total = total + jnp.sum(cost, axis=0)
     return total
@@ -43,7 +46,7 @@ def energy(net: Network, activities: Activities) -> Float[Array, " samples"]:
 
 def mean_interactions(net: Network, activities: Activities, weights: tuple[PyTree, ...]) -> Float[Array, ""]:
     """Interactions of all pathways, averaged over the samples; its gradient in the weights is the learning signal."""
-    return jnp.mean(interactions(net, activities, weights, net.layers))
+    return jnp.mean(interactions(net, activities, weights))
 
 
 def regularisers(net: Network, weights: tuple[PyTree, ...]) -> tuple[PyTree, ...]:

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from ..grid import Grid
 from ._base import Connectivity
+from ._receptive import drive
 
 
 class Local(Connectivity):
@@ -60,16 +61,7 @@ class Local(Connectivity):
     def project(
         self, weights: tuple[Float[Array, "_ units _"], ...], activity: Float[Array, "pre samples"]
     ) -> Float[Array, "post samples"]:
-        samples = activity.shape[-1]
-        sites = activity.reshape(self.pre.sites, self.pre.units, samples)
-        if self.own_site:
-            return (weights[0] @ sites).reshape(self.post.size, samples)
-        drives = [
-            w @ sites[s].reshape(s.shape[0], s.shape[1] * self.pre.units, samples)
-            for w, s in zip(weights, self.sources, strict=True)
-        ]
-        drive = drives[0] if len(drives) == 1 else jnp.concatenate(drives)[self.order]
-        return drive.reshape(self.post.size, samples)
+        return drive(self.pre, self.post, self.order, self.sources, weights, activity)
 
     def matrices(self, weights: tuple[Float[Array, "_ units _"], ...]) -> Float[Array, "blocks units units"] | None:
         return weights[0] if self.own_site else None

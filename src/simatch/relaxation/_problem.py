@@ -24,6 +24,8 @@ class Problem(eqx.Module):
     ----------
     force : callable
         Activities of the stage to the forces on them.
+    drive : dict of str to array
+        Forces at rest, where all activities of the stage are 0.
     curvature : callable
         The linear map ``-d force`` at rest, on any number of samples; it is the same for all of them.
     stored : array or None
@@ -33,12 +35,13 @@ class Problem(eqx.Module):
     importance : dict of str to float
         The metric in which `curvature` is symmetric.
     affine : bool
-        Whether `force` is a constant less `curvature`.
+        Whether `force` is `drive` less `curvature`.
     blocks : int
         Number of consecutive, equally large groups of neurons that do not interact.
     """
 
     force: Callable[[Activities], Activities]
+    drive: Activities
     curvature: Callable[[Activities], Activities]
     stored: Float[Array, "blocks size size"] | None
     activations: dict[str, Activation]
@@ -89,9 +92,12 @@ def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> 
     importance = {name: net.importance[name] for name in stage}
     sizes = {name: net.populations[name].grid.size for name in stage}
 
-    def force(fixed):
+    def ends_here(p):
+        return p.post in stage
+
+    def force(fixed, of=ends_here):
         def total(r):
-            return jnp.sum(interactions(net, {**fixed, **r}, net.weights, stage))
+            return jnp.sum(interactions(net, {**fixed, **r}, net.weights, of))
 
         def negative_half_gradient(r):
             return {name: -g / (2 * importance[name]) for name, g in jax.grad(total)(r).items()}
@@ -110,13 +116,16 @@ def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> 
         return jax.tree.map(jnp.negative, change)
 
     inside = [p for p in net.pathways if p.pre in stage and p.post in stage]
-    forces, rest = force(settled), at_rest(settled)
-    affine = all(p.quadratic for p in net.pathways if p.post in stage)
+    stored, rest = _stored(inside), at_rest(settled)
+    # A pathway that is the whole curvature says nothing to neurons at rest.
+    drive = force(settled, ends_here if stored is None else lambda p: ends_here(p) and p.pre not in stage)(rest)
+    affine = all(p.quadratic for p in net.pathways if ends_here(p))
     blocks = min((p.connectivity.blocks for p in inside), default=1) if len(stage) == 1 else 1
     return Problem(
-        force=_affine(forces, rest) if affine else forces,
+        force=_affine(force(settled), rest, drive) if affine else force(settled),
+        drive=drive,
         curvature=curvature,
-        stored=_stored(inside),
+        stored=stored,
         activations={name: net.activations[name] for name in stage},
         importance=importance,
         affine=affine,
@@ -132,11 +141,13 @@ def _stored(inside: list[Pathway]) -> Float[Array, "blocks size size"] | None:
     return None
 
 
-def _affine(force: Callable[[Activities], Activities], rest: Activities) -> Callable[[Activities], Activities]:
-    """Split an affine force into a constant and a linear map.
+def _affine(
+    force: Callable[[Activities], Activities], rest: Activities, drive: Activities
+) -> Callable[[Activities], Activities]:
+    """Split an affine force into the drive and a linear map.
 
-    What is left to every step is only what changes with the activities of this stage: the drive from
-    populations that are already settled, with its gathers, is part of the constant.
+    What is left to every step is only what changes with the activities of this stage: what comes from populations
+    that are already settled, with its gathers, is part of the drive.
     """
-    constant, linear = jax.linearize(force, rest)
-    return lambda r: jax.tree.map(jnp.add, constant, linear(r))
+    _, linear = jax.linearize(force, rest)
+    return lambda r: jax.tree.map(jnp.add, drive, linear(r))

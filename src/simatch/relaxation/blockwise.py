@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .. import _native as native
 from ..activation import Activation, Clip, Linear, ReLU, ShiftedReLU, SoftThreshold, Tanh
 from ..energy import Activities
-from . import native
 from ._problem import Problem
 from ._solver import Settled, Solver, Status
 from ._spectrum import largest_eigenvalue
@@ -91,7 +91,7 @@ def _solve(problem: Problem, start: Activities, tolerance: Float[Array, ""], max
     stiffness = jnp.max(jnp.sum(jnp.abs(matrices), 2), 1) if newton else largest_eigenvalue(problem)[:, 0]
     potentials, activities, steps, defect, size = native.settle(
         matrices,
-        problem.force({name: jnp.zeros_like(u)})[name].reshape(shape),
+        problem.drive[name].reshape(shape),
         u.reshape(shape),
         1 / jnp.maximum(stiffness, 1e-3),
         jnp.stack([*map(jnp.float32, _numbers(problem.activations[name])), tolerance.astype(jnp.float32)]),

@@ -151,3 +151,28 @@ def shifted(typingctx, memory, count):
         return cgutils.gep(builder, args[0], args[1])
 
     return Floats(Floats, types.int64), codegen
+
+
+@compiled(intrinsic)
+def transpose(typingctx, memory):
+    """Transpose sixteen by sixteen numbers in place."""
+
+    def codegen(context, builder, sig, args):
+        places = [_place(builder, (args[0], ir.Constant(ir.IntType(64), row))) for row in range(WIDTH)]
+        rows = [builder.load(place, align=4) for place in places]
+        span = 1
+        while span < WIDTH:
+            # Swap what lies off the diagonal of every square of twice the span.
+            low = [j if j & span == 0 else WIDTH + j - span for j in range(WIDTH)]
+            high = [j + span if j & span == 0 else WIDTH + j for j in range(WIDTH)]
+            for i in (i for i in range(WIDTH) if i & span == 0):
+                pair = rows[i], rows[i + span]
+                for row, lanes in ((i, low), (i + span, high)):
+                    order = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), lanes)
+                    rows[row] = builder.shuffle_vector(*pair, order)
+            span *= 2
+        for place, row in zip(places, rows, strict=True):
+            builder.store(row, place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(Floats), codegen

@@ -1,17 +1,22 @@
-"""Relaxation in native code, compiled by Numba and called by XLA.
+"""Native code for small blocks of neurons, compiled by Numba and called by XLA.
 
-The code of `simatch.relaxation.Accelerated` is what this is tested against, and what runs where this cannot.
+The code in JAX that does the same is what this is tested against, and what runs where this cannot.
 """
 
 import functools
 import warnings
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 TANH, SHRINK = 0.0, 1.0
 NEWTON_SIZE = 48
+
+# Numbers of the kernels in `simatch._native._handler`.
+SETTLE, DRIVE, ASSOCIATE, FEED_BACK = range(4)
 
 
 @functools.cache
@@ -22,12 +27,20 @@ def available() -> bool:
     try:
         from ._handler import handle
 
-        jax.ffi.register_ffi_target("simatch_settle", jax.ffi.pycapsule(handle.ctypes), platform="cpu")
+        jax.ffi.register_ffi_target("simatch", jax.ffi.pycapsule(handle.ctypes), platform="cpu")
     except Exception as reason:
         if not isinstance(reason, ImportError):
-            warnings.warn(f"Native code is not used, which makes relaxation slower: {reason}", stacklevel=2)
+            warnings.warn(
+                f"Native code is not used, which makes relaxation and learning slower: {reason}", stacklevel=2
+            )
         return False
     return True
+
+
+def call(kernel: int, results: Sequence[jax.ShapeDtypeStruct], *operands: Array) -> list[Array]:
+    """Call a kernel by its number."""
+    call = jax.ffi.ffi_call("simatch", list(results), vmap_method="sequential")
+    return list(call(*operands, kernel=np.int64(kernel)))
 
 
 def settle(
@@ -61,7 +74,6 @@ def settle(
     each = drive.shape[0], drive.shape[2]
     number, whole = jnp.float32, jnp.int32
     kinds = (drive.shape, number), (drive.shape, number), (each, whole), (each, number), (each, number)
-    results = tuple(jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds)
-    call = jax.ffi.ffi_call("simatch_settle", results, vmap_method="sequential")
-    potentials, activities, steps, defect, length = call(matrices, drive, start, step, settings, most)
+    results = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
+    potentials, activities, steps, defect, length = call(SETTLE, results, matrices, drive, start, step, settings, most)
     return potentials, activities, steps, defect, length

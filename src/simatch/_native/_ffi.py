@@ -21,15 +21,18 @@ def compiled(compiler):
 
 
 INTERNAL: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+NUMERICS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
 plain = compiled(njit(**INTERNAL))
+fast = compiled(njit(**INTERNAL, **NUMERICS))
 
 Words = types.CPointer(types.int64)
 Floats = types.CPointer(types.float32)
 Integers = types.CPointer(types.int32)
 
 # Positions in a call frame, in 64-bit words.
-EXTENSION, SERVICES, CONTEXT, OPERANDS, RESULTS = 1, 2, 3, 9, 14
+EXTENSION, SERVICES, CONTEXT, OPERAND_COUNT, OPERANDS, RESULTS, ATTRIBUTES = 1, 2, 3, 7, 9, 14, 20
 BUFFER_DATA, BUFFER_SHAPE = 3, 5
+SCALAR_VALUE = 1
 SCHEDULE, THREADS = 17, 18
 METADATA_EXTENSION, VERSION_MAJOR, VERSION_MINOR = 1, 0, 3
 
@@ -69,15 +72,21 @@ def add_atomically(typingctx, memory, position, value):
     return types.int64(Words, types.int64, types.int64), codegen
 
 
+def _calling(context, builder, sig, args):
+    kind = ir.FunctionType(cgutils.intp_t, [argument.type for argument in args[1:]])
+    return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+
+
 @compiled(intrinsic)
-def call(typingctx, function, argument):
+def call(typingctx, function, memory):
     """Call the function at an address with one pointer."""
+    return types.int64(types.int64, Words), _calling
 
-    def codegen(context, builder, sig, args):
-        kind = ir.FunctionType(cgutils.intp_t, [args[1].type])
-        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [args[1]])
 
-    return types.int64(types.int64, Words), codegen
+@compiled(intrinsic)
+def call_with(typingctx, function, memory, number):
+    """Call the function at an address with a pointer and a number."""
+    return types.int64(types.int64, Words, types.int64), _calling
 
 
 @compiled(intrinsic)
@@ -115,9 +124,21 @@ def length(frame, index, axis):
     return words_at(words_at(words_at(frame[OPERANDS])[index])[BUFFER_SHAPE])[axis]
 
 
+@plain
+def result_length(frame, index, axis):
+    """Length of an axis of a result."""
+    return words_at(words_at(words_at(frame[RESULTS])[index])[BUFFER_SHAPE])[axis]
+
+
+@plain
+def attribute(frame):
+    """Value of the only attribute, a number."""
+    return words_at(words_at(words_at(frame[ATTRIBUTES])[0])[SCALAR_VALUE])[0]
+
+
 @compiled(intrinsic(prefer_literal=True))
-def function_named(typingctx, name):
-    """Address of the native function of a name given to `publish`; it is looked up whenever code is loaded."""
+def address_named(typingctx, name):
+    """Address of what was given to `publish` under a name; it is looked up whenever code is loaded."""
     symbol = name.literal_value
 
     def codegen(context, builder, sig, args):
@@ -128,6 +149,6 @@ def function_named(typingctx, name):
     return types.int64(name), codegen
 
 
-def publish(name, function):
-    """Make a compiled function known by name; addresses must not be part of code that is kept on disk."""
-    llvmlite.binding.add_symbol(name, function.address)
+def publish(name, address):
+    """Make an address known by name; it must not be part of code that is kept on disk."""
+    llvmlite.binding.add_symbol(name, address)

@@ -5,9 +5,11 @@ Tasks are claimed one by one from a counter, by the calling thread too, and no t
 one: a busy pool makes a call slower and never stops it.
 """
 
+import ctypes
+
 from numba import cfunc, types
 
-from . import _kernel
+from . import _fields, _settling
 from ._ffi import (
     CONTEXT,
     EXTENSION,
@@ -19,11 +21,13 @@ from ._ffi import (
     VERSION_MINOR,
     Words,
     add_atomically,
+    address_named,
     address_of,
+    attribute,
     call,
+    call_with,
     compiled,
     free,
-    function_named,
     integers_at,
     malloc,
     publish,
@@ -32,22 +36,27 @@ from ._ffi import (
 
 sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
-# A job: counters, then the call frame. The last of its users frees it.
-NEXT, FINISHED, USERS, TASKS, FRAME, WORDS = range(6)
+# The kernels: of each, the function that says how many tasks a call has, and the one that does a task.
+KERNELS = (
+    (_settling.tasks, _settling.settle_block),
+    (_fields.drive_tasks, _fields.drive_sites),
+    (_fields.association_tasks, _fields.associate_sites),
+    (_fields.feedback_tasks, _fields.feed_back_samples),
+)
+_addresses = (ctypes.c_int64 * (2 * len(KERNELS)))(*(f.address for kernel in KERNELS for f in kernel))
+publish("simatch_kernels", ctypes.addressof(_addresses))
 
-tasks = types.ExternalFunction("simatch_tasks", types.int64(Words))
-task = types.ExternalFunction("simatch_task", types.void(Words, types.int64))
-publish("simatch_tasks", _kernel.tasks)
-publish("simatch_task", _kernel.settle_block)
+# A job: counters, then the kernel and the call frame. The last of its users frees it.
+NEXT, FINISHED, USERS, TASKS, KERNEL, FRAME, WORDS = range(7)
 
 
 @compiled(cfunc(types.void(Words), cache=True))
 def work(job):
     """Do tasks of a job until there are no more."""
-    frame, count = words_at(job[FRAME]), job[TASKS]
+    frame, count, task = words_at(job[FRAME]), job[TASKS], job[KERNEL]
     number = add_atomically(job, NEXT, 1)
     while number < count:
-        task(frame, number)
+        call_with(task, frame, number)
         add_atomically(job, FINISHED, 1)
         number = add_atomically(job, NEXT, 1)
     if add_atomically(job, USERS, -1) == 1:
@@ -55,7 +64,7 @@ def work(job):
 
 
 work_on = types.ExternalFunction("simatch_work", types.void(Words))
-publish("simatch_work", work)
+publish("simatch_work", work.address)
 
 
 @compiled(cfunc(types.int64(Words), cache=True))
@@ -67,16 +76,18 @@ def handle(frame):
             metadata = integers_at(extension[3])
             metadata[6], metadata[7] = VERSION_MAJOR, VERSION_MINOR
             return 0
-    count = tasks(frame)
+    kernel = words_at(address_named("simatch_kernels") + 2 * 8 * attribute(frame))
+    count = call(kernel[0], frame)
     services, message, threads = words_at(frame[SERVICES]), malloc(5 * 8), malloc(8)
     message[0], message[1], message[2], message[3] = 4 * 8, 0, frame[CONTEXT], address_of(threads)
     threads[0] = 1
     call(services[THREADS], message)
     helpers = max(min(threads[0], count) - 1, 0)
     job = malloc(WORDS * 8)
-    job[NEXT], job[FINISHED], job[TASKS], job[FRAME] = 0, 0, count, address_of(frame)
+    job[NEXT], job[FINISHED], job[TASKS] = 0, 0, count
+    job[KERNEL], job[FRAME] = kernel[1], address_of(frame)
     job[USERS] = helpers + 2  # this function is a user twice: it works, then it waits
-    message[0], message[3], message[4] = 5 * 8, function_named("simatch_work"), address_of(job)
+    message[0], message[3], message[4] = 5 * 8, address_named("simatch_work"), address_of(job)
     for _ in range(helpers):
         call(services[SCHEDULE], message)
     free(message)

@@ -8,17 +8,16 @@ Small blocks start with Newton's method; what it has not finished, and every lar
 proximal gradient steps as in `simatch.relaxation.Accelerated`. No sample depends on the others of its register.
 """
 
-from typing import Any
-
 import numpy as np
-from numba import cfunc, njit, types
+from numba import cfunc, types
 
 from . import NEWTON_SIZE, TANH
 from ._ffi import (
-    INTERNAL,
+    NUMERICS,
     Words,
     address_of,
     compiled,
+    fast,
     floats_at,
     free,
     integers_at,
@@ -30,6 +29,7 @@ from ._ffi import (
     wide_vectors,
 )
 from ._lanes import WIDTH, divide, get, larger, put, shifted, sixteen, smaller, where_less
+from ._multiply import multiply
 
 # Steps for which Newton's method is tried.
 NEWTON_STEPS = 10
@@ -42,9 +42,6 @@ MOST_REGISTERS = 8
 
 MATRIX, DRIVE, START, STEP, SETTINGS, LIMIT = range(6)
 POTENTIAL, ACTIVITY, STEPS, DEFECT, SIZE = range(5)
-
-NUMERICS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
-fast = compiled(njit(**INTERNAL, **NUMERICS))
 
 
 @plain
@@ -81,55 +78,6 @@ def activity(kind, threshold, lower, upper, u):
 def magnitude(x):
     """Absolute value."""
     return larger(x, 0 - x)
-
-
-@fast
-def multiply(a, x, y, n):
-    """Set ``y = A x``, with eight rows in registers, then four, then one."""
-    wide_vectors()
-    i = 0
-    while i + 8 <= n:
-        y0 = y1 = y2 = y3 = y4 = y5 = y6 = y7 = sixteen(0)
-        row = i * n
-        for k in range(n):
-            v = get(x, k)
-            y0 += v * a[row + k]
-            y1 += v * a[row + n + k]
-            y2 += v * a[row + 2 * n + k]
-            y3 += v * a[row + 3 * n + k]
-            y4 += v * a[row + 4 * n + k]
-            y5 += v * a[row + 5 * n + k]
-            y6 += v * a[row + 6 * n + k]
-            y7 += v * a[row + 7 * n + k]
-        put(y, i, y0)
-        put(y, i + 1, y1)
-        put(y, i + 2, y2)
-        put(y, i + 3, y3)
-        put(y, i + 4, y4)
-        put(y, i + 5, y5)
-        put(y, i + 6, y6)
-        put(y, i + 7, y7)
-        i += 8
-    while i + 4 <= n:
-        y0 = y1 = y2 = y3 = sixteen(0)
-        row = i * n
-        for k in range(n):
-            v = get(x, k)
-            y0 += v * a[row + k]
-            y1 += v * a[row + n + k]
-            y2 += v * a[row + 2 * n + k]
-            y3 += v * a[row + 3 * n + k]
-        put(y, i, y0)
-        put(y, i + 1, y1)
-        put(y, i + 2, y2)
-        put(y, i + 3, y3)
-        i += 4
-    while i < n:
-        y0 = sixteen(0)
-        for k in range(n):
-            y0 += get(x, k) * a[i * n + k]
-        put(y, i, y0)
-        i += 1
 
 
 @fast
@@ -302,7 +250,7 @@ def settle_register(frame, block, first, memory):
     while True:
         # Measure, and keep the lanes that are done or out of time. Which lanes are looked at, and when, must not
         # depend on other lanes.
-        multiply(a, r, force, n)
+        multiply(a, n, 1, r, force, n, n)
         measure(kind, threshold, lower, upper, b, r, force, sums, n)
         some = False
         for s in range(used):
@@ -342,7 +290,7 @@ def settle_register(frame, block, first, memory):
         # The length of a step says whether it is worth measuring; now and then all lanes are.
         ready = False
         while not ready:
-            multiply(a, ahead, force, n)
+            multiply(a, n, 1, ahead, force, n, n)
             descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, sums, n)
             taken += 1
             everyone = taken >= most or taken % RARELY == 0

@@ -1,0 +1,262 @@
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
+"""Products of weights and activities over receptive fields: drive, association (for plasticity) and feedback.
+
+What a site sees is gathered into the nearest cache, sixteen samples at a time, and never written out as a whole.
+
+Operands of a call are the position of every site among the sites of all groups (sites that see equally many others
+form a group), then for every group the sites that each of its sites sees, then two of: activities below, activities
+above, and the weights of every group. The results are the third.
+"""
+
+from numba import cfunc, types
+
+from ._ffi import (
+    NUMERICS,
+    OPERAND_COUNT,
+    Words,
+    address_of,
+    compiled,
+    fast,
+    floats_at,
+    free,
+    integers_at,
+    length,
+    malloc,
+    operand,
+    plain,
+    result,
+    result_length,
+    wide_vectors,
+)
+from ._lanes import WIDTH, get, put, shifted, sixteen, transpose
+from ._multiply import multiply
+
+# Products of two numbers in a task, at least: some 20 microseconds, beside which handing it out costs little.
+FEWEST_PRODUCTS = 500_000
+
+ORDER, SOURCES = 0, 1
+
+
+@plain
+def padded(count):
+    """Count rounded up to whole registers."""
+    return (count + WIDTH - 1) // WIDTH * WIDTH
+
+
+@plain
+def most_seen(frame, groups):
+    """Largest number of sites that a site sees."""
+    most = 0
+    for group in range(groups):
+        most = max(most, length(frame, SOURCES + group, 1))
+    return most
+
+
+@plain
+def found(frame, site):
+    """Group of a site and its position there."""
+    position, group = integers_at(operand(frame, ORDER))[site], 0
+    while position >= length(frame, SOURCES + group, 0):
+        position -= length(frame, SOURCES + group, 0)
+        group += 1
+    return group, position
+
+
+@plain
+def seen_neurons(frame, group, position, channels, neurons):
+    """Write down the neurons that a site sees, in the order of its weights."""
+    seen, row = length(frame, SOURCES + group, 1), 0
+    sources = integers_at(operand(frame, SOURCES + group) + position * seen * 4)
+    for source in range(seen):
+        for channel in range(channels):
+            neurons[row] = sources[source] * channels + channel
+            row += 1
+
+
+@plain
+def copy_in(source, target, used):
+    """Copy up to sixteen numbers into a register's place, and zeros after them."""
+    if used == WIDTH:
+        put(target, 0, get(source, 0))
+    else:
+        put(target, 0, sixteen(0))
+        for s in range(used):
+            target[s] = source[s]
+
+
+@plain
+def copy_out(source, target, used):
+    """Copy the used lanes of a register to memory where others follow."""
+    if used == WIDTH:
+        put(target, 0, get(source, 0))
+    else:
+        for s in range(used):
+            target[s] = source[s]
+
+
+@fast
+def drive_site(frame, groups, site, memory, neurons):
+    """Multiply what a site sees by its weights."""
+    wide_vectors()
+    group, position = found(frame, site)
+    below, weights = SOURCES + groups, SOURCES + groups + 1 + group
+    samples, units, inputs = length(frame, below, 1), length(frame, weights, 1), length(frame, weights, 2)
+    seen_neurons(frame, group, position, inputs // length(frame, SOURCES + group, 1), neurons)
+    activities = floats_at(operand(frame, below))
+    own = floats_at(operand(frame, weights) + position * units * inputs * 4)
+    drive = floats_at(result(frame, 0) + site * units * samples * 4)
+    x, y = memory, shifted(memory, inputs * WIDTH)
+    for first in range(0, samples, WIDTH):
+        used = min(WIDTH, samples - first)
+        for row in range(inputs):
+            copy_in(shifted(activities, neurons[row] * samples + first), shifted(x, row * WIDTH), used)
+        multiply(own, inputs, 1, x, y, units, inputs)
+        for unit in range(units):
+            copy_out(shifted(y, unit * WIDTH), shifted(drive, unit * samples + first), used)
+
+
+@fast
+def associate_site(frame, groups, site, memory, neurons):
+    """Multiply the activities of a site by what it sees, summed over samples."""
+    wide_vectors()
+    group, position = found(frame, site)
+    below, above = SOURCES + groups, SOURCES + groups + 1
+    samples, units, inputs = length(frame, below, 1), result_length(frame, group, 1), result_length(frame, group, 2)
+    seen_neurons(frame, group, position, inputs // length(frame, SOURCES + group, 1), neurons)
+    activities = floats_at(operand(frame, below))
+    own = floats_at(operand(frame, above) + site * units * samples * 4)
+    weights = floats_at(result(frame, group) + position * units * inputs * 4)
+    # Now the lanes are inputs: sixteen of them, for all samples, at a time.
+    x, y = memory, shifted(memory, padded(samples) * WIDTH)
+    for start in range(0, inputs, WIDTH):
+        used = min(WIDTH, inputs - start)
+        for first in range(0, samples, WIDTH):
+            square, present = shifted(x, first * WIDTH), min(WIDTH, samples - first)
+            for lane in range(used):
+                row = shifted(activities, neurons[start + lane] * samples + first)
+                copy_in(row, shifted(square, lane * WIDTH), present)
+            for lane in range(used, WIDTH):
+                put(square, lane, sixteen(0))
+            transpose(square)
+        multiply(own, samples, 1, x, y, units, samples)
+        for unit in range(units):
+            copy_out(shifted(y, unit * WIDTH), shifted(weights, unit * inputs + start), used)
+
+
+@fast
+def feed_back_register(frame, groups, first, memory, neurons):
+    """Multiply the activities of all sites by their weights, transposed, for up to sixteen samples."""
+    wide_vectors()
+    above = SOURCES + groups
+    samples, below = length(frame, above, 1), result_length(frame, 0, 0)
+    used = min(WIDTH, samples - first)
+    target = shifted(floats_at(result(frame, 0)), first)
+    activities = shifted(floats_at(operand(frame, above)), first)
+    for neuron in range(below):
+        for s in range(used):
+            target[neuron * samples + s] = 0
+    for site in range(length(frame, ORDER, 0)):
+        group, position = found(frame, site)
+        units, inputs = length(frame, above + 1 + group, 1), length(frame, above + 1 + group, 2)
+        seen_neurons(frame, group, position, inputs // length(frame, SOURCES + group, 1), neurons)
+        own = floats_at(operand(frame, above + 1 + group) + position * units * inputs * 4)
+        x, y = memory, shifted(memory, units * WIDTH)
+        for unit in range(units):
+            row = shifted(activities, (site * units + unit) * samples)
+            copy_in(row, shifted(x, unit * WIDTH), used)
+        multiply(own, 1, inputs, x, y, inputs, units)
+        for row in range(inputs):
+            there = shifted(target, neurons[row] * samples)
+            if used == WIDTH:
+                put(there, 0, get(there, 0) + get(y, row))
+            else:
+                for s in range(used):
+                    there[s] += y[row * WIDTH + s]
+
+
+@plain
+def site_groups(frame, known):
+    """Number of groups of sites, where so many operands are neither sources nor weights."""
+    return (frame[OPERAND_COUNT] - known) // 2
+
+
+@plain
+def site_shares(sites, products):
+    """Number of tasks among which sites are shared, for so many products of two numbers at each."""
+    return max(1, min(sites, sites * products // FEWEST_PRODUCTS))
+
+
+@plain
+def drive_shares(frame):
+    """Number of tasks of a drive."""
+    below = SOURCES + site_groups(frame, 2)
+    inputs, units = length(frame, below + 1, 2), length(frame, below + 1, 1)
+    return site_shares(length(frame, ORDER, 0), padded(length(frame, below, 1)) * inputs * units)
+
+
+@plain
+def association_shares(frame):
+    """Number of tasks of an association."""
+    below = frame[OPERAND_COUNT] - 2
+    inputs, units = result_length(frame, 0, 2), result_length(frame, 0, 1)
+    return site_shares(length(frame, ORDER, 0), length(frame, below, 1) * padded(inputs) * units)
+
+
+@compiled(cfunc(types.int64(Words), cache=True))
+def drive_tasks(frame):
+    """Number of tasks of a drive."""
+    return drive_shares(frame)
+
+
+@compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
+def drive_sites(frame, number):
+    """Drive of a share of the sites."""
+    groups, sites, shares = site_groups(frame, 2), length(frame, ORDER, 0), drive_shares(frame)
+    weights = SOURCES + groups + 1
+    inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
+    numbers = malloc((inputs + length(frame, weights, 1)) * WIDTH * 4)
+    neurons = malloc(inputs * 4)
+    for site in range(number * sites // shares, (number + 1) * sites // shares):
+        drive_site(frame, groups, site, floats_at(address_of(numbers)), integers_at(address_of(neurons)))
+    free(numbers)
+    free(neurons)
+
+
+@compiled(cfunc(types.int64(Words), cache=True))
+def association_tasks(frame):
+    """Number of tasks of an association."""
+    return association_shares(frame)
+
+
+@compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
+def associate_sites(frame, number):
+    """Association at a share of the sites."""
+    groups, sites, shares = frame[OPERAND_COUNT] - 3, length(frame, ORDER, 0), association_shares(frame)
+    inputs = most_seen(frame, groups) * (result_length(frame, 0, 2) // length(frame, SOURCES, 1))
+    samples = padded(length(frame, SOURCES + groups, 1))
+    numbers = malloc(max(inputs, (samples + result_length(frame, 0, 1)) * WIDTH) * 4)
+    neurons = malloc(inputs * 4)
+    for site in range(number * sites // shares, (number + 1) * sites // shares):
+        associate_site(frame, groups, site, floats_at(address_of(numbers)), integers_at(address_of(neurons)))
+    free(numbers)
+    free(neurons)
+
+
+@compiled(cfunc(types.int64(Words), cache=True))
+def feedback_tasks(frame):
+    """Number of tasks of feedback: sixteen samples each, as fields of different sites overlap."""
+    return (length(frame, SOURCES + site_groups(frame, 2), 1) + WIDTH - 1) // WIDTH
+
+
+@compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
+def feed_back_samples(frame, number):
+    """Feedback for up to sixteen samples."""
+    groups = site_groups(frame, 2)
+    weights = SOURCES + groups + 1
+    inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
+    numbers = malloc((inputs + length(frame, weights, 1)) * WIDTH * 4)
+    neurons = malloc(inputs * 4)
+    first = number * WIDTH
+    feed_back_register(frame, groups, first, floats_at(address_of(numbers)), integers_at(address_of(neurons)))
+    free(numbers)
+    free(neurons)
