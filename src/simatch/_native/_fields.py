@@ -28,19 +28,13 @@ from ._ffi import (
     result_length,
     wide_vectors,
 )
-from ._lanes import WIDTH, get, put, shifted, sixteen, transpose
-from ._multiply import multiply
+from ._lanes import WIDTH, copy_in, copy_out, get, padded, put, shifted, sixteen, transpose
+from ._multiply import multiply, pack, pack_transposed, packed_size
 
 # Products of two numbers in a task, at least: some 20 microseconds, beside which handing it out costs little.
 FEWEST_PRODUCTS = 500_000
 
 ORDER, SOURCES = 0, 1
-
-
-@plain
-def padded(count):
-    """Count rounded up to whole registers."""
-    return (count + WIDTH - 1) // WIDTH * WIDTH
 
 
 @plain
@@ -73,27 +67,6 @@ def seen_neurons(frame, group, position, channels, neurons):
             row += 1
 
 
-@plain
-def copy_in(source, target, used):
-    """Copy up to sixteen numbers into a register's place, and zeros after them."""
-    if used == WIDTH:
-        put(target, 0, get(source, 0))
-    else:
-        put(target, 0, sixteen(0))
-        for s in range(used):
-            target[s] = source[s]
-
-
-@plain
-def copy_out(source, target, used):
-    """Copy the used lanes of a register to memory where others follow."""
-    if used == WIDTH:
-        put(target, 0, get(source, 0))
-    else:
-        for s in range(used):
-            target[s] = source[s]
-
-
 @fast
 def drive_site(frame, groups, site, memory, neurons):
     """Multiply what a site sees by its weights."""
@@ -105,12 +78,13 @@ def drive_site(frame, groups, site, memory, neurons):
     activities = floats_at(operand(frame, below))
     own = floats_at(operand(frame, weights) + position * units * inputs * 4)
     drive = floats_at(result(frame, 0) + site * units * samples * 4)
-    x, y = memory, shifted(memory, inputs * WIDTH)
+    x, y, packed = memory, shifted(memory, inputs * WIDTH), shifted(memory, (inputs + padded(units)) * WIDTH)
+    pack(own, units, inputs, packed)
     for first in range(0, samples, WIDTH):
         used = min(WIDTH, samples - first)
         for row in range(inputs):
             copy_in(shifted(activities, neurons[row] * samples + first), shifted(x, row * WIDTH), used)
-        multiply(own, inputs, 1, x, y, units, inputs)
+        multiply(packed, x, y, units, inputs)
         for unit in range(units):
             copy_out(shifted(y, unit * WIDTH), shifted(drive, unit * samples + first), used)
 
@@ -128,6 +102,8 @@ def associate_site(frame, groups, site, memory, neurons):
     weights = floats_at(result(frame, group) + position * units * inputs * 4)
     # Now the lanes are inputs: sixteen of them, for all samples, at a time.
     x, y = memory, shifted(memory, padded(samples) * WIDTH)
+    packed = shifted(y, padded(units) * WIDTH)
+    pack(own, units, samples, packed)
     for start in range(0, inputs, WIDTH):
         used = min(WIDTH, inputs - start)
         for first in range(0, samples, WIDTH):
@@ -138,7 +114,7 @@ def associate_site(frame, groups, site, memory, neurons):
             for lane in range(used, WIDTH):
                 put(square, lane, sixteen(0))
             transpose(square)
-        multiply(own, samples, 1, x, y, units, samples)
+        multiply(packed, x, y, units, samples)
         for unit in range(units):
             copy_out(shifted(y, unit * WIDTH), shifted(weights, unit * inputs + start), used)
 
@@ -160,11 +136,12 @@ def feed_back_register(frame, groups, first, memory, neurons):
         units, inputs = length(frame, above + 1 + group, 1), length(frame, above + 1 + group, 2)
         seen_neurons(frame, group, position, inputs // length(frame, SOURCES + group, 1), neurons)
         own = floats_at(operand(frame, above + 1 + group) + position * units * inputs * 4)
-        x, y = memory, shifted(memory, units * WIDTH)
+        x, y, packed = memory, shifted(memory, units * WIDTH), shifted(memory, (units + padded(inputs)) * WIDTH)
+        pack_transposed(own, inputs, units, packed)
         for unit in range(units):
             row = shifted(activities, (site * units + unit) * samples)
             copy_in(row, shifted(x, unit * WIDTH), used)
-        multiply(own, 1, inputs, x, y, inputs, units)
+        multiply(packed, x, y, inputs, units)
         for row in range(inputs):
             there = shifted(target, neurons[row] * samples)
             if used == WIDTH:
@@ -214,7 +191,8 @@ def drive_sites(frame, number):
     groups, sites, shares = site_groups(frame, 2), length(frame, ORDER, 0), drive_shares(frame)
     weights = SOURCES + groups + 1
     inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
-    numbers = malloc((inputs + length(frame, weights, 1)) * WIDTH * 4)
+    units = length(frame, weights, 1)
+    numbers = malloc(((inputs + padded(units)) * WIDTH + packed_size(units, inputs)) * 4)
     neurons = malloc(inputs * 4)
     for site in range(number * sites // shares, (number + 1) * sites // shares):
         drive_site(frame, groups, site, floats_at(address_of(numbers)), integers_at(address_of(neurons)))
@@ -233,8 +211,8 @@ def associate_sites(frame, number):
     """Association at a share of the sites."""
     groups, sites, shares = frame[OPERAND_COUNT] - 3, length(frame, ORDER, 0), association_shares(frame)
     inputs = most_seen(frame, groups) * (result_length(frame, 0, 2) // length(frame, SOURCES, 1))
-    samples = padded(length(frame, SOURCES + groups, 1))
-    numbers = malloc(max(inputs, (samples + result_length(frame, 0, 1)) * WIDTH) * 4)
+    samples, units = length(frame, SOURCES + groups, 1), result_length(frame, 0, 1)
+    numbers = malloc(((padded(samples) + padded(units)) * WIDTH + packed_size(units, samples)) * 4)
     neurons = malloc(inputs * 4)
     for site in range(number * sites // shares, (number + 1) * sites // shares):
         associate_site(frame, groups, site, floats_at(address_of(numbers)), integers_at(address_of(neurons)))
@@ -254,7 +232,8 @@ def feed_back_samples(frame, number):
     groups = site_groups(frame, 2)
     weights = SOURCES + groups + 1
     inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
-    numbers = malloc((inputs + length(frame, weights, 1)) * WIDTH * 4)
+    units = length(frame, weights, 1)
+    numbers = malloc(((units + padded(inputs)) * WIDTH + packed_size(inputs, units)) * 4)
     neurons = malloc(inputs * 4)
     first = number * WIDTH
     feed_back_register(frame, groups, first, floats_at(address_of(numbers)), integers_at(address_of(neurons)))

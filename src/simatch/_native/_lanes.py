@@ -10,7 +10,7 @@ from numba.core.typeconv import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
-from ._ffi import Floats, compiled
+from ._ffi import Floats, compiled, plain
 
 WIDTH = 16
 FLAGS = ("contract", "reassoc", "nsz", "arcp")
@@ -34,7 +34,8 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, kind, VECTOR)
 
 
-def _repeated(builder, number):
+def repeated(builder, number):
+    """Sixteen times the same number."""
     first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
     everywhere = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
     return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), everywhere)
@@ -44,12 +45,12 @@ def _repeated(builder, number):
 def _from_float(context, builder, source, target, number):
     if source != types.float32:
         number = builder.fptrunc(number, ir.FloatType())
-    return _repeated(builder, number)
+    return repeated(builder, number)
 
 
 @lower_cast(types.Integer, _Lanes)
 def _from_integer(context, builder, source, target, number):
-    return _repeated(builder, builder.sitofp(number, ir.FloatType()))
+    return repeated(builder, builder.sitofp(number, ir.FloatType()))
 
 
 def _operator(symbol, instruction):
@@ -117,8 +118,9 @@ def where_less(typingctx, a, b, yes, no):
     return Lanes(Lanes, Lanes, Lanes, Lanes), codegen
 
 
-def _place(builder, args):
-    start = cgutils.gep(builder, args[0], builder.mul(args[1], ir.Constant(args[1].type, WIDTH)))
+def place(builder, memory, position):
+    """Pointer to sixteen numbers of memory, counted in sixteens."""
+    start = cgutils.gep(builder, memory, builder.mul(position, ir.Constant(position.type, WIDTH)))
     return builder.bitcast(start, VECTOR.as_pointer())
 
 
@@ -127,7 +129,7 @@ def get(typingctx, memory, position):
     """Sixteen numbers of memory, counted in sixteens."""
 
     def codegen(context, builder, sig, args):
-        return builder.load(_place(builder, args), align=4)
+        return builder.load(place(builder, *args), align=4)
 
     return Lanes(Floats, types.int64), codegen
 
@@ -137,7 +139,7 @@ def put(typingctx, memory, position, lanes):
     """Keep sixteen numbers in memory."""
 
     def codegen(context, builder, sig, args):
-        builder.store(args[2], _place(builder, args), align=4)
+        builder.store(args[2], place(builder, *args[:2]), align=4)
         return context.get_dummy_value()
 
     return types.void(Floats, types.int64, Lanes), codegen
@@ -158,8 +160,8 @@ def transpose(typingctx, memory):
     """Transpose sixteen by sixteen numbers in place."""
 
     def codegen(context, builder, sig, args):
-        places = [_place(builder, (args[0], ir.Constant(ir.IntType(64), row))) for row in range(WIDTH)]
-        rows = [builder.load(place, align=4) for place in places]
+        places = [place(builder, args[0], ir.Constant(ir.IntType(64), row)) for row in range(WIDTH)]
+        rows = [builder.load(there, align=4) for there in places]
         span = 1
         while span < WIDTH:
             # Swap what lies off the diagonal of every square of twice the span.
@@ -171,8 +173,35 @@ def transpose(typingctx, memory):
                     order = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), lanes)
                     rows[row] = builder.shuffle_vector(*pair, order)
             span *= 2
-        for place, row in zip(places, rows, strict=True):
-            builder.store(row, place, align=4)
+        for there, row in zip(places, rows, strict=True):
+            builder.store(row, there, align=4)
         return context.get_dummy_value()
 
     return types.void(Floats), codegen
+
+
+@plain
+def padded(count):
+    """Count rounded up to whole registers."""
+    return (count + WIDTH - 1) // WIDTH * WIDTH
+
+
+@plain
+def copy_in(source, target, used):
+    """Copy up to sixteen numbers into a register's place, and zeros after them."""
+    if used == WIDTH:
+        put(target, 0, get(source, 0))
+    else:
+        put(target, 0, sixteen(0))
+        for s in range(used):
+            target[s] = source[s]
+
+
+@plain
+def copy_out(source, target, used):
+    """Copy the used lanes of a register to memory where others follow."""
+    if used == WIDTH:
+        put(target, 0, get(source, 0))
+    else:
+        for s in range(used):
+            target[s] = source[s]

@@ -1,61 +1,85 @@
 # pyright: reportCallIssue=false, reportIndexIssue=false
-"""A small matrix times the lanes of registers: all products of native code."""
+"""A small matrix times the lanes of registers: all products of native code.
 
-from ._ffi import fast, wide_vectors
-from ._lanes import get, put, sixteen
+The matrix is packed first: panels of sixteen rows, column by column, so that products read it from beginning to end. A
+last panel that is not full is filled up with zeros.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ._ffi import Floats, compiled, fast, plain, wide_vectors
+from ._lanes import FLAGS, VECTOR, WIDTH, copy_in, padded, place, put, repeated, shifted, sixteen, transpose
+
+
+@plain
+def packed_size(m, n):
+    """Numbers that a packed matrix of m rows and n columns takes, with room for the last square."""
+    return padded(m) * padded(n)
 
 
 @fast
-def multiply(a, down, right, x, y, m, n):
-    """Set ``y = A x`` for m rows of n: eight rows in registers, then four, then one.
-
-    Entries in a column of A lie `down` numbers apart in memory, those in a row `right`.
-    """
+def pack(a, m, n, packed):
+    """Pack a matrix of m rows and n columns, whose rows follow each other in memory."""
     wide_vectors()
-    i = 0
-    while i + 8 <= m:
-        y0 = y1 = y2 = y3 = y4 = y5 = y6 = y7 = sixteen(0)
-        at = i * down
-        for k in range(n):
-            v = get(x, k)
-            y0 += v * a[at]
-            y1 += v * a[at + down]
-            y2 += v * a[at + 2 * down]
-            y3 += v * a[at + 3 * down]
-            y4 += v * a[at + 4 * down]
-            y5 += v * a[at + 5 * down]
-            y6 += v * a[at + 6 * down]
-            y7 += v * a[at + 7 * down]
-            at += right
-        put(y, i, y0)
-        put(y, i + 1, y1)
-        put(y, i + 2, y2)
-        put(y, i + 3, y3)
-        put(y, i + 4, y4)
-        put(y, i + 5, y5)
-        put(y, i + 6, y6)
-        put(y, i + 7, y7)
-        i += 8
-    while i + 4 <= m:
-        y0 = y1 = y2 = y3 = sixteen(0)
-        at = i * down
-        for k in range(n):
-            v = get(x, k)
-            y0 += v * a[at]
-            y1 += v * a[at + down]
-            y2 += v * a[at + 2 * down]
-            y3 += v * a[at + 3 * down]
-            at += right
-        put(y, i, y0)
-        put(y, i + 1, y1)
-        put(y, i + 2, y2)
-        put(y, i + 3, y3)
-        i += 4
-    while i < m:
-        y0 = sixteen(0)
-        at = i * down
-        for k in range(n):
-            y0 += get(x, k) * a[at]
-            at += right
-        put(y, i, y0)
-        i += 1
+    for row in range(0, m, WIDTH):
+        for column in range(0, n, WIDTH):
+            square = shifted(packed, row * n + column * WIDTH)
+            for i in range(WIDTH):
+                if row + i < m:
+                    copy_in(shifted(a, (row + i) * n + column), shifted(square, i * WIDTH), min(WIDTH, n - column))
+                else:
+                    put(square, i, sixteen(0))
+            transpose(square)
+
+
+@fast
+def pack_transposed(a, m, n, packed):
+    """Pack a matrix of m rows and n columns, whose columns follow each other in memory."""
+    wide_vectors()
+    for row in range(0, m, WIDTH):
+        for column in range(n):
+            copy_in(shifted(a, column * m + row), shifted(packed, row * n + column * WIDTH), min(WIDTH, m - row))
+
+
+@compiled(intrinsic(prefer_literal=True))
+def multiply_rows(typingctx, panel, x, y, n, rows):
+    """Multiply the first rows of a panel, whose number is known to the compiler, in a register each."""
+    count = rows.literal_value
+
+    def codegen(context, builder, sig, args):
+        panel, x, y, n, _ = args
+
+        sums = [cgutils.alloca_once(builder, VECTOR) for _ in range(count)]
+        for total in sums:
+            builder.store(ir.Constant(VECTOR, [0.0] * WIDTH), total)
+        with cgutils.for_range(builder, n) as loop:
+            v = builder.load(place(builder, x, loop.index), align=4)
+            column = builder.bitcast(place(builder, panel, loop.index), ir.FloatType().as_pointer())
+            for row, total in enumerate(sums):
+                entry = builder.load(cgutils.gep(builder, column, row), align=4)
+                product = builder.fmul(repeated(builder, entry), v, flags=FLAGS)
+                builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+        for row, total in enumerate(sums):
+            builder.store(builder.load(total), place(builder, y, ir.Constant(n.type, row)), align=4)
+        return context.get_dummy_value()
+
+    return types.void(Floats, Floats, Floats, types.int64, rows), codegen
+
+
+@fast
+def multiply(packed, x, y, m, n):
+    """Set ``y = A x`` for a packed matrix of m rows and n columns; y has room for whole panels."""
+    wide_vectors()
+    for row in range(0, m, WIDTH):
+        panel, target, left = shifted(packed, row * n), shifted(y, row * WIDTH), m - row
+        if left > 12:
+            multiply_rows(panel, x, target, n, 16)
+        elif left > 8:
+            multiply_rows(panel, x, target, n, 12)
+        elif left > 4:
+            multiply_rows(panel, x, target, n, 8)
+        else:
+            multiply_rows(panel, x, target, n, 4)

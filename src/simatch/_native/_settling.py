@@ -28,8 +28,8 @@ from ._ffi import (
     result,
     wide_vectors,
 )
-from ._lanes import WIDTH, divide, get, larger, put, shifted, sixteen, smaller, where_less
-from ._multiply import multiply
+from ._lanes import WIDTH, copy_in, copy_out, divide, get, larger, padded, put, shifted, sixteen, smaller, where_less
+from ._multiply import multiply, pack, packed_size
 
 # Steps for which Newton's method is tried.
 NEWTON_STEPS = 10
@@ -115,12 +115,24 @@ def newton(kind, threshold, lower, upper, a, h, b, u, r, force, slope, move, w, 
         put(slope, j, steep)
         pivot = steep + (a[j * n + j] - 1)
         right = get(b, j) - get(force, j) + q - get(u, j)
-        for k in range(j):
-            entry = get(h, row + k)
-            scaled = entry * get(d, k)
+        other_pivot = other_right = sixteen(0)  # two sums each, as one addition waits for the one before
+        for k in range(0, j - 1, 2):
+            entry, other = get(h, row + k), get(h, row + k + 1)
+            scaled, other_scaled = entry * get(d, k), other * get(d, k + 1)
             put(w, k, scaled)
+            put(w, k + 1, other_scaled)
             pivot -= entry * scaled
+            other_pivot -= other * other_scaled
             right -= entry * get(move, k)
+            other_right -= other * get(move, k + 1)
+        if j % 2 == 1:
+            entry = get(h, row + j - 1)
+            scaled = entry * get(d, j - 1)
+            put(w, j - 1, scaled)
+            pivot -= entry * scaled
+            right -= entry * get(move, j - 1)
+        pivot += other_pivot
+        right += other_right
         put(move, j, right)
         pivot = magnitude(pivot)
         inverse = divide(1, pivot)
@@ -152,11 +164,12 @@ def newton(kind, threshold, lower, upper, a, h, b, u, r, force, slope, move, w, 
                 l0 -= get(h, at0 + k) * get(w, k)
             put(h, at0 + j, l0 * inverse)
             i += 1
+    for j in range(n):
+        put(move, j, get(move, j) * get(h, j * (j + 1) // 2 + j))
     for j in range(n - 1, -1, -1):
-        v = get(move, j) * get(h, j * (j + 1) // 2 + j)
-        for i in range(j + 1, n):
-            v -= get(h, i * (i + 1) // 2 + j) * get(move, i)
-        put(move, j, v)
+        v, row = get(move, j), j * (j + 1) // 2
+        for k in range(j):
+            put(move, k, get(move, k) - get(h, row + k) * v)
         new = get(u, j) + get(slope, j) * v
         put(u, j, new)
         put(r, j, activity(kind, threshold, lower, upper, new))
@@ -176,20 +189,14 @@ def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, 
         before, from_here = get(r, i), get(ahead, i)
         z = from_here + (get(b, i) - get(force, i)) * step
         if kind == TANH:
-            # One Newton step for step v + rest tanh(v) = |z|, never beyond the bound of the root.
+            # One Newton step for step v + rest tanh(v) = |z| from the potential before, or from 0 if that has the
+            # other sign; never beyond the bound of the root.
             sign = where_less(z, 0, -1, sixteen(1))
             z *= sign
             kink = (z - rest) * per_step
-            near = get(u, i) * sign
-            if step < 1:
-                bound = larger(z, kink)
-                near = larger(near, bound)
-            else:
-                bound = smaller(z, kink)
-                near = smaller(near, bound)
-            t = tanh(near)
+            near, t = larger(get(u, i) * sign, 0), larger(before * sign, 0)
             v = near - divide(near * step + t * rest - z, (1 - t * t) * rest + step)
-            v = (larger(v, bound) if step < 1 else smaller(v, bound)) * sign
+            v = (larger(v, larger(z, kink)) if step < 1 else smaller(v, smaller(z, kink))) * sign
             new = tanh(v)
         else:
             new = shrink(z, step * threshold, lower, upper)
@@ -212,7 +219,7 @@ def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, 
 
 
 @fast
-def settle_register(frame, block, first, memory):
+def settle_register(frame, block, first, packed, memory):
     """Settle up to sixteen samples in one block."""
     wide_vectors()
     n, samples = length(frame, MATRIX, 1), length(frame, DRIVE, 2)
@@ -227,18 +234,22 @@ def settle_register(frame, block, first, memory):
     steps = integers_at(result(frame, STEPS) + (block * samples + first) * 4)
 
     each = n * WIDTH
-    b, u, r, force = memory, shifted(memory, each), shifted(memory, 2 * each), shifted(memory, 3 * each)
-    change, ahead = shifted(memory, 4 * each), shifted(memory, 5 * each)
-    final_u, final_r = shifted(memory, 6 * each), shifted(memory, 7 * each)
-    spare, pivots = shifted(memory, 8 * each), shifted(memory, 9 * each)
-    sums = shifted(memory, 10 * each)  # defect, size, gap, size again, momentum; then the lanes that finish
+    force, memory = memory, shifted(memory, padded(n) * WIDTH)
+    b, u, r, change, ahead = (
+        memory,
+        shifted(memory, each),
+        shifted(memory, 2 * each),
+        shifted(memory, 3 * each),
+        shifted(memory, 4 * each),
+    )
+    final_u, final_r = shifted(memory, 5 * each), shifted(memory, 6 * each)
+    spare, pivots = shifted(memory, 7 * each), shifted(memory, 8 * each)
+    sums = shifted(memory, 9 * each)  # defect, size, gap, size again, momentum; then the lanes that finish
     finishing, h = shifted(sums, 5 * WIDTH), shifted(sums, 6 * WIDTH)
 
     for i in range(n):
-        for s in range(used):
-            b[i * WIDTH + s], u[i * WIDTH + s] = drive[i * samples + s], start[i * samples + s]
-        for s in range(used, WIDTH):
-            b[i * WIDTH + s] = u[i * WIDTH + s] = np.float32(0)
+        copy_in(shifted(drive, i * samples), shifted(b, i * WIDTH), used)
+        copy_in(shifted(start, i * samples), shifted(u, i * WIDTH), used)
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
 
     limit = tolerance * tolerance
@@ -250,7 +261,7 @@ def settle_register(frame, block, first, memory):
     while True:
         # Measure, and keep the lanes that are done or out of time. Which lanes are looked at, and when, must not
         # depend on other lanes.
-        multiply(a, n, 1, r, force, n, n)
+        multiply(packed, r, force, n, n)
         measure(kind, threshold, lower, upper, b, r, force, sums, n)
         some = False
         for s in range(used):
@@ -290,7 +301,7 @@ def settle_register(frame, block, first, memory):
         # The length of a step says whether it is worth measuring; now and then all lanes are.
         ready = False
         while not ready:
-            multiply(a, n, 1, ahead, force, n, n)
+            multiply(packed, ahead, force, n, n)
             descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, sums, n)
             taken += 1
             everyone = taken >= most or taken % RARELY == 0
@@ -301,8 +312,8 @@ def settle_register(frame, block, first, memory):
                         ready = True
     potential, activities = floats_at(result(frame, POTENTIAL) + offset), floats_at(result(frame, ACTIVITY) + offset)
     for i in range(n):
-        for s in range(used):
-            potential[i * samples + s], activities[i * samples + s] = final_u[i * WIDTH + s], final_r[i * WIDTH + s]
+        copy_out(shifted(final_u, i * WIDTH), shifted(potential, i * samples), used)
+        copy_out(shifted(final_r, i * WIDTH), shifted(activities, i * samples), used)
 
 
 @plain
@@ -325,7 +336,9 @@ def settle_block(frame, number):
     block, group = number // parts, number % parts
     registers = (samples + WIDTH - 1) // WIDTH
     factors = n * (n + 1) // 2 if n <= NEWTON_SIZE else 0
-    memory = malloc((10 * n + factors + 6) * WIDTH * 4)
+    memory = malloc((packed_size(n, n) + (padded(n) + 9 * n + factors + 6) * WIDTH) * 4)
+    packed = floats_at(address_of(memory))
+    pack(floats_at(operand(frame, MATRIX) + block * n * n * 4), n, n, packed)
     for register in range(group * registers // parts, (group + 1) * registers // parts):
-        settle_register(frame, block, register * WIDTH, floats_at(address_of(memory)))
+        settle_register(frame, block, register * WIDTH, packed, shifted(packed, packed_size(n, n)))
     free(memory)
