@@ -3,11 +3,13 @@
 Necessary for one image are
 
 - 2 operations a synapse for the drive of settled populations (the input), once;
-- 2 a lateral synapse for every solver step, and 4 a synapse between two populations that relax together, whose weights
-  carry the drive up and the feedback down;
+- for every solver step, 2 a lateral synapse, and 4 a synapse between two populations that relax together, whose weights
+  carry the drive up and the feedback down; for a step of Newton's method in a block of n neurons, ``n^3/3`` for the
+  factors and 2 n^2 for the two triangular solves besides;
 - 2 a synapse for plasticity.
 
-Nothing else counts: no padding, no elementwise function, no residual, no product that is done twice.
+Blocks that settle for themselves take steps of their own, and each counts with its own. Nothing else counts: no
+padding, no elementwise function, no residual, no step of a block that is done or of a sample that waits for others.
 """
 
 from collections.abc import Callable
@@ -17,6 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import simatch as sm
+from simatch._inputs import clamp
+from simatch._native import NEWTON_SIZE
+from simatch.relaxation._problem import Problem, stage_problem
+from simatch.relaxation.blockwise import settle_blocks, suits
 
 SIDE = 2048
 
@@ -29,9 +35,10 @@ def necessary(net: sm.Network, steps: float, *, learning: bool) -> float:
     ValueError
         If the network relaxes in several stages, whose steps the library reports as one sum.
     """
-    if len(net.stages) > 1:
-        raise ValueError(f"Steps of {len(net.stages)} stages cannot be told apart; measure networks of one stage.")
-    total = 0.0
+    problem = _problem(net, 1)
+    newton = _blockwise(problem, 1) and problem.block_size <= NEWTON_SIZE
+    n = problem.block_size
+    total = problem.blocks * (n**3 / 3 + 2 * n**2) * steps if newton else 0.0
     for p in net.pathways:
         synapses = p.connectivity.synapses
         if p.pre in net.inputs:
@@ -40,6 +47,28 @@ def necessary(net: sm.Network, steps: float, *, learning: bool) -> float:
             total += (2 if p.pre == p.post else 4) * synapses * steps
         total += 2 * synapses * learning
     return total
+
+
+def mean_steps(net: sm.Network, x: np.ndarray, tolerance: float) -> float:
+    """Solver steps, mean over images and over blocks that settle for themselves."""
+    inputs = clamp(net, x)
+    problem = _problem(net, len(x), inputs)
+    if not _blockwise(problem, len(x)):
+        return float(np.mean(sm.relax(net, x, tolerance=tolerance).steps))
+    rest = {name: jnp.zeros((size, len(x))) for name, size in problem.sizes.items()}
+    _, _, steps, _, _ = settle_blocks(problem, rest, jnp.asarray(tolerance), max_steps=1000)
+    return float(np.mean(steps))
+
+
+def _problem(net: sm.Network, samples: int, inputs: dict | None = None) -> Problem:
+    if len(net.stages) > 1:
+        raise ValueError(f"Steps of {len(net.stages)} stages cannot be told apart; measure networks of one stage.")
+    silent = {name: jnp.zeros((net.populations[name].grid.size, samples)) for name in net.inputs}
+    return stage_problem(net, net.layers, inputs or silent)
+
+
+def _blockwise(problem: Problem, samples: int) -> bool:
+    return suits(problem, {name: jnp.zeros((size, samples)) for name, size in problem.sizes.items()})
 
 
 def products() -> dict[str, Callable[[], object]]:

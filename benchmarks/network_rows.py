@@ -6,7 +6,7 @@ import numpy as np
 
 import simatch as sm
 
-from .arithmetic import necessary, product_rate, products
+from .arithmetic import mean_steps, necessary, product_rate, products
 from .networks import KINDS, Kind, Stage
 from .reference import relative_error, rows, solution
 from .result import Options, Result
@@ -50,10 +50,9 @@ class Training:
             pass
 
 
-def activity_error(net: sm.Network, x: np.ndarray, tolerance: float) -> tuple[np.ndarray, float]:
-    """True relative error of every image's activities, and mean steps, at a tolerance."""
-    out = sm.relax(net, x, tolerance=tolerance)
-    return relative_error(rows(out, net), solution(net, x)), float(np.mean(out.steps))
+def activity_error(net: sm.Network, x: np.ndarray, tolerance: float) -> np.ndarray:
+    """True relative error of every image's activities at a tolerance."""
+    return relative_error(rows(sm.relax(net, x, tolerance=tolerance), net), solution(net, x))
 
 
 def start(kind: Kind, stage: Stage) -> float:
@@ -84,7 +83,8 @@ def network_row(
     report = training.report
     assert report is not None
     rate = product_rate(laps.seconds)
-    errors, steps = activity_error(net, x[:ERROR_IMAGES], training.tolerance)
+    errors = activity_error(net, x[:ERROR_IMAGES], training.tolerance)
+    steps = mean_steps(net, x[:ERROR_IMAGES], training.tolerance)
     speed = training.images / laps.seconds["train"]
     result = Result(
         name,
@@ -93,7 +93,7 @@ def network_row(
         tolerance=training.tolerance,
         error=float(np.median(errors)),
         worst_error=float(errors.max()),
-        share=necessary(net, report.steps, learning=True) * speed / rate,
+        share=necessary(net, steps, learning=True) * speed / rate,
         product_gflops=rate / 1e9,
         memory_mb=memory,
         compile_seconds=laps.compile_seconds["train"],

@@ -58,7 +58,7 @@ def published_rows(
 
     found = {}
     for tolerance in TOLERANCES:
-        errors, _ = activity_error(net, x[:20], tolerance)
+        errors = activity_error(net, x[:20], tolerance)
         if np.median(errors) <= np.median(peer_errors) and errors.max() <= peer_errors.max():
             found.setdefault("equal", (tolerance, errors))
             if tolerance <= DEFAULT:

@@ -68,7 +68,7 @@ def pynsm_rows(options: Options) -> Sequence[Result]:
     largest = float(np.linalg.eigvalsh(lateral)[-1])
     training = Training(net, x, start(kind, "trained"), batches=BATCHES)
     truth = solution(net, x[:100])
-    errors, _ = activity_error(net, x[:100], training.tolerance)
+    errors = activity_error(net, x[:100], training.tolerance)
     feedforward, python = net.feedforward[0].to_dense(), options.pynsm_python or sys.executable
     with Worker(python, x.reshape(BATCHES, 100, -1), feedforward, lateral) as worker:
 

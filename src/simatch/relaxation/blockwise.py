@@ -5,7 +5,7 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .. import _native as native
 from ..activation import Activation, Clip, Linear, ReLU, ShiftedReLU, SoftThreshold, Tanh
@@ -57,12 +57,13 @@ class Blockwise(Solver):
         def here(start, tolerance):
             return _solve(problem, start, tolerance, max_steps)
 
-        if not _suits(problem, start):
+        if not suits(problem, start):
             return anywhere(start, tolerance)
         return jax.lax.platform_dependent(start, tolerance, cpu=here, default=anywhere)
 
 
-def _suits(problem: Problem, start: Activities) -> bool:
+def suits(problem: Problem, start: Activities) -> bool:
+    """Whether native code can settle a problem."""
     return (
         len(start) == 1
         and problem.affine
@@ -82,7 +83,12 @@ def _numbers(f: Activation) -> tuple[float, float, float, float]:
     return kind, getattr(f, "threshold", 0.0), f.lower, f.upper
 
 
-def _solve(problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+def settle_blocks(
+    problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int
+) -> tuple[
+    Activities, Activities, Int[Array, "blocks samples"], Float[Array, "blocks samples"], Float[Array, "blocks samples"]
+]:
+    """Settle a problem that suits: potentials, activities, and steps, squared defect and size of every block."""
     ((name, u),) = start.items()
     shape = (problem.blocks, problem.block_size, u.shape[-1])
     matrices = problem.matrices()
@@ -97,15 +103,16 @@ def _solve(problem: Problem, start: Activities, tolerance: Float[Array, ""], max
         jnp.stack([*map(jnp.float32, _numbers(problem.activations[name])), tolerance.astype(jnp.float32)]),
         jnp.asarray([max_steps], jnp.int32),
     )
+    return {name: potentials.reshape(u.shape)}, {name: activities.reshape(u.shape)}, steps, defect, size
+
+
+def _solve(problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+    potentials, activities, steps, defect, size = settle_blocks(problem, start, tolerance, max_steps)
     defect, size = jnp.sum(defect, axis=0), jnp.sum(size, axis=0)
     residual = jnp.where(defect == 0, 0, jnp.sqrt(defect / jnp.where(size > 0, size, 1)))
     residual = jnp.where((size == 0) & (defect > 0), math.inf, residual)
     status = jnp.where(residual <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
     bounded = jnp.isfinite(defect) & (size < 1e24)
     return Settled(
-        {name: potentials.reshape(u.shape)},
-        {name: activities.reshape(u.shape)},
-        residual,
-        jnp.max(steps, axis=0),
-        jnp.where(bounded, status, Status.DIVERGED),
+        potentials, activities, residual, jnp.max(steps, axis=0), jnp.where(bounded, status, Status.DIVERGED)
     )
