@@ -9,7 +9,8 @@ Necessary for one image are
 - 2 a synapse for plasticity.
 
 Blocks that settle for themselves take steps of their own, and each counts with its own. Nothing else counts: no
-padding, no elementwise function, no residual, no step of a block that is done or of a sample that waits for others.
+padding, no elementwise function, no residual, no inverse that serves all images, no step of a block that is done or of
+a sample that waits for others.
 """
 
 from collections.abc import Callable

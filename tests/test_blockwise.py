@@ -101,6 +101,32 @@ def test_a_warm_start_takes_no_steps():
     assert (sm.relax(net, x, tolerance=2e-4, start=cold).steps == 0).all()
 
 
+@pytest.mark.parametrize(("activation", "lowest", "highest"), [("tanh", -0.9, 2.0), ("relu", 1e-3, 30.0)])
+def test_what_alternating_directions_cannot_do_is_finished_by_accelerated_steps(activation, lowest, highest):
+    """A matrix without an inverse of the right sign, and one whose scale is far from its mean."""
+    units = 40
+    net = one_layer(units, activation)
+    rng = np.random.default_rng(5)
+    matrix = np.zeros((2 * units, 2 * units))
+    for site in range(2):
+        axes = np.linalg.qr(rng.normal(size=(units, units)))[0]
+        own = slice(site * units, (site + 1) * units)
+        spectrum = np.linspace(lowest, highest, units) if lowest < 0 else np.geomspace(lowest, highest, units)
+        matrix[own, own] = axes * spectrum @ axes.T
+    net = net.with_weights((net.weights[0], net.pathways[1].connectivity.gather(matrix)))
+    x = images(net, 20)
+    out = sm.relax(net, x, solver=sm.Blockwise(max_steps=5000), tolerance=1e-4)
+    assert out.converged.all()
+    assert out.steps.max() > 60 or lowest < 0
+    if lowest > 0:
+        error = np.linalg.norm(out.states["layer1"] - exact(net, x), axis=0)
+        assert (error <= 0.1 * np.linalg.norm(exact(net, x), axis=0)).all()  # 1e-4 over 1e-3
+    problem = stage_problem(net, ("layer1",), {"input": jnp.asarray(x.T)})
+    r = out.states["layer1"]
+    defect = problem.activities({"layer1": r + problem.force({"layer1": r})["layer1"]})["layer1"] - r
+    assert (np.linalg.norm(defect, axis=0) <= 1.01e-4 * np.linalg.norm(r, axis=0)).all()
+
+
 def test_unbounded_activities_are_reported():
     net = one_layer(3, "linear")
     lateral = net.pathways[1].connectivity.gather(-np.eye(6))

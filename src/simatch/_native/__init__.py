@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 TANH, SHRINK = 0.0, 1.0
-NEWTON_SIZE = 48
+NEWTON_SIZE = 16
 
 # Numbers of the kernels in `simatch._native._handler`.
 SETTLE, DRIVE, ASSOCIATE, FEED_BACK = range(4)
@@ -48,6 +48,7 @@ def settle(
     drive: Float[Array, "blocks size samples"],
     start: Float[Array, "blocks size samples"],
     step: Float[Array, " blocks"],
+    penalty: Float[Array, " blocks"],
     settings: Float[Array, "5"],
     most: Int[Array, "1"],
 ) -> tuple[
@@ -64,6 +65,7 @@ def settle(
     matrices, drive : A and b
     start : potentials to start from
     step : length of a proximal step
+    penalty : of alternating directions, used above `NEWTON_SIZE`
     settings : kind of activation, its threshold and bounds, and the tolerance of every block
     most : largest number of steps
 
@@ -75,5 +77,7 @@ def settle(
     number, whole = jnp.float32, jnp.int32
     kinds = (drive.shape, number), (drive.shape, number), (each, whole), (each, number), (each, number)
     results = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
-    potentials, activities, steps, defect, length = call(SETTLE, results, matrices, drive, start, step, settings, most)
+    potentials, activities, steps, defect, length = call(
+        SETTLE, results, matrices, drive, start, step, penalty, settings, most
+    )
     return potentials, activities, steps, defect, length

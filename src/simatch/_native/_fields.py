@@ -79,7 +79,7 @@ def drive_site(frame, groups, site, memory, neurons):
     own = floats_at(operand(frame, weights) + position * units * inputs * 4)
     drive = floats_at(result(frame, 0) + site * units * samples * 4)
     x, y, packed = memory, shifted(memory, inputs * WIDTH), shifted(memory, (inputs + padded(units)) * WIDTH)
-    pack(own, units, inputs, packed)
+    pack(own, units, inputs, inputs, packed)
     for first in range(0, samples, WIDTH):
         used = min(WIDTH, samples - first)
         for row in range(inputs):
@@ -103,7 +103,7 @@ def associate_site(frame, groups, site, memory, neurons):
     # Now the lanes are inputs: sixteen of them, for all samples, at a time.
     x, y = memory, shifted(memory, padded(samples) * WIDTH)
     packed = shifted(y, padded(units) * WIDTH)
-    pack(own, units, samples, packed)
+    pack(own, units, samples, samples, packed)
     for start in range(0, inputs, WIDTH):
         used = min(WIDTH, inputs - start)
         for first in range(0, samples, WIDTH):

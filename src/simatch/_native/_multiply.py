@@ -21,15 +21,15 @@ def packed_size(m, n):
 
 
 @fast
-def pack(a, m, n, packed):
-    """Pack a matrix of m rows and n columns, whose rows follow each other in memory."""
+def pack(a, m, n, apart, packed):
+    """Pack a matrix of m rows and n columns, whose rows begin so many numbers apart in memory."""
     wide_vectors()
     for row in range(0, m, WIDTH):
         for column in range(0, n, WIDTH):
             square = shifted(packed, row * n + column * WIDTH)
             for i in range(WIDTH):
                 if row + i < m:
-                    copy_in(shifted(a, (row + i) * n + column), shifted(square, i * WIDTH), min(WIDTH, n - column))
+                    copy_in(shifted(a, (row + i) * apart + column), shifted(square, i * WIDTH), min(WIDTH, n - column))
                 else:
                     put(square, i, sixteen(0))
             transpose(square)

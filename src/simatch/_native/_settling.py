@@ -4,8 +4,9 @@
 Sixteen samples, the lanes of a vector register, are settled together: every number below that belongs to a sample is
 such a vector. A block is a group of neurons that interact with each other only: ``r = f(b + r - A r)``.
 
-Small blocks start with Newton's method; what it has not finished, and every large block, is left to accelerated
-proximal gradient steps as in `simatch.relaxation.Accelerated`. No sample depends on the others of its register.
+The smallest blocks start with Newton's method, larger ones with alternating directions (ADMM), for which the block's
+matrix is inverted once for all samples. What these have not finished is left to accelerated proximal gradient steps as
+in `simatch.relaxation.Accelerated`. No sample depends on the others of its register.
 """
 
 import numpy as np
@@ -33,6 +34,8 @@ from ._multiply import multiply, pack, packed_size
 
 # Steps for which Newton's method is tried.
 NEWTON_STEPS = 10
+# Steps of alternating directions that are tried, and their over-relaxation.
+ALTERNATIONS, OVER = 60, np.float32(1.7)
 # Steps between two measurements of lanes that may be done, and of all.
 OFTEN, RARELY = 3, 48
 # A slope counts as at least this.
@@ -40,7 +43,7 @@ FLATTEST = np.float32(1e-6)
 # Registers of samples in a task, at most.
 MOST_REGISTERS = 8
 
-MATRIX, DRIVE, START, STEP, SETTINGS, LIMIT = range(6)
+MATRIX, DRIVE, START, STEP, PENALTY, SETTINGS, LIMIT = range(7)
 POTENTIAL, ACTIVITY, STEPS, DEFECT, SIZE = range(5)
 
 
@@ -175,6 +178,21 @@ def newton(kind, threshold, lower, upper, a, h, b, u, r, force, slope, move, w, 
         put(r, j, activity(kind, threshold, lower, upper, new))
 
 
+@plain
+def proximal(kind, threshold, lower, upper, step, z, u, r):
+    """Potential v with ``step v + (1 - step) f(v) = z``, for tanh by one Newton step from u, where ``r = f(u)``."""
+    rest, per_step = np.float32(1) - step, np.float32(1) / step
+    if kind == TANH:
+        # From 0 if u has another sign than z, and never beyond the bound of the root.
+        sign = where_less(z, 0, -1, sixteen(1))
+        z *= sign
+        kink = (z - rest) * per_step
+        near, t = larger(u * sign, 0), larger(r * sign, 0)
+        v = near - divide(near * step + t * rest - z, (1 - t * t) * rest + step)
+        return (larger(v, larger(z, kink)) if step < 1 else smaller(v, smaller(z, kink))) * sign
+    return (z - shrink(z, step * threshold, lower, upper) * rest) * per_step
+
+
 @fast
 def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, sums, n):
     """One proximal gradient step from `ahead`, where `force` holds ``A ahead``; momentum restarts where it is uphill.
@@ -183,24 +201,11 @@ def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, 
     """
     wide_vectors()
     gap = size = uphill = sixteen(0)
-    rest = np.float32(1) - step
-    per_step = np.float32(1) / step
     for i in range(n):
         before, from_here = get(r, i), get(ahead, i)
         z = from_here + (get(b, i) - get(force, i)) * step
-        if kind == TANH:
-            # One Newton step for step v + rest tanh(v) = |z| from the potential before, or from 0 if that has the
-            # other sign; never beyond the bound of the root.
-            sign = where_less(z, 0, -1, sixteen(1))
-            z *= sign
-            kink = (z - rest) * per_step
-            near, t = larger(get(u, i) * sign, 0), larger(before * sign, 0)
-            v = near - divide(near * step + t * rest - z, (1 - t * t) * rest + step)
-            v = (larger(v, larger(z, kink)) if step < 1 else smaller(v, smaller(z, kink))) * sign
-            new = tanh(v)
-        else:
-            new = shrink(z, step * threshold, lower, upper)
-            v = (z - new * rest) * per_step
+        v = proximal(kind, threshold, lower, upper, step, z, get(u, i), before)
+        new = activity(kind, threshold, lower, upper, v)
         d = new - before
         leap = from_here - new
         uphill += leap * d
@@ -219,7 +224,62 @@ def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, 
 
 
 @fast
-def settle_register(frame, block, first, packed, memory):
+def alternate(kind, threshold, lower, upper, penalty, b, u, r, w, right, force, sums, n):
+    """One step of alternating directions, from the minimum x of the quadratic part, in `force`, to a proximal point r.
+
+    It is over-relaxed. w is the scaled multiplier, ``u = r + penalty w``; the next minimum is found from
+    ``right = b + penalty (r - w)``. Also keeps the squared lengths of ``x - r`` and of r.
+    """
+    wide_vectors()
+    gap = size = sixteen(0)
+    step = np.float32(1) / penalty
+    for i in range(n):
+        before, x = get(r, i), get(force, i)
+        z = x * OVER + before * (np.float32(1) - OVER) + get(w, i)
+        v = proximal(kind, threshold, lower, upper, step, z, get(u, i), before)
+        new = activity(kind, threshold, lower, upper, v)
+        multiplier = z - new
+        leap = x - new
+        gap += leap * leap
+        size += new * new
+        put(u, i, v)
+        put(r, i, new)
+        put(w, i, multiplier)
+        put(right, i, get(b, i) + (new - multiplier) * penalty)
+    put(sums, 2, gap)
+    put(sums, 3, size)
+
+
+@fast
+def invert(a, n, shift, m):
+    """Set m, in whole registers a row, to the inverse of ``A + shift``; returns whether all pivots were above 0."""
+    wide_vectors()
+    width = padded(n)
+    for i in range(n):
+        for register in range(width // WIDTH):
+            first = register * WIDTH
+            copy_in(shifted(a, i * n + first), shifted(m, i * width + first), min(WIDTH, n - first))
+        m[i * width + i] += shift
+    for k in range(n):
+        own = shifted(m, k * width)
+        pivot = own[k]
+        if not pivot > FLATTEST:
+            return False
+        own[k] = np.float32(1)
+        for register in range(width // WIDTH):
+            put(own, register, get(own, register) * (np.float32(1) / pivot))
+        for i in range(n):
+            if i != k:
+                other = shifted(m, i * width)
+                factor = other[k]
+                other[k] = np.float32(0)
+                for register in range(width // WIDTH):
+                    put(other, register, get(other, register) - get(own, register) * factor)
+    return True
+
+
+@fast
+def settle_register(frame, block, first, packed, inverse, alternations, memory):
     """Settle up to sixteen samples in one block."""
     wide_vectors()
     n, samples = length(frame, MATRIX, 1), length(frame, DRIVE, 2)
@@ -227,7 +287,7 @@ def settle_register(frame, block, first, packed, memory):
     a = floats_at(operand(frame, MATRIX) + block * n * n * 4)
     offset = (block * n * samples + first) * 4
     drive, start = floats_at(operand(frame, DRIVE) + offset), floats_at(operand(frame, START) + offset)
-    step = floats_at(operand(frame, STEP))[block]
+    step, penalty = floats_at(operand(frame, STEP))[block], floats_at(operand(frame, PENALTY))[block]
     settings = floats_at(operand(frame, SETTINGS))
     kind, threshold, lower, upper, tolerance = settings[0], settings[1], settings[2], settings[3], settings[4]
     most = integers_at(operand(frame, LIMIT))[0]
@@ -253,12 +313,20 @@ def settle_register(frame, block, first, packed, memory):
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
 
     limit = tolerance * tolerance
+    # Where the last step was shorter than this, it is worth measuring: by experience for alternating directions.
     near = min(step, np.float32(1))
     trigger = limit * near * near
+    close = limit / (np.float32(0.35) + penalty) ** 2
     newtons = min(NEWTON_STEPS if n <= NEWTON_SIZE else 0, most)
+    alternations = min(alternations, most)
     left, taken, done = used, 0, 0
     accelerating, everyone = False, True
+    for i in range(n if alternations > 0 else 0):
+        multiplier = (get(u, i) - get(r, i)) * (np.float32(1) / penalty)
+        put(change, i, multiplier)
+        put(ahead, i, get(b, i) + (get(r, i) - multiplier) * penalty)
     while True:
+        worth = trigger if accelerating else close
         # Measure, and keep the lanes that are done or out of time. Which lanes are looked at, and when, must not
         # depend on other lanes.
         multiply(packed, r, force, n, n)
@@ -267,7 +335,7 @@ def settle_register(frame, block, first, packed, memory):
         for s in range(used):
             defect, size = sums[s], sums[WIDTH + s]
             finishing[s] = np.float32(0)
-            if done >> s & 1 == 0 and (everyone or sums[2 * WIDTH + s] <= trigger * sums[3 * WIDTH + s]):
+            if done >> s & 1 == 0 and (everyone or sums[2 * WIDTH + s] <= worth * sums[3 * WIDTH + s]):
                 lost = accelerating and not (defect < np.inf and size < np.float32(1e24))
                 if defect <= limit * size or taken >= most or lost:
                     finishing[s] = np.float32(1)
@@ -286,6 +354,18 @@ def settle_register(frame, block, first, packed, memory):
         if taken < newtons:
             newton(kind, threshold, lower, upper, a, h, b, u, r, force, change, ahead, spare, pivots, n)
             taken += 1
+            continue
+        if taken < alternations:
+            ready = False
+            while not ready:
+                multiply(inverse, ahead, force, n, n)
+                alternate(kind, threshold, lower, upper, penalty, b, u, r, change, ahead, force, sums, n)
+                taken += 1
+                everyone = taken >= alternations
+                ready = everyone
+                for s in range(used):
+                    if done >> s & 1 == 0 and sums[2 * WIDTH + s] <= close * sums[3 * WIDTH + s]:
+                        ready = True
             continue
         if not accelerating:
             accelerating = True
@@ -334,11 +414,16 @@ def settle_block(frame, number):
     """Settle one group of samples in one block, and write its results."""
     n, samples, parts = length(frame, MATRIX, 1), length(frame, DRIVE, 2), groups(frame)
     block, group = number // parts, number % parts
-    registers = (samples + WIDTH - 1) // WIDTH
+    registers, size = (samples + WIDTH - 1) // WIDTH, packed_size(n, n)
     factors = n * (n + 1) // 2 if n <= NEWTON_SIZE else 0
-    memory = malloc((packed_size(n, n) + (padded(n) + 9 * n + factors + 6) * WIDTH) * 4)
+    memory = malloc((3 * size + (10 * padded(n) + factors + 6) * WIDTH) * 4)
     packed = floats_at(address_of(memory))
-    pack(floats_at(operand(frame, MATRIX) + block * n * n * 4), n, n, packed)
+    inverse, rest = shifted(packed, size), shifted(packed, 3 * size)
+    matrix, alternations = floats_at(operand(frame, MATRIX) + block * n * n * 4), 0
+    pack(matrix, n, n, n, packed)
+    if n > NEWTON_SIZE and invert(matrix, n, floats_at(operand(frame, PENALTY))[block], shifted(packed, 2 * size)):
+        alternations = ALTERNATIONS
+        pack(shifted(packed, 2 * size), n, n, padded(n), inverse)
     for register in range(group * registers // parts, (group + 1) * registers // parts):
-        settle_register(frame, block, register * WIDTH, packed, shifted(packed, packed_size(n, n)))
+        settle_register(frame, block, register * WIDTH, packed, inverse, alternations, rest)
     free(memory)

@@ -12,20 +12,20 @@ from ..activation import Activation, Clip, Linear, ReLU, ShiftedReLU, SoftThresh
 from ..energy import Activities
 from ._problem import Problem
 from ._solver import Settled, Solver, Status
-from ._spectrum import largest_eigenvalue
 from .accelerated import Accelerated
 
-# Larger blocks leave the caches of a core, and their products are large enough for XLA to be fast.
-LARGEST_BLOCK = 256
+# The matrices of larger blocks leave the cache of a core, and their products are large enough for XLA to be fast.
+LARGEST_BLOCK = 512
 
 
 class Blockwise(Solver):
     """Every block of interacting neurons (a site, without feedback and lateral synapses to others) for itself.
 
     Each block settles sixteen samples at a time in the registers and caches of one core, with compiled code of its
-    own: Newton's method where a block has up to 48 neurons, accelerated proximal gradient steps otherwise and wherever
-    Newton's method does not converge. A block that is done does no more work. The tolerance holds in every block, so
-    that the residual of all is often much smaller.
+    own. Blocks of up to 16 neurons take Newton steps. In larger ones the quadratic and the separable part of the energy
+    take turns (alternating directions), with a matrix that is inverted once for all samples. What is not done after
+    some steps goes on with accelerated proximal gradient steps. A block that is done does no more work. The tolerance
+    holds in every block, so that the residual of all is often much smaller.
 
     It needs a CPU, Numba, single precision, forces that are linear in the activities, and one of the activations of
     this library; a stage that lacks any of these, such as layers with feedback, is left to `Accelerated`.
@@ -37,7 +37,8 @@ class Blockwise(Solver):
 
     References
     ----------
-    Section 6 of ``docs/mathematics.md``; ``docs/performance.md``.
+    Boyd, Parikh, Chu, Peleato and Eckstein 2011 (alternating directions); section 6 of ``docs/mathematics.md``;
+    ``docs/performance.md``.
 
     Examples
     --------
@@ -91,16 +92,17 @@ def settle_blocks(
     """Settle a problem that suits: potentials, activities, and steps, squared defect and size of every block."""
     ((name, u),) = start.items()
     shape = (problem.blocks, problem.block_size, u.shape[-1])
-    matrices = problem.matrices()
-    # Newton's method hardly ever needs the step that follows it, so that a coarse one will do.
-    newton = problem.block_size <= native.NEWTON_SIZE
-    stiffness = jnp.max(jnp.sum(jnp.abs(matrices), 2), 1) if newton else largest_eigenvalue(problem)[:, 0]
+    matrices, activation = problem.matrices(), problem.activations[name]
+    # A bound on the largest eigenvalue, for the accelerated steps that are hardly ever needed, and the mean eigenvalue.
+    stiffness = jnp.max(jnp.sum(jnp.abs(matrices), axis=2), axis=1)
+    mean = jnp.trace(matrices, axis1=1, axis2=2) / problem.block_size
     potentials, activities, steps, defect, size = native.settle(
         matrices,
         problem.drive[name].reshape(shape),
         u.reshape(shape),
         1 / jnp.maximum(stiffness, 1e-3),
-        jnp.stack([*map(jnp.float32, _numbers(problem.activations[name])), tolerance.astype(jnp.float32)]),
+        jnp.maximum(mean, 1e-3) * (3 if activation.lower == 0 else 1),
+        jnp.stack([*map(jnp.float32, _numbers(activation)), tolerance.astype(jnp.float32)]),
         jnp.asarray([max_steps], jnp.int32),
     )
     return {name: potentials.reshape(u.shape)}, {name: activities.reshape(u.shape)}, steps, defect, size
