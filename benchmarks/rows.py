@@ -13,6 +13,7 @@ from functools import partial
 
 from .network_rows import network_row
 from .networks import KINDS, Stage
+from .nmf import nmf_row
 from .published_rows import published_rows
 from .pynsm_rows import pynsm_rows
 from .result import Options, Result
@@ -70,6 +71,7 @@ ROWS: dict[str, Row] = dict(
         _published(16, "early", peer_images=3, batches=5),
         _published(16, "trained", peer_images=2, batches=5),
         ("pynsm", Row(pynsm_rows, "relu-64")),
+        ("nmf", Row(nmf_row, "relu-64")),
         ("subspace", Row(subspace_row)),
     ]
 )
