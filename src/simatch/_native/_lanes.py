@@ -156,6 +156,18 @@ def shifted(typingctx, memory, count):
 
 
 @compiled(intrinsic)
+def total(typingctx, lanes):
+    """Sum of sixteen numbers."""
+
+    def codegen(context, builder, sig, args):
+        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), VECTOR])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{WIDTH}f32")
+        return builder.call(function, [ir.Constant(ir.FloatType(), 0.0), args[0]], fastmath=FLAGS)
+
+    return types.float32(Lanes), codegen
+
+
+@compiled(intrinsic)
 def transpose(typingctx, memory):
     """Transpose sixteen by sixteen numbers in place."""
 

@@ -4,9 +4,10 @@
 Sixteen samples, the lanes of a vector register, are settled together: every number below that belongs to a sample is
 such a vector. A block is a group of neurons that interact with each other only: ``r = f(b + r - A r)``.
 
-The smallest blocks start with Newton's method, larger ones with alternating directions (ADMM), for which the block's
-matrix is inverted once for all samples. What these have not finished is left to accelerated proximal gradient steps as
-in `simatch.relaxation.Accelerated`. No sample depends on the others of its register.
+The smallest blocks start with Newton's method; larger ones with sweeps from neuron to neuron where activities are
+rectified, and otherwise with alternating directions (ADMM), for which the block's matrix is inverted once for all
+samples. What these have not finished is left to accelerated proximal gradient steps as in
+`simatch.relaxation.Accelerated`. No sample depends on the others of its register.
 """
 
 import numpy as np
@@ -29,13 +30,27 @@ from ._ffi import (
     result,
     wide_vectors,
 )
-from ._lanes import WIDTH, copy_in, copy_out, divide, get, larger, padded, put, shifted, sixteen, smaller, where_less
+from ._lanes import (
+    WIDTH,
+    copy_in,
+    copy_out,
+    divide,
+    get,
+    larger,
+    padded,
+    put,
+    shifted,
+    sixteen,
+    smaller,
+    total,
+    where_less,
+)
 from ._multiply import multiply, pack, packed_size
 
 # Steps for which Newton's method is tried.
 NEWTON_STEPS = 10
-# Steps of alternating directions that are tried, and their over-relaxation.
-ALTERNATIONS, OVER = 60, np.float32(1.7)
+# Steps of alternating directions, or sweeps, that are tried, and the over-relaxation of the former.
+TRIED, OVER = 60, np.float32(1.7)
 # Steps between two measurements of lanes that may be done, and of all.
 OFTEN, RARELY = 3, 48
 # A slope counts as at least this.
@@ -75,6 +90,12 @@ def activity(kind, threshold, lower, upper, u):
     if kind == TANH:
         return tanh(u)
     return shrink(u, threshold, lower, upper)
+
+
+@plain
+def rectified(kind, threshold, lower):
+    """Whether activities are at least 0, without a threshold: where sweeps need fewer steps than alternations."""
+    return kind != TANH and threshold == 0 and lower == 0
 
 
 @plain
@@ -251,6 +272,31 @@ def alternate(kind, threshold, lower, upper, penalty, b, u, r, w, right, force, 
 
 
 @fast
+def sweep(a, threshold, lower, upper, b, u, r, force, sums, n):
+    """Set one activity after the other to its best value for the others; `force` holds ``A r`` before and after.
+
+    Also keeps the squared lengths of the change and of r.
+    """
+    wide_vectors()
+    gap = size = sixteen(0)
+    for i in range(n):
+        own, before = a[i * n + i], get(r, i)
+        rest = get(b, i) - get(force, i) + before * own
+        new = smaller(larger((rest - smaller(larger(rest, -threshold), threshold)) * (1 / own), lower), upper)
+        change = new - before
+        squared = change * change
+        gap += squared
+        size += new * new
+        put(u, i, rest - new * (own - np.float32(1)))
+        put(r, i, new)
+        if total(squared) > 0:
+            for k in range(n):
+                put(force, k, get(force, k) + change * a[i * n + k])
+    put(sums, 2, gap)
+    put(sums, 3, size)
+
+
+@fast
 def invert(a, n, shift, m):
     """Set m, in whole registers a row, to the inverse of ``A + shift``; returns whether all pivots were above 0."""
     wide_vectors()
@@ -279,7 +325,7 @@ def invert(a, n, shift, m):
 
 
 @fast
-def settle_register(frame, block, first, packed, inverse, alternations, memory):
+def settle_register(frame, block, first, packed, inverse, tried, memory):
     """Settle up to sixteen samples in one block."""
     wide_vectors()
     n, samples = length(frame, MATRIX, 1), length(frame, DRIVE, 2)
@@ -318,10 +364,10 @@ def settle_register(frame, block, first, packed, inverse, alternations, memory):
     trigger = limit * near * near
     close = limit / (np.float32(0.35) + penalty) ** 2
     newtons = min(NEWTON_STEPS if n <= NEWTON_SIZE else 0, most)
-    alternations = min(alternations, most)
+    tried, sweeping = min(tried, most), rectified(kind, threshold, lower)
     left, taken, done = used, 0, 0
     accelerating, everyone = False, True
-    for i in range(n if alternations > 0 else 0):
+    for i in range(n if tried > 0 else 0):
         multiplier = (get(u, i) - get(r, i)) * (np.float32(1) / penalty)
         put(change, i, multiplier)
         put(ahead, i, get(b, i) + (get(r, i) - multiplier) * penalty)
@@ -355,13 +401,16 @@ def settle_register(frame, block, first, packed, inverse, alternations, memory):
             newton(kind, threshold, lower, upper, a, h, b, u, r, force, change, ahead, spare, pivots, n)
             taken += 1
             continue
-        if taken < alternations:
+        if taken < tried:
             ready = False
             while not ready:
-                multiply(inverse, ahead, force, n, n)
-                alternate(kind, threshold, lower, upper, penalty, b, u, r, change, ahead, force, sums, n)
+                if sweeping:
+                    sweep(a, threshold, lower, upper, b, u, r, force, sums, n)
+                else:
+                    multiply(inverse, ahead, force, n, n)
+                    alternate(kind, threshold, lower, upper, penalty, b, u, r, change, ahead, force, sums, n)
                 taken += 1
-                everyone = taken >= alternations
+                everyone = taken >= tried
                 ready = everyone
                 for s in range(used):
                     if done >> s & 1 == 0 and sums[2 * WIDTH + s] <= close * sums[3 * WIDTH + s]:
@@ -397,6 +446,15 @@ def settle_register(frame, block, first, packed, inverse, alternations, memory):
 
 
 @plain
+def smallest_diagonal(a, n):
+    """Smallest number on the diagonal of a matrix."""
+    smallest = a[0]
+    for i in range(n):
+        smallest = min(smallest, a[i * n + i])
+    return smallest
+
+
+@plain
 def groups(frame):
     """Number of groups of samples: as many as keep a task short, and several even for a single block."""
     registers = (length(frame, DRIVE, 2) + WIDTH - 1) // WIDTH
@@ -419,11 +477,17 @@ def settle_block(frame, number):
     memory = malloc((3 * size + (10 * padded(n) + factors + 6) * WIDTH) * 4)
     packed = floats_at(address_of(memory))
     inverse, rest = shifted(packed, size), shifted(packed, 3 * size)
-    matrix, alternations = floats_at(operand(frame, MATRIX) + block * n * n * 4), 0
+    matrix, settings, tried = (
+        floats_at(operand(frame, MATRIX) + block * n * n * 4),
+        floats_at(operand(frame, SETTINGS)),
+        0,
+    )
     pack(matrix, n, n, n, packed)
-    if n > NEWTON_SIZE and invert(matrix, n, floats_at(operand(frame, PENALTY))[block], shifted(packed, 2 * size)):
-        alternations = ALTERNATIONS
+    if n > NEWTON_SIZE and rectified(settings[0], settings[1], settings[2]):
+        tried = TRIED if smallest_diagonal(matrix, n) > FLATTEST else 0
+    elif n > NEWTON_SIZE and invert(matrix, n, floats_at(operand(frame, PENALTY))[block], shifted(packed, 2 * size)):
+        tried = TRIED
         pack(shifted(packed, 2 * size), n, n, padded(n), inverse)
     for register in range(group * registers // parts, (group + 1) * registers // parts):
-        settle_register(frame, block, register * WIDTH, packed, inverse, alternations, rest)
+        settle_register(frame, block, register * WIDTH, packed, inverse, tried, rest)
     free(memory)

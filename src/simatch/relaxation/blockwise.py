@@ -22,8 +22,9 @@ class Blockwise(Solver):
     """Every block of interacting neurons (a site, without feedback and lateral synapses to others) for itself.
 
     Each block settles sixteen samples at a time in the registers and caches of one core, with compiled code of its
-    own. Blocks of up to 16 neurons take Newton steps. In larger ones the quadratic and the separable part of the energy
-    take turns (alternating directions), with a matrix that is inverted once for all samples. What is not done after
+    own. Blocks of up to 16 neurons take Newton steps. Larger ones of ReLU units are swept neuron by neuron; in others
+    the quadratic and the separable part of the energy take turns (alternating directions), with a matrix that is
+    inverted once for all samples. What is not done after
     some steps goes on with accelerated proximal gradient steps. A block that is done does no more work. The tolerance
     holds in every block, so that the residual of all is often much smaller.
 
