@@ -24,7 +24,7 @@ class Factorisation:
 
     def __init__(self, x: np.ndarray):
         self.batches = x.reshape(BATCHES, -1, x[0].size)
-        self.model = MiniBatchNMF(UNITS, batch_size=self.batches.shape[1], random_state=0)
+        self.model = MiniBatchNMF(UNITS, batch_size=self.batches.shape[1], random_state=0)  # pyright: ignore[reportArgumentType]
 
     def __call__(self) -> None:
         """Learn from all batches once."""

@@ -96,7 +96,7 @@ def settle_blocks(
     matrices, activation = problem.matrices(), problem.activations[name]
     # A bound on the largest eigenvalue, for the accelerated steps that are hardly ever needed, and the mean eigenvalue.
     stiffness = jnp.max(jnp.sum(jnp.abs(matrices), axis=2), axis=1)
-    mean = jnp.trace(matrices, axis1=1, axis2=2) / problem.block_size
+    mean = jnp.mean(jnp.sum(matrices * jnp.eye(problem.block_size), axis=2), axis=1)
     potentials, activities, steps, defect, size = native.settle(
         matrices,
         problem.drive[name].reshape(shape),
