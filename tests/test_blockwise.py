@@ -84,9 +84,10 @@ def test_residual_is_measured_as_by_the_other_solvers():
     assert set(np.asarray(out.steps)) <= {0, 2}
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu", "soft_threshold:0.2"])
 @pytest.mark.parametrize("units", [8, 24])
-def test_no_sample_depends_on_the_others(units):
-    net = one_layer(units, sites=3)
+def test_no_sample_depends_on_the_others(units, activation):
+    net = one_layer(units, activation, sites=3)
     x = images(net, 150)
     together = sm.relax(net, x, tolerance=1e-4)
     alone = sm.relax(net, x[[7]], tolerance=1e-4)

@@ -39,8 +39,8 @@ def available() -> bool:
 
 def call(kernel: int, results: Sequence[jax.ShapeDtypeStruct], *operands: Array) -> list[Array]:
     """Call a kernel by its number."""
-    call = jax.ffi.ffi_call("simatch", list(results), vmap_method="sequential")
-    return list(call(*operands, kernel=np.int64(kernel)))
+    native = jax.ffi.ffi_call("simatch", list(results), vmap_method="sequential")
+    return list(native(*operands, kernel=np.int64(kernel)))
 
 
 def settle(

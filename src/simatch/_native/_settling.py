@@ -272,8 +272,8 @@ def alternate(kind, threshold, lower, upper, penalty, b, u, r, w, right, force, 
 
 
 @fast
-def sweep(a, threshold, lower, upper, b, u, r, force, sums, n):
-    """Set one activity after the other to its best value for the others; `force` holds ``A r`` before and after.
+def sweep(a, lower, upper, b, u, r, force, sums, n):
+    """Set one rectified activity after the other to its best value for the others; `force` holds ``A r`` throughout.
 
     Also keeps the squared lengths of the change and of r.
     """
@@ -282,7 +282,7 @@ def sweep(a, threshold, lower, upper, b, u, r, force, sums, n):
     for i in range(n):
         own, before = a[i * n + i], get(r, i)
         rest = get(b, i) - get(force, i) + before * own
-        new = smaller(larger((rest - smaller(larger(rest, -threshold), threshold)) * (1 / own), lower), upper)
+        new = smaller(larger(rest * (1 / own), lower), upper)
         change = new - before
         squared = change * change
         gap += squared
@@ -339,18 +339,12 @@ def settle_register(frame, block, first, packed, inverse, tried, memory):
     most = integers_at(operand(frame, LIMIT))[0]
     steps = integers_at(result(frame, STEPS) + (block * samples + first) * 4)
 
-    each = n * WIDTH
-    force, memory = memory, shifted(memory, padded(n) * WIDTH)
-    b, u, r, change, ahead = (
-        memory,
-        shifted(memory, each),
-        shifted(memory, 2 * each),
-        shifted(memory, 3 * each),
-        shifted(memory, 4 * each),
-    )
-    final_u, final_r = shifted(memory, 5 * each), shifted(memory, 6 * each)
-    spare, pivots = shifted(memory, 7 * each), shifted(memory, 8 * each)
-    sums = shifted(memory, 9 * each)  # defect, size, gap, size again, momentum; then the lanes that finish
+    each = padded(n) * WIDTH
+    b, u, r, force = memory, shifted(memory, each), shifted(memory, 2 * each), shifted(memory, 3 * each)
+    change, ahead = shifted(memory, 4 * each), shifted(memory, 5 * each)
+    final_u, final_r = shifted(memory, 6 * each), shifted(memory, 7 * each)
+    spare, pivots = shifted(memory, 8 * each), shifted(memory, 9 * each)
+    sums = shifted(memory, 10 * each)  # defect, size, gap, size again, momentum; then the lanes that finish
     finishing, h = shifted(sums, 5 * WIDTH), shifted(sums, 6 * WIDTH)
 
     for i in range(n):
@@ -364,7 +358,7 @@ def settle_register(frame, block, first, packed, inverse, tried, memory):
     trigger = limit * near * near
     close = limit / (np.float32(0.35) + penalty) ** 2
     newtons = min(NEWTON_STEPS if n <= NEWTON_SIZE else 0, most)
-    tried, sweeping = min(tried, most), rectified(kind, threshold, lower)
+    tried, sweeping = min(tried, most), tried > 0 and rectified(kind, threshold, lower)
     left, taken, done = used, 0, 0
     accelerating, everyone = False, True
     for i in range(n if tried > 0 else 0):
@@ -375,8 +369,10 @@ def settle_register(frame, block, first, packed, inverse, tried, memory):
         worth = trigger if accelerating else close
         # Measure, and keep the lanes that are done or out of time. Which lanes are looked at, and when, must not
         # depend on other lanes.
-        multiply(packed, r, force, n, n)
-        measure(kind, threshold, lower, upper, b, r, force, sums, n)
+        # Sweeps go on with a force of their own, which another lane's measurement would round anew.
+        product = ahead if sweeping and taken > 0 and not accelerating else force
+        multiply(packed, r, product, n, n)
+        measure(kind, threshold, lower, upper, b, r, product, sums, n)
         some = False
         for s in range(used):
             defect, size = sums[s], sums[WIDTH + s]
@@ -405,7 +401,7 @@ def settle_register(frame, block, first, packed, inverse, tried, memory):
             ready = False
             while not ready:
                 if sweeping:
-                    sweep(a, threshold, lower, upper, b, u, r, force, sums, n)
+                    sweep(a, lower, upper, b, u, r, force, sums, n)
                 else:
                     multiply(inverse, ahead, force, n, n)
                     alternate(kind, threshold, lower, upper, penalty, b, u, r, change, ahead, force, sums, n)
@@ -477,11 +473,8 @@ def settle_block(frame, number):
     memory = malloc((3 * size + (10 * padded(n) + factors + 6) * WIDTH) * 4)
     packed = floats_at(address_of(memory))
     inverse, rest = shifted(packed, size), shifted(packed, 3 * size)
-    matrix, settings, tried = (
-        floats_at(operand(frame, MATRIX) + block * n * n * 4),
-        floats_at(operand(frame, SETTINGS)),
-        0,
-    )
+    matrix = floats_at(operand(frame, MATRIX) + block * n * n * 4)
+    settings, tried = floats_at(operand(frame, SETTINGS)), 0
     pack(matrix, n, n, n, packed)
     if n > NEWTON_SIZE and rectified(settings[0], settings[1], settings[2]):
         tried = TRIED if smallest_diagonal(matrix, n) > FLATTEST else 0

@@ -64,10 +64,11 @@ def _mnist(setting: "table.Setting", runs: list[tuple[int, int]], out: Path, ove
 
     say = functools.partial(typer.echo, err=json)
     kept = Kept.open(out, dataclasses.asdict(setting), overwrite=overwrite)
+    written = None
     for units, seed, row in computed(setting, runs, kept):
         say(f"NPS {units}, seed {seed}: {row['test_error_percent']:.2f} % test error, {row['seconds']:.0f} s")
-        _write(setting, kept)  # to be looked at while the next row is computed
-    rows, page = _write(setting, kept)
+        written = _write(setting, kept)  # to be looked at while the next row is computed
+    rows, page = written or _write(setting, kept)
     for row in rows:
         say(f"NPS {row['units']:3}: {_ours(row)}   published {_published(row)}")
     conclude(f"Page and figure: {page}", _numbers(setting, rows, kept), json=json)
