@@ -1,6 +1,7 @@
 """Rows that train and encode with one network."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from .arithmetic import mean_steps, necessary, product_rate, products
 from .networks import KINDS, Kind, Stage
 from .reference import relative_error, rows, solution
 from .result import Options, Result
-from .timing import in_turn, peak_memory_mb
+from .timing import Laps, in_turn, peak_memory_mb
 
 ENCODE_AT_ONCE, ERROR_IMAGES = 500, 100
 
@@ -49,6 +50,22 @@ class Training:
         for _, self.report in runs:
             pass
 
+    def result(self, name: str, laps: Laps, task: str, errors: np.ndarray, **more: Any) -> Result:
+        """Say what was measured of it as a task in turn with others, with the true errors of some images."""
+        assert self.report is not None
+        return Result(
+            name,
+            images_per_second=self.images / laps.seconds[task],
+            steps=self.report.steps,
+            tolerance=self.tolerance,
+            error=float(np.median(errors)),
+            worst_error=float(errors.max()),
+            compile_seconds=laps.compile_seconds[task],
+            synapses=self.net.synapses,
+            unconverged=self.report.unconverged,
+            **more,
+        )
+
 
 def activity_error(net: sm.Network, x: np.ndarray, tolerance: float) -> np.ndarray:
     """True relative error of every image's activities at a tolerance."""
@@ -80,25 +97,18 @@ def network_row(
         tasks["encode"] = lambda: sm.encode(net, x, batch_size=min(ENCODE_AT_ONCE, len(x)))
     laps = in_turn(tasks, options.rounds)
     memory = peak_memory_mb()
-    report = training.report
-    assert report is not None
     rate = product_rate(laps.seconds)
     errors = activity_error(net, x[:ERROR_IMAGES], training.tolerance)
     steps = mean_steps(net, x[:ERROR_IMAGES], training.tolerance)
     speed = training.images / laps.seconds["train"]
-    result = Result(
+    result = training.result(
         name,
-        images_per_second=speed,
-        steps=report.steps,
-        tolerance=training.tolerance,
-        error=float(np.median(errors)),
-        worst_error=float(errors.max()),
+        laps,
+        "train",
+        errors,
         share=necessary(net, steps, learning=True) * speed / rate,
         product_gflops=rate / 1e9,
         memory_mb=memory,
-        compile_seconds=laps.compile_seconds["train"],
-        synapses=net.synapses,
-        unconverged=report.unconverged,
     )
     if encode:
         result.encode_images_per_second = len(x) / laps.seconds["encode"]

@@ -40,18 +40,12 @@ def nmf_row(options: Options) -> Sequence[Result]:
     training = Training(net, x, start(kind, "trained"), batches=BATCHES)
     laps = in_turn({"train": training, "peer": Factorisation(load_dataset("mnist").x_train[: len(x)])}, options.rounds)
     errors = activity_error(net, x[:100], training.tolerance)
-    assert training.report is not None
     return [
-        Result(
+        training.result(
             "nmf",
-            images_per_second=training.images / laps.seconds["train"],
-            steps=training.report.steps,
-            tolerance=training.tolerance,
-            error=float(np.median(errors)),
-            worst_error=float(errors.max()),
-            compile_seconds=laps.compile_seconds["train"],
-            synapses=net.synapses,
-            unconverged=training.report.unconverged,
+            laps,
+            "train",
+            errors,
             peer="MiniBatchNMF",
             peer_images_per_second=training.images / laps.seconds["peer"],
             ratio=laps.seconds["peer"] / laps.seconds["train"],

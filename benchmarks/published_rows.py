@@ -79,24 +79,17 @@ def published_rows(
 
     results = []
     for accuracy, training in tasks.items():
-        tolerance, errors = found[accuracy]
-        speed = training.images / laps.seconds[accuracy]
         results.append(
-            Result(
+            training.result(
                 name if accuracy == "default" else f"{name}-{accuracy}",
-                images_per_second=speed,
-                steps=training.report.steps,
-                tolerance=tolerance,
-                error=float(np.median(errors)),
-                worst_error=float(errors.max()),
-                compile_seconds=laps.compile_seconds[accuracy],
-                synapses=net.synapses,
-                unconverged=training.report.unconverged,
+                laps,
+                accuracy,
+                found[accuracy][1],
                 peer="published",
                 peer_images_per_second=peer_speed,
                 peer_error=float(np.median(peer_errors)),
                 peer_worst_error=float(peer_errors.max()),
-                ratio=speed / peer_speed,
+                ratio=training.images / laps.seconds[accuracy] / peer_speed,
                 note=f"the published algorithm takes {peer_steps:.0f} steps",
             )
         )

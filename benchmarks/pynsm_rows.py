@@ -94,22 +94,16 @@ def pynsm_rows(options: Options) -> Sequence[Result]:
             {"train": training, "equal": lambda: peer("equal"), "default": lambda: peer("default")}, options.rounds
         )
         found = {name: peer_errors(length, iterations) for name, (iterations, length) in settings.items()}
-    assert training.report is not None
     results = []
     for name, (iterations, length) in settings.items():
         # The worker's own clock, without the way there and back; the first call is not counted.
         taken = float(np.median(seconds[name][1:]))
         results.append(
-            Result(
+            training.result(
                 "pynsm" if name == "equal" else "pynsm-default",
-                images_per_second=training.images / laps.seconds["train"],
-                steps=training.report.steps,
-                tolerance=training.tolerance,
-                error=float(np.median(errors)),
-                worst_error=float(errors.max()),
-                compile_seconds=laps.compile_seconds["train"],
-                synapses=net.synapses,
-                unconverged=training.report.unconverged,
+                laps,
+                "train",
+                errors,
                 peer="pynsm",
                 peer_images_per_second=training.images / taken,
                 peer_error=float(np.median(found[name])),

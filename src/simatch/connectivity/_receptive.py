@@ -31,8 +31,6 @@ def drive(
     sources: Sequence[Int[Array, "_ _"]],
     weights: Sequence[Float[Array, "_ units _"]],
     activity: Float[Array, "pre samples"],
-    *,
-    own_site: bool = False,
 ) -> Float[Array, "post samples"]:
     """Drive that reaches every unit from the sites that it sees.
 
@@ -44,9 +42,8 @@ def drive(
     sources : for every group, the sites that each of its sites sees
     weights : for every group, in the order of its sources with their units
     activity : activities below
-    own_site : whether every site sees itself and no other, so that nothing needs to be gathered
     """
-    product = _Product("post", len(sources), pre, post.units, own_site)
+    product = _Product("post", len(sources), pre, post.units)
     return product.bind((order, *sources), {"pre": [activity], "weights": weights})[0]
 
 
@@ -61,7 +58,6 @@ class _Product:
     groups: int
     pre: Grid
     units: int
-    own_site: bool
 
     def bind(self, fields: Sequence[Any], known: dict[str, Sequence[Any]]) -> list[Any]:
         return _form.bind(*fields, *(a for role in ROLES if role in known for a in known[role]), product=self)
@@ -130,8 +126,6 @@ def _in_jax(*operands, product):
 
     def drive(weights, activity):
         sites = activity.reshape(pre.sites, pre.units, -1)
-        if product.own_site:
-            return (weights[0] @ sites).reshape(len(order) * product.units, -1)
         drives = [
             w @ sites[s].reshape(s.shape[0], s.shape[1] * pre.units, -1) for w, s in zip(weights, sources, strict=True)
         ]

@@ -61,7 +61,7 @@ class Local(Connectivity):
     def project(
         self, weights: tuple[Float[Array, "_ units _"], ...], activity: Float[Array, "pre samples"]
     ) -> Float[Array, "post samples"]:
-        return drive(self.pre, self.post, self.order, self.sources, weights, activity, own_site=self.own_site)
+        return drive(self.pre, self.post, self.order, self.sources, weights, activity)
 
     def matrices(self, weights: tuple[Float[Array, "_ units _"], ...]) -> Float[Array, "blocks units units"] | None:
         return weights[0] if self.own_site else None
