@@ -1,6 +1,7 @@
 """The benchmarks measure what they say: the peer's algorithm, the arithmetic counted, and one row from end to end."""
 
 import json
+from functools import partial
 
 import networks as small
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import simatch as sm
-from benchmarks import arithmetic, more_solvers, published, reference, subspace
+from benchmarks import arithmetic, more_solvers, published, reference, streamlined, subspace
 from benchmarks.__main__ import app
 from benchmarks.result import Result
 from benchmarks.table import speedup
@@ -21,43 +22,54 @@ def net(rng):
     return small.randomised(small.two_layers("local", small.structure(rng), gamma=0.3), rng)
 
 
+PEERS = [published.Published.of, partial(streamlined.Streamlined.of, dtype=np.float64)]
+
+
 @pytest.mark.usefixtures("x64")
-def test_published_dynamics_are_those_of_the_library_step_by_step(rng):
+@pytest.mark.parametrize("peer", PEERS)
+def test_published_dynamics_are_those_of_the_library_step_by_step(peer, rng):
     net = small.randomised(small.two_layers("local", small.structure(rng), gamma=0.3), rng)
     x = rng.normal(size=48)
-    r, steps = published.Published.of(net, np.float64).settle(x)
+    r, steps = peer(net).settle(x)
     assert 20 < steps < 3000
     with pytest.warns(sm.ConvergenceWarning):
         out = sm.relax(net, x[None], solver=sm.Euler(check_every=steps), max_steps=steps, tolerance=1e-300)
     np.testing.assert_allclose(np.concatenate(r), reference.rows(out, net)[0], rtol=1e-10)
 
 
-def test_published_dynamics_end_near_the_fixed_point_and_no_nearer_than_their_rule_asks(net, rng):
+@pytest.mark.parametrize("peer", [published.Published.of, streamlined.Streamlined.of])
+def test_published_dynamics_end_near_the_fixed_point_and_no_nearer_than_their_rule_asks(peer, net, rng):
     x = rng.normal(size=48)
     W, L = small.matrices(net)
     exact = np.concatenate(oracle.dynamics(x[None], W, L, 0.3, np.tanh), axis=1)
-    r, _ = published.Published.of(net).settle(x.astype(np.float32))
+    r, _ = peer(net).settle(x.astype(np.float32))
     (error,) = reference.relative_error(np.concatenate(r)[None], exact)
     assert 1e-5 < error < 1e-2
 
 
 def test_published_plasticity_is_equation_11(net, rng):
-    algorithm = published.Published.of(net, np.float64)
+    peers = [peer(net) for peer in PEERS]
     W, L = small.matrices(net)
     x, r = rng.normal(size=48), [rng.uniform(-1, 1, 18), rng.uniform(-1, 1, 5)]
     c = small.structure(np.random.default_rng(0))
-    exists = [np.asarray(p.weights != 0) for p in algorithm.feedforward]
+    exists = [w != 0 for w in W]
     dW, dL = oracle.rules(x[None], [v[None] for v in r], W, L, exists, [c[1], c[3]], 0.3, 0.05)
-    algorithm.learn(x, r, 0.05)
+    for peer in peers:
+        peer.learn(x, r, 0.05)
+    program, fast = peers
+    at = [slice(48), slice(48, 66), slice(66, None)]
     for p in range(2):
-        np.testing.assert_allclose(algorithm.feedforward[p].weights, W[p] + dW[p], rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(algorithm.lateral[p].weights, L[p] + dL[p], rtol=1e-6, atol=1e-9)
+        for found in (program.weights[at[p + 1], at[p]], fast.feedforward[p].weights):
+            np.testing.assert_allclose(found, W[p] + dW[p], rtol=1e-6, atol=1e-9)
+        for found in (program.weights[at[p + 1], at[p + 1]], fast.lateral[p].weights):
+            np.testing.assert_allclose(found, L[p] + dL[p], rtol=1e-6, atol=1e-9)
+    np.testing.assert_array_equal(program.weights[at[1], at[2]], program.weights[at[2], at[1]].T)
 
 
-def test_published_algorithm_refuses_graded_structure(rng):
+def test_streamlined_algorithm_refuses_graded_structure(rng):
     net = small.two_layers("dense", small.structure(rng, graded=True), gamma=0.0)
     with pytest.raises(ValueError, match="one structure constant"):
-        published.Published.of(net)
+        streamlined.Streamlined.of(net)
 
 
 def test_necessary_arithmetic_counts_multiplications_one_by_one(net):

@@ -3,6 +3,7 @@
 import importlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -126,6 +127,32 @@ def test_bad_plans(x):
     bad[77] = np.nan
     with pytest.raises(ValueError, match="first in sample 77"):
         sm.train(network(), bad, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda b: b.astype(complex), "type complex128"),
+        (lambda b: b.astype(str), "real numbers"),
+        (lambda b: b * np.where(np.arange(len(b)) == 3, np.nan, 1)[:, None, None], "first in sample 3"),
+    ],
+)
+def test_a_bad_batch_in_a_stream_is_named_and_what_was_reported_before_is_kept(x, spoil, message):
+    batches = [x[:20].astype(float) + 1, x[20:40].astype(float) + 1, x[40:60].astype(float) + 1]
+    runs = sm.training(network(), [*batches[:2], spoil(batches[2])], rate=0.01, report_every=2)
+    _, report = next(runs)
+    assert report.samples == 40
+    with pytest.raises(ValueError, match=message):
+        next(runs)
+
+
+def test_batches_may_be_arrays_of_numpy_or_jax(x):
+    net = network()
+    one, other = (
+        sm.train(net, iter([given(x[:20]), given(x[20:40])]), rate=0.01, progress=False)[0]
+        for given in (np.asarray, jnp.asarray)
+    )
+    assert_same(one, other, rtol=0)
 
 
 def test_unsettled_samples_are_never_silent(x):

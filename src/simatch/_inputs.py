@@ -1,12 +1,13 @@
 """From what a user passes as input to the engine's layout, with every check in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array, Float
 
 from .energy import Activities
 from .grid import Grid
@@ -34,6 +35,47 @@ def clamp(net: Network, x: Inputs) -> Activities:
 
 def checked(net: Network, x: Inputs) -> dict[str, Samples]:
     """Check input and return it as ``(samples, neurons)`` arrays, where it is and without a copy if that may be."""
+    inputs = {name: _flat(part, net.populations[name].grid, name) for name, part in _named(net, x).items()}
+    inputs = {name: part.astype(jnp.result_type(float), copy=False) for name, part in inputs.items()}
+    for name, part in inputs.items():
+        _check_finite(part, name)
+    return inputs
+
+
+def stacked(net: Network, group: Sequence[Inputs], most: int) -> dict[str, Float[Array, "most _ samples"]]:
+    """Check batches of one shape together and stack them as ``(neurons, samples)`` arrays.
+
+    The last batch fills what is missing to `most`. Small batches are moved to the device together: each by itself
+    this takes longer than learning from it.
+    """
+    first, stacks = checked(net, group[0]), {}
+    try:
+        stacks = {name: _stacked([_part(x, name).reshape(r.shape) for x in group], most) for name, r in first.items()}
+        sound = all(_xp(stack).isfinite(stack).all() for stack in stacks.values())
+    except TypeError:  # some batch does not hold real numbers
+        sound = False
+    if not sound:
+        for x in group:
+            checked(net, x)  # says in which sample of its batch the trouble is
+    return {name: jnp.asarray(stack) for name, stack in stacks.items()}
+
+
+def _part(x: Inputs, name: str) -> Samples:
+    part = x[name] if isinstance(x, Mapping) else x
+    return part if isinstance(part, jax.Array) else np.asarray(part)
+
+
+def _stacked(parts: list[Samples], most: int) -> Samples:
+    parts = parts + parts[-1:] * (most - len(parts))
+    if any(isinstance(part, jax.Array) for part in parts):
+        return jnp.stack([jnp.asarray(part, float) for part in parts]).swapaxes(1, 2)
+    stack = np.empty((most, *parts[0].shape[::-1]), jnp.result_type(float))
+    np.stack(parts, out=stack.swapaxes(1, 2))
+    return stack
+
+
+def _named(net: Network, x: Inputs) -> Mapping[str, Samples]:
+    """Give every input of a network its array."""
     if not isinstance(x, Mapping):
         if len(net.inputs) > 1:
             raise ValueError(
@@ -46,19 +88,17 @@ def checked(net: Network, x: Inputs) -> dict[str, Samples]:
             f"The network's inputs are {', '.join(map(repr, net.inputs))}, but arrays were given for "
             f"{', '.join(map(repr, x)) or 'none'}."
         )
-    inputs = {name: _flat_samples(x[name], net.populations[name].grid, name) for name in net.inputs}
-    counts = {name: len(r) for name, r in inputs.items()}
+    x = {name: _part(x, name) for name in net.inputs}
+    counts = {name: len(r) for name, r in x.items() if r.ndim}
     if len(set(counts.values())) > 1:
         raise ValueError(f"All inputs need the same number of samples, got {counts}.")
-    return inputs
+    return x
 
 
-def _flat_samples(x: Samples, grid: Grid, name: str) -> Samples:
-    """Check one input array and return it as ``(samples, neurons)``."""
-    if not isinstance(x, jax.Array):
-        x = np.asarray(x)
-        if x.dtype.kind not in "fiub":
-            raise ValueError(f"The {name} must be an array of real numbers, got one of type {x.dtype}.")
+def _flat(x: Samples, grid: Grid, name: str) -> Samples:
+    """Check type and shape of one input array and return it as ``(samples, neurons)``."""
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+        raise ValueError(f"The {name} must be an array of real numbers, got one of type {x.dtype}.")
     accepted = [grid.shape, (grid.size,)] + ([grid.shape[:2]] if grid.units == 1 else [])
     if x.ndim == 0 or x.shape[1:] not in accepted:
         wanted = " or ".join(str(("batch", *shape)).replace("'", "") for shape in dict.fromkeys(accepted))
@@ -66,16 +106,22 @@ def _flat_samples(x: Samples, grid: Grid, name: str) -> Samples:
         raise ValueError(f"The {name} has shape {tuple(x.shape)}, but the network expects {wanted}.{hint}")
     if not x.shape[0]:
         raise ValueError(f"The {name} holds no samples (shape {tuple(x.shape)}); pass at least one.")
-    x = x.reshape(x.shape[0], grid.size).astype(jnp.result_type(float), copy=False)
+    return x.reshape(x.shape[0], grid.size)
+
+
+def _check_finite(x: Samples, name: str) -> None:
     if not isinstance(x, Tracer):
-        xp = jnp if isinstance(x, jax.Array) else np
-        finite = np.asarray(xp.isfinite(x).all(axis=1))
+        finite = np.asarray(_xp(x).isfinite(x).all(axis=1))
         if not finite.all():
             raise ValueError(
                 f"The {name} holds NaN or infinity in {len(x) - finite.sum()} of {len(x)} samples, first in sample "
                 f"{finite.argmin()}; remove or replace them."
             )
-    return x
+
+
+def _xp(x: Samples):
+    """The library whose array it is."""
+    return jnp if isinstance(x, jax.Array) else np
 
 
 def count_samples(x: Inputs) -> int:

@@ -85,12 +85,17 @@ def learn(net: Network, out: Relaxation, rate: float | Float[Array, ""]) -> Netw
 
 def largest_rate(net: Network) -> float:
     """Learning rate above which the decay of some weight overshoots zero."""
+    return float(_largest_rate(net))
+
+
+@jax.jit
+def _largest_rate(net: Network) -> Float[Array, ""]:
     decays = [
         net.importance[pathway.post] * jnp.max(leaf) * (1.0 if pathway.sign < 0 else 0.5)
         for pathway in net.pathways
         for leaf in jax.tree.leaves(pathway.decay(jax.tree.map(jnp.ones_like, pathway.weights)))
     ]
-    return float(1 / max(decays))
+    return 1 / jnp.max(jnp.stack(decays))
 
 
 def check_rate(net: Network, rate: float | Float[Array, ""]) -> None:

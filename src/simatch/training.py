@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int
 
 from ._devices import BATCH, batch_mesh, check_same, first_copy, own_share, replicated, spread
-from ._inputs import Inputs, checked, count_samples, is_input
+from ._inputs import Inputs, checked, count_samples, is_input, stacked
 from ._progress import tracked
 from .energy import dual_cost
 from .network import Network
@@ -205,7 +205,7 @@ def training(
         mesh = batch_mesh(mesh)
         net = replicated(net, mesh)
     began, number, samples = time.perf_counter(), start, 0
-    for stack, count in _stacked(net, batches, report_every):
+    for stack, count in _grouped(net, batches, report_every):
         rates = np.zeros(len(next(iter(stack.values()))))
         rates[:count] = [float(schedule(number + i)) for i in range(count)]
         if mesh is not None:
@@ -355,48 +355,28 @@ def _check_plan(epochs: float, batch_size: int) -> None:
         raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
 
 
-def _stacked(net: Network, batches: Iterable[Inputs], report_every: int | None) -> Iterator[tuple[Stack, int]]:
-    """Group consecutive batches of one shape into stacks, padded so that one program serves all.
-
-    A group is checked and moved to the device as a whole: for small batches this takes longer than learning.
-    """
+def _grouped(net: Network, batches: Iterable[Inputs], report_every: int | None) -> Iterator[tuple[Stack, int]]:
+    """Group consecutive batches of one shape into stacks, padded so that one program serves all."""
     group: list[Inputs] = []
     most = 0
     for batch in batches:
         if group and jax.tree.map(np.shape, batch) != jax.tree.map(np.shape, group[0]):
-            yield _stack(net, group, most), len(group)
+            yield stacked(net, group, most), len(group)
             group = []
         if not group:
             most = report_every or _reported_batches(batch)
         group.append(batch)
         if len(group) == most:
-            yield _stack(net, group, most), most
+            yield stacked(net, group, most), most
             group = []
     if group:
-        yield _stack(net, group, most), len(group)
+        yield stacked(net, group, most), len(group)
 
 
 def _reported_batches(batch: Inputs) -> int:
     """Batches between two reports: ten, or as many small ones as hold about a thousand samples."""
     first = jax.tree.leaves(batch)[0]
     return max(10, 1000 // len(first)) if np.ndim(first) and len(first) else 10
-
-
-def _stack(net: Network, group: list[Inputs], most: int) -> Stack:
-    xp = jnp if any(isinstance(part, jax.Array) for part in jax.tree.leaves(group)) else np
-    try:
-        joined = checked(net, jax.tree.map(lambda *parts: xp.concatenate(parts), *group))
-    except ValueError:
-        for batch in group:
-            checked(net, batch)  # says in which batch, and which sample of it, the trouble is
-        raise
-
-    def split(r):
-        stack = r.reshape(len(group), -1, r.shape[1]).swapaxes(1, 2)
-        missing = most - len(group)
-        return jnp.asarray(xp.concatenate([stack, *[stack[-1:]] * missing]) if missing else stack)
-
-    return {name: split(r) for name, r in joined.items()}
 
 
 @eqx.filter_jit
