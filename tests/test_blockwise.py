@@ -85,14 +85,22 @@ def test_residual_is_measured_as_by_the_other_solvers():
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "soft_threshold:0.2"])
-@pytest.mark.parametrize("units", [8, 24])
+@pytest.mark.parametrize("units", [3, 8, 16, 24])
 def test_no_sample_depends_on_the_others(units, activation):
-    net = one_layer(units, activation, sites=3)
+    """Bit for bit, though few samples share registers with other sites and many with each other."""
+    net = one_layer(units, activation, sites=18)
     x = images(net, 150)
     together = sm.relax(net, x, tolerance=1e-4)
-    alone = sm.relax(net, x[[7]], tolerance=1e-4)
-    np.testing.assert_array_equal(together.states["layer1"][:, [7]], alone.states["layer1"])
-    assert together.steps[7] == alone.steps[0]
+    # Some finish early, some are left to accelerated steps where Newton's method may cycle.
+    order = np.argsort(together.steps)
+    for few in ([order[0]], [order[-1]], [7], [2, 3, 149]):
+        alone = sm.relax(net, x[few], tolerance=1e-4)
+        np.testing.assert_array_equal(together.states["layer1"][:, few], alone.states["layer1"])
+        np.testing.assert_array_equal(together.potentials["layer1"][:, few], alone.potentials["layer1"])
+        np.testing.assert_array_equal(together.steps[np.array(few)], alone.steps)
+        np.testing.assert_allclose(together.residual[np.array(few)], alone.residual, rtol=1e-5)
+    if (units, activation) == (16, "soft_threshold:0.2"):
+        assert together.steps.max() > 10
 
 
 def test_a_warm_start_takes_no_steps():

@@ -21,7 +21,7 @@ def compiled(compiler):
 
 
 INTERNAL: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
-NUMERICS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+NUMERICS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 plain = compiled(njit(**INTERNAL))
 fast = compiled(njit(**INTERNAL, **NUMERICS))
 

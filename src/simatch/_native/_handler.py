@@ -38,7 +38,7 @@ sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
 # The kernels: of each, the function that says how many tasks a call has, and the one that does a task.
 KERNELS = (
-    (_settling.tasks, _settling.settle_block),
+    (_settling.tasks, _settling.settle_task),
     (_fields.drive_tasks, _fields.drive_sites),
     (_fields.association_tasks, _fields.associate_sites),
     (_fields.feedback_tasks, _fields.feed_back_samples),

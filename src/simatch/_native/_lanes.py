@@ -13,7 +13,7 @@ from numba.extending import intrinsic, lower_builtin, lower_cast, models, regist
 from ._ffi import Floats, compiled, plain
 
 WIDTH = 16
-FLAGS = ("contract", "reassoc", "nsz", "arcp")
+FLAGS = ("contract", "nsz", "arcp")
 
 
 class _Lanes(types.Type):
@@ -162,7 +162,7 @@ def total(typingctx, lanes):
     def codegen(context, builder, sig, args):
         kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), VECTOR])
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{WIDTH}f32")
-        return builder.call(function, [ir.Constant(ir.FloatType(), 0.0), args[0]], fastmath=FLAGS)
+        return builder.call(function, [ir.Constant(ir.FloatType(), 0.0), args[0]], fastmath=(*FLAGS, "reassoc"))
 
     return types.float32(Lanes), codegen
 

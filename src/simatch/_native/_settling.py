@@ -14,6 +14,8 @@ import numpy as np
 from numba import cfunc, types
 
 from . import NEWTON_SIZE, TANH
+from . import _memory as at
+from ._activity import activity, magnitude, measure, rectified, shrink
 from ._ffi import (
     NUMERICS,
     Words,
@@ -43,160 +45,24 @@ from ._lanes import (
     sixteen,
     smaller,
     total,
+    transpose,
     where_less,
 )
+from ._memory import keep, memory_size, vector
 from ._multiply import multiply, pack, packed_size
+from ._newton import NEWTON_STEPS, settle_blocks, settle_samples
 
-# Steps for which Newton's method is tried.
-NEWTON_STEPS = 10
 # Steps of alternating directions, or sweeps, that are tried, and the over-relaxation of the former.
 TRIED, OVER = 60, np.float32(1.7)
 # Steps between two measurements of lanes that may be done, and of all.
-OFTEN, RARELY = 3, 48
-# A slope counts as at least this.
+OFTEN, RARELY = 2, 48
+# Pivots and diagonals count as above 0 if they are above this.
 FLATTEST = np.float32(1e-6)
 # Registers of samples in a task, at most.
 MOST_REGISTERS = 8
 
 MATRIX, DRIVE, START, STEP, PENALTY, SETTINGS, LIMIT = range(7)
 POTENTIAL, ACTIVITY, STEPS, DEFECT, SIZE = range(5)
-
-
-@plain
-def tanh(u):
-    """Rational approximation of tanh, with an error below 4e-7 in single precision."""
-    x = smaller(larger(u, -8), 8)
-    y = x * x
-    p = y * 1.5229995847e-08 + 2.1894425697e-05
-    p = p * y + 3.5715860963e-03
-    p = p * y + 1.3444488627e-01
-    p = p * y + 1
-    q = y * 8.5222951475e-07 + 3.4112707891e-04
-    q = q * y + 2.6164399749e-02
-    q = q * y + 4.6777815960e-01
-    q = q * y + 1
-    return divide(x * p, q)
-
-
-@plain
-def shrink(u, threshold, lower, upper):
-    """Soft threshold between two bounds."""
-    return smaller(larger(u - smaller(larger(u, -threshold), threshold), lower), upper)
-
-
-@plain
-def activity(kind, threshold, lower, upper, u):
-    """Activity ``f(u)``."""
-    if kind == TANH:
-        return tanh(u)
-    return shrink(u, threshold, lower, upper)
-
-
-@plain
-def rectified(kind, threshold, lower):
-    """Whether activities are at least 0, without a threshold: where sweeps need fewer steps than alternations."""
-    return kind != TANH and threshold == 0 and lower == 0
-
-
-@plain
-def magnitude(x):
-    """Absolute value."""
-    return larger(x, 0 - x)
-
-
-@fast
-def measure(kind, threshold, lower, upper, b, r, force, sums, n):
-    """Keep the squared lengths of ``f(b + r - A r) - r`` and of r, where `force` holds ``A r``."""
-    wide_vectors()
-    defect = size = sixteen(0)
-    for i in range(n):
-        q = get(r, i)
-        d = activity(kind, threshold, lower, upper, get(b, i) - get(force, i) + q) - q
-        defect += d * d
-        size += q * q
-    put(sums, 0, defect)
-    put(sums, 1, size)
-
-
-@fast
-def newton(kind, threshold, lower, upper, a, h, b, u, r, force, slope, move, w, d, n):
-    """One Newton step of the potentials: ``(1/f' - 1 + A) v = b - A r + r - u``, then ``u += v / f'``.
-
-    A direction of negative curvature counts as if it were positive, so that no step leads to a saddle.
-    """
-    wide_vectors()
-    # Factors L D L', column by column; h holds L by rows and the reciprocals of D on its diagonal.
-    for j in range(n):
-        row = j * (j + 1) // 2
-        q = get(r, j)
-        if kind == TANH:
-            steep = divide(1, larger(1 - q * q, FLATTEST))
-        else:
-            flat = sixteen(1 / FLATTEST)
-            steep = where_less(magnitude(get(u, j)), threshold, flat, 1)
-            steep = where_less(lower, q, steep, flat)
-            steep = where_less(q, upper, steep, flat)
-        put(slope, j, steep)
-        pivot = steep + (a[j * n + j] - 1)
-        right = get(b, j) - get(force, j) + q - get(u, j)
-        other_pivot = other_right = sixteen(0)  # two sums each, as one addition waits for the one before
-        for k in range(0, j - 1, 2):
-            entry, other = get(h, row + k), get(h, row + k + 1)
-            scaled, other_scaled = entry * get(d, k), other * get(d, k + 1)
-            put(w, k, scaled)
-            put(w, k + 1, other_scaled)
-            pivot -= entry * scaled
-            other_pivot -= other * other_scaled
-            right -= entry * get(move, k)
-            other_right -= other * get(move, k + 1)
-        if j % 2 == 1:
-            entry = get(h, row + j - 1)
-            scaled = entry * get(d, j - 1)
-            put(w, j - 1, scaled)
-            pivot -= entry * scaled
-            right -= entry * get(move, j - 1)
-        pivot += other_pivot
-        right += other_right
-        put(move, j, right)
-        pivot = magnitude(pivot)
-        inverse = divide(1, pivot)
-        put(d, j, pivot)
-        put(h, row + j, inverse)
-        i = j + 1
-        while i + 4 <= n:
-            at0 = i * (i + 1) // 2
-            at1 = at0 + i + 1
-            at2 = at1 + i + 2
-            at3 = at2 + i + 3
-            l0, l1 = sixteen(a[i * n + j]), sixteen(a[(i + 1) * n + j])
-            l2, l3 = sixteen(a[(i + 2) * n + j]), sixteen(a[(i + 3) * n + j])
-            for k in range(j):
-                scaled = get(w, k)
-                l0 -= get(h, at0 + k) * scaled
-                l1 -= get(h, at1 + k) * scaled
-                l2 -= get(h, at2 + k) * scaled
-                l3 -= get(h, at3 + k) * scaled
-            put(h, at0 + j, l0 * inverse)
-            put(h, at1 + j, l1 * inverse)
-            put(h, at2 + j, l2 * inverse)
-            put(h, at3 + j, l3 * inverse)
-            i += 4
-        while i < n:
-            at0 = i * (i + 1) // 2
-            l0 = sixteen(a[i * n + j])
-            for k in range(j):
-                l0 -= get(h, at0 + k) * get(w, k)
-            put(h, at0 + j, l0 * inverse)
-            i += 1
-    for j in range(n):
-        put(move, j, get(move, j) * get(h, j * (j + 1) // 2 + j))
-    for j in range(n - 1, -1, -1):
-        v, row = get(move, j), j * (j + 1) // 2
-        for k in range(j):
-            put(move, k, get(move, k) - get(h, row + k) * v)
-        new = get(u, j) + get(slope, j) * v
-        put(u, j, new)
-        put(r, j, activity(kind, threshold, lower, upper, new))
 
 
 @plain
@@ -235,10 +101,10 @@ def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, 
         put(u, i, v)
         put(r, i, new)
         put(change, i, d)
-    momentum = where_less(0, uphill, sixteen(0), get(sums, 4) + 1)
-    put(sums, 2, gap)
-    put(sums, 3, size)
-    put(sums, 4, momentum)
+    momentum = where_less(0, uphill, sixteen(0), get(sums, at.MOMENTUM) + 1)
+    put(sums, at.GAP, gap)
+    put(sums, at.NORM, size)
+    put(sums, at.MOMENTUM, momentum)
     weight = divide(momentum, momentum + 3)
     for i in range(n):
         put(ahead, i, get(r, i) + get(change, i) * weight)
@@ -267,8 +133,8 @@ def alternate(kind, threshold, lower, upper, penalty, b, u, r, w, right, force, 
         put(r, i, new)
         put(w, i, multiplier)
         put(right, i, get(b, i) + (new - multiplier) * penalty)
-    put(sums, 2, gap)
-    put(sums, 3, size)
+    put(sums, at.GAP, gap)
+    put(sums, at.NORM, size)
 
 
 @fast
@@ -292,36 +158,72 @@ def sweep(a, lower, upper, b, u, r, force, sums, n):
         if total(squared) > 0:
             for k in range(n):
                 put(force, k, get(force, k) + change * a[i * n + k])
-    put(sums, 2, gap)
-    put(sums, 3, size)
+    put(sums, at.GAP, gap)
+    put(sums, at.NORM, size)
 
 
 @fast
 def invert(a, n, shift, m):
     """Set m, in whole registers a row, to the inverse of ``A + shift``; returns whether all pivots were above 0."""
     wide_vectors()
-    width = padded(n)
+    registers = padded(n) // WIDTH
     for i in range(n):
-        for register in range(width // WIDTH):
+        for register in range(registers):
             first = register * WIDTH
-            copy_in(shifted(a, i * n + first), shifted(m, i * width + first), min(WIDTH, n - first))
-        m[i * width + i] += shift
-    for k in range(n):
-        own = shifted(m, k * width)
-        pivot = own[k]
-        if not pivot > FLATTEST:
-            return False
-        own[k] = np.float32(1)
-        for register in range(width // WIDTH):
-            put(own, register, get(own, register) * (np.float32(1) / pivot))
+            copy_in(shifted(a, i * n + first), shifted(row_of(m, i, registers), first), min(WIDTH, n - first))
+        row_of(m, i, registers)[i] += shift
+    # Gauss and Jordan's elimination in place, four pivots at a time and then one by one.
+    k = 0
+    while k < n:
+        count = 4 if k + 4 <= n else 1
+        for pivot in range(k, k + count):
+            own = row_of(m, pivot, registers)
+            if not own[pivot] > FLATTEST:
+                return False
+            factor = np.float32(1) / own[pivot]
+            for register in range(registers):
+                put(own, register, get(own, register) * factor)
+            own[pivot] = factor
+            for i in range(k, k + count):
+                if i != pivot:
+                    eliminate(row_of(m, i, registers), own, pivot, registers)
         for i in range(n):
-            if i != k:
-                other = shifted(m, i * width)
-                factor = other[k]
-                other[k] = np.float32(0)
-                for register in range(width // WIDTH):
-                    put(other, register, get(other, register) - get(own, register) * factor)
+            if i < k or i >= k + count:
+                if count == 4:
+                    eliminate_four(row_of(m, i, registers), row_of(m, k, registers), k, registers)
+                else:
+                    eliminate(row_of(m, i, registers), row_of(m, k, registers), k, registers)
+        k += count
     return True
+
+
+@plain
+def row_of(m, i, registers):
+    """A row of a matrix whose rows are whole registers."""
+    return shifted(m, i * registers * WIDTH)
+
+
+@plain
+def eliminate(row, own, k, registers):
+    """Subtract a pivot's row from another row."""
+    factor = row[k]
+    for register in range(registers):
+        put(row, register, get(row, register) - get(own, register) * factor)
+    # Last, so that no register waits for a part of it that has just been written.
+    row[k] = -factor * own[k]
+
+
+@plain
+def eliminate_four(row, own, k, registers):
+    """Subtract the rows of four pivots that follow each other, and are done with each other, from another row."""
+    own1, own2, own3 = row_of(own, 1, registers), row_of(own, 2, registers), row_of(own, 3, registers)
+    f0, f1, f2, f3 = row[k], row[k + 1], row[k + 2], row[k + 3]
+    for register in range(registers):
+        some = get(own, register) * f0 + get(own1, register) * f1
+        more = get(own2, register) * f2 + get(own3, register) * f3
+        put(row, register, get(row, register) - some - more)
+    for j in range(k, k + 4):
+        row[j] = -(f0 * own[j] + f1 * own1[j] + f2 * own2[j] + f3 * own3[j])
 
 
 @fast
@@ -331,90 +233,68 @@ def settle_register(frame, block, first, packed, inverse, tried, memory):
     n, samples = length(frame, MATRIX, 1), length(frame, DRIVE, 2)
     used = min(WIDTH, samples - first)
     a = floats_at(operand(frame, MATRIX) + block * n * n * 4)
-    offset = (block * n * samples + first) * 4
+    offset, each = (block * n * samples + first) * 4, (block * samples + first) * 4
     drive, start = floats_at(operand(frame, DRIVE) + offset), floats_at(operand(frame, START) + offset)
     step, penalty = floats_at(operand(frame, STEP))[block], floats_at(operand(frame, PENALTY))[block]
     settings = floats_at(operand(frame, SETTINGS))
     kind, threshold, lower, upper, tolerance = settings[0], settings[1], settings[2], settings[3], settings[4]
     most = integers_at(operand(frame, LIMIT))[0]
-    steps = integers_at(result(frame, STEPS) + (block * samples + first) * 4)
 
-    each = padded(n) * WIDTH
-    b, u, r, force = memory, shifted(memory, each), shifted(memory, 2 * each), shifted(memory, 3 * each)
-    change, ahead = shifted(memory, 4 * each), shifted(memory, 5 * each)
-    final_u, final_r = shifted(memory, 6 * each), shifted(memory, 7 * each)
-    spare, pivots = shifted(memory, 8 * each), shifted(memory, 9 * each)
-    sums = shifted(memory, 10 * each)  # defect, size, gap, size again, momentum; then the lanes that finish
-    finishing, h = shifted(sums, 5 * WIDTH), shifted(sums, 6 * WIDTH)
-
+    b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
+    force, change, ahead = vector(memory, at.FORCE, n), vector(memory, at.CHANGE, n), vector(memory, at.AHEAD, n)
+    lanes, resting = vector(memory, at.LANES, n), True
     for i in range(n):
         copy_in(shifted(drive, i * samples), shifted(b, i * WIDTH), used)
         copy_in(shifted(start, i * samples), shifted(u, i * WIDTH), used)
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
+        resting = resting and total(magnitude(get(r, i))) == 0
+    for s in range(WIDTH):
+        lanes[at.ACTIVE * WIDTH + s] = np.float32(s < used)
 
+    taken, most_tried = 0, min(tried, most)
+    if n <= NEWTON_SIZE:
+        settle_samples(settings, a, packed, memory, n, most)
+        taken = min(NEWTON_STEPS, most)
+    sweeping = tried > 0 and rectified(kind, threshold, lower)
+    if tried > 0 and not sweeping:
+        for i in range(n):
+            multiplier = (get(u, i) - get(r, i)) * (np.float32(1) / penalty)
+            put(change, i, multiplier)
+            put(ahead, i, get(b, i) + (get(r, i) - multiplier) * penalty)
     limit = tolerance * tolerance
     # Where the last step was shorter than this, it is worth measuring: by experience for alternating directions.
     near = min(step, np.float32(1))
-    trigger = limit * near * near
-    close = limit / (np.float32(0.35) + penalty) ** 2
-    newtons = min(NEWTON_STEPS if n <= NEWTON_SIZE else 0, most)
-    tried, sweeping = min(tried, most), tried > 0 and rectified(kind, threshold, lower)
-    left, taken, done = used, 0, 0
+    close, trigger = limit / (np.float32(0.35) + penalty) ** 2, limit * near * near
     accelerating, everyone = False, True
-    for i in range(n if tried > 0 else 0):
-        multiplier = (get(u, i) - get(r, i)) * (np.float32(1) / penalty)
-        put(change, i, multiplier)
-        put(ahead, i, get(b, i) + (get(r, i) - multiplier) * penalty)
-    while True:
-        worth = trigger if accelerating else close
-        # Measure, and keep the lanes that are done or out of time. Which lanes are looked at, and when, must not
-        # depend on other lanes.
-        # Sweeps go on with a force of their own, which another lane's measurement would round anew.
+    while total(get(lanes, at.ACTIVE)) > 0:
+        # Which lanes are looked at, and when, must not depend on other lanes. Sweeps go on with a force of their own,
+        # which another lane's measurement would round anew.
         product = ahead if sweeping and taken > 0 and not accelerating else force
-        multiply(packed, r, product, n, n)
-        measure(kind, threshold, lower, upper, b, r, product, sums, n)
-        some = False
-        for s in range(used):
-            defect, size = sums[s], sums[WIDTH + s]
-            finishing[s] = np.float32(0)
-            if done >> s & 1 == 0 and (everyone or sums[2 * WIDTH + s] <= worth * sums[3 * WIDTH + s]):
-                lost = accelerating and not (defect < np.inf and size < np.float32(1e24))
-                if defect <= limit * size or taken >= most or lost:
-                    finishing[s] = np.float32(1)
-                    some = True
-                    done |= 1 << s
-                    left -= 1
-                    steps[s] = taken
-                    floats_at(result(frame, DEFECT))[block * samples + first + s] = defect
-                    floats_at(result(frame, SIZE))[block * samples + first + s] = size
-        if some:
+        if taken == 0 and resting:
             for i in range(n):
-                put(final_u, i, where_less(0, get(finishing, 0), get(u, i), get(final_u, i)))
-                put(final_r, i, where_less(0, get(finishing, 0), get(r, i), get(final_r, i)))
-        if left == 0:
+                put(force, i, sixteen(0))
+        else:
+            multiply(packed, r, product, n, n)
+        measure(kind, threshold, lower, upper, b, r, product, lanes, n)
+        worth = get(lanes, at.ACTIVE) if everyone else ready(lanes, trigger if accelerating else close)
+        keep(memory, n, worth, limit, taken, taken >= most, accelerating)
+        if not total(get(lanes, at.ACTIVE)) > 0:
             break
-        if taken < newtons:
-            newton(kind, threshold, lower, upper, a, h, b, u, r, force, change, ahead, spare, pivots, n)
-            taken += 1
-            continue
-        if taken < tried:
-            ready = False
-            while not ready:
+        if taken < most_tried:
+            waiting = True
+            while waiting:
                 if sweeping:
-                    sweep(a, lower, upper, b, u, r, force, sums, n)
+                    sweep(a, lower, upper, b, u, r, force, lanes, n)
                 else:
                     multiply(inverse, ahead, force, n, n)
-                    alternate(kind, threshold, lower, upper, penalty, b, u, r, change, ahead, force, sums, n)
+                    alternate(kind, threshold, lower, upper, penalty, b, u, r, change, ahead, force, lanes, n)
                 taken += 1
-                everyone = taken >= tried
-                ready = everyone
-                for s in range(used):
-                    if done >> s & 1 == 0 and sums[2 * WIDTH + s] <= close * sums[3 * WIDTH + s]:
-                        ready = True
+                everyone = taken >= most_tried
+                waiting = not everyone and not (taken % OFTEN == 0 and total(ready(lanes, close)) > 0)
             continue
         if not accelerating:
             accelerating = True
-            lost = get(sums, 0)
+            lost = get(lanes, at.DEFECT)
             for i in range(n):
                 # Where Newton's method got lost, begin again.
                 v = where_less(lost, np.float32(np.inf), get(u, i), 0)
@@ -422,23 +302,68 @@ def settle_register(frame, block, first, packed, inverse, tried, memory):
                 put(u, i, v)
                 put(r, i, q)
                 put(ahead, i, q)
-            put(sums, 4, sixteen(0))
+            put(lanes, at.MOMENTUM, sixteen(0))
         # The length of a step says whether it is worth measuring; now and then all lanes are.
-        ready = False
-        while not ready:
+        waiting = True
+        while waiting:
             multiply(packed, ahead, force, n, n)
-            descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, sums, n)
+            descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, lanes, n)
             taken += 1
             everyone = taken >= most or taken % RARELY == 0
-            ready = everyone
-            if taken % OFTEN == 0:
-                for s in range(used):
-                    if done >> s & 1 == 0 and sums[2 * WIDTH + s] <= trigger * sums[3 * WIDTH + s]:
-                        ready = True
+            waiting = not everyone and not (taken % OFTEN == 0 and total(ready(lanes, trigger)) > 0)
     potential, activities = floats_at(result(frame, POTENTIAL) + offset), floats_at(result(frame, ACTIVITY) + offset)
+    final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
     for i in range(n):
         copy_out(shifted(final_u, i * WIDTH), shifted(potential, i * samples), used)
         copy_out(shifted(final_r, i * WIDTH), shifted(activities, i * samples), used)
+    steps = integers_at(result(frame, STEPS) + each)
+    for s in range(used):
+        steps[s] = np.int32(lanes[at.TAKEN * WIDTH + s])
+    copy_out(shifted(lanes, at.FINAL_DEFECT * WIDTH), floats_at(result(frame, DEFECT) + each), used)
+    copy_out(shifted(lanes, at.FINAL_SIZE * WIDTH), floats_at(result(frame, SIZE) + each), used)
+
+
+@plain
+def ready(lanes, limit):
+    """Active lanes whose last step was shorter than a limit, relative to where it led and squared."""
+    return where_less(get(lanes, at.NORM) * limit, get(lanes, at.GAP), 0, get(lanes, at.ACTIVE))
+
+
+@fast
+def settle_across(frame, sample, first, matrices, packed, memory):
+    """Settle one sample in up to sixteen blocks, each in a lane; those that take longer are settled by themselves."""
+    wide_vectors()
+    blocks, n, samples = length(frame, MATRIX, 0), length(frame, MATRIX, 1), length(frame, DRIVE, 2)
+    used, settings = min(WIDTH, blocks - first), floats_at(operand(frame, SETTINGS))
+    drive, start = floats_at(operand(frame, DRIVE)), floats_at(operand(frame, START))
+    b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
+    lanes = vector(memory, at.LANES, n)
+    for i in range(n):
+        for lane in range(WIDTH):
+            position = ((first + min(lane, used - 1)) * n + i) * samples + sample
+            b[i * WIDTH + lane], u[i * WIDTH + lane] = drive[position], start[position]
+        put(r, i, activity(settings[0], settings[1], settings[2], settings[3], get(u, i)))
+    for lane in range(WIDTH):
+        lanes[at.ACTIVE * WIDTH + lane] = np.float32(lane < used)
+    settle_blocks(settings, matrices, matrices, memory, n, integers_at(operand(frame, LIMIT))[0])
+    potential, activities = floats_at(result(frame, POTENTIAL)), floats_at(result(frame, ACTIVITY))
+    final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
+    for i in range(n):
+        for lane in range(used):
+            position = ((first + lane) * n + i) * samples + sample
+            potential[position], activities[position] = final_u[i * WIDTH + lane], final_r[i * WIDTH + lane]
+    steps = integers_at(result(frame, STEPS))
+    defects, sizes = floats_at(result(frame, DEFECT)), floats_at(result(frame, SIZE))
+    left = 0
+    for lane in range(used):
+        position = (first + lane) * samples + sample
+        steps[position] = np.int32(lanes[at.TAKEN * WIDTH + lane])
+        defects[position], sizes[position] = lanes[at.FINAL_DEFECT * WIDTH + lane], lanes[at.FINAL_SIZE * WIDTH + lane]
+        left |= int(lanes[at.ACTIVE * WIDTH + lane] > 0) << lane
+    for lane in range(used):
+        if left >> lane & 1:
+            pack(floats_at(operand(frame, MATRIX) + (first + lane) * n * n * 4), n, n, n, packed)
+            settle_register(frame, first + lane, sample // WIDTH * WIDTH, packed, packed, 0, memory)
 
 
 @plain
@@ -451,26 +376,44 @@ def smallest_diagonal(a, n):
 
 
 @plain
+def across(frame):
+    """Whether the lanes of a register are blocks: where that takes clearly fewer registers than samples do."""
+    blocks, n, samples = length(frame, MATRIX, 0), length(frame, MATRIX, 1), length(frame, DRIVE, 2)
+    return n <= NEWTON_SIZE and 3 * padded(blocks) * samples <= 2 * blocks * padded(samples)
+
+
+@plain
 def groups(frame):
     """Number of groups of samples: as many as keep a task short, and several even for a single block."""
-    registers = (length(frame, DRIVE, 2) + WIDTH - 1) // WIDTH
+    registers = padded(length(frame, DRIVE, 2)) // WIDTH
     return max((registers + MOST_REGISTERS - 1) // MOST_REGISTERS, min(registers, 8 // length(frame, MATRIX, 0)))
 
 
-@compiled(cfunc(types.int64(Words), cache=True))
-def tasks(frame):
-    """Number of tasks of a call: blocks, times groups of samples."""
-    return length(frame, MATRIX, 0) * groups(frame)
+@fast
+def settle_few(frame, first):
+    """Settle all samples in up to sixteen blocks."""
+    blocks, n = length(frame, MATRIX, 0), length(frame, MATRIX, 1)
+    entries, size = padded(n * n), packed_size(n, n)
+    memory = malloc((entries * WIDTH + size + memory_size(n, n * (n + 1) // 2)) * 4)
+    matrices = floats_at(address_of(memory))
+    packed, rest = shifted(matrices, entries * WIDTH), shifted(matrices, entries * WIDTH + size)
+    for entry in range(0, n * n, WIDTH):
+        square = shifted(matrices, entry * WIDTH)
+        for lane in range(WIDTH):
+            matrix = floats_at(operand(frame, MATRIX) + (min(first + lane, blocks - 1) * n * n + entry) * 4)
+            copy_in(matrix, shifted(square, lane * WIDTH), min(WIDTH, n * n - entry))
+        transpose(square)
+    for sample in range(length(frame, DRIVE, 2)):
+        settle_across(frame, sample, first, matrices, packed, rest)
+    free(memory)
 
 
-@compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
-def settle_block(frame, number):
-    """Settle one group of samples in one block, and write its results."""
-    n, samples, parts = length(frame, MATRIX, 1), length(frame, DRIVE, 2), groups(frame)
-    block, group = number // parts, number % parts
-    registers, size = (samples + WIDTH - 1) // WIDTH, packed_size(n, n)
-    factors = n * (n + 1) // 2 if n <= NEWTON_SIZE else 0
-    memory = malloc((3 * size + (10 * padded(n) + factors + 6) * WIDTH) * 4)
+@fast
+def settle_many(frame, block, group):
+    """Settle one group of samples in one block."""
+    n, registers, parts = length(frame, MATRIX, 1), padded(length(frame, DRIVE, 2)) // WIDTH, groups(frame)
+    size = packed_size(n, n)
+    memory = malloc((3 * size + memory_size(n, n * (n + 1) // 2 if n <= NEWTON_SIZE else 0)) * 4)
     packed = floats_at(address_of(memory))
     inverse, rest = shifted(packed, size), shifted(packed, 3 * size)
     matrix = floats_at(operand(frame, MATRIX) + block * n * n * 4)
@@ -484,3 +427,19 @@ def settle_block(frame, number):
     for register in range(group * registers // parts, (group + 1) * registers // parts):
         settle_register(frame, block, register * WIDTH, packed, inverse, tried, rest)
     free(memory)
+
+
+@compiled(cfunc(types.int64(Words), cache=True))
+def tasks(frame):
+    """Number of tasks of a call: registers of blocks, or blocks times groups of samples."""
+    blocks = length(frame, MATRIX, 0)
+    return padded(blocks) // WIDTH if across(frame) else blocks * groups(frame)
+
+
+@compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
+def settle_task(frame, number):
+    """Settle some samples in some blocks, and write the results."""
+    if across(frame):
+        settle_few(frame, number * WIDTH)
+    else:
+        settle_many(frame, number // groups(frame), number % groups(frame))

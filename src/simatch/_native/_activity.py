@@ -1,0 +1,63 @@
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false
+"""Activations and what is left of a defect, for the sixteen lanes of a register."""
+
+from . import TANH
+from . import _memory as at
+from ._ffi import fast, plain, wide_vectors
+from ._lanes import divide, get, larger, put, sixteen, smaller
+
+
+@plain
+def tanh(u):
+    """Rational approximation of tanh, with an error below 4e-7 in single precision."""
+    x = smaller(larger(u, -8), 8)
+    y = x * x
+    p = y * 1.5229995847e-08 + 2.1894425697e-05
+    p = p * y + 3.5715860963e-03
+    p = p * y + 1.3444488627e-01
+    p = p * y + 1
+    q = y * 8.5222951475e-07 + 3.4112707891e-04
+    q = q * y + 2.6164399749e-02
+    q = q * y + 4.6777815960e-01
+    q = q * y + 1
+    return divide(x * p, q)
+
+
+@plain
+def shrink(u, threshold, lower, upper):
+    """Soft threshold between two bounds."""
+    return smaller(larger(u - smaller(larger(u, -threshold), threshold), lower), upper)
+
+
+@plain
+def activity(kind, threshold, lower, upper, u):
+    """Activity ``f(u)``."""
+    if kind == TANH:
+        return tanh(u)
+    return shrink(u, threshold, lower, upper)
+
+
+@plain
+def rectified(kind, threshold, lower):
+    """Whether activities are at least 0, without a threshold: where sweeps need fewer steps than alternations."""
+    return kind != TANH and threshold == 0 and lower == 0
+
+
+@plain
+def magnitude(x):
+    """Absolute value."""
+    return larger(x, 0 - x)
+
+
+@fast
+def measure(kind, threshold, lower, upper, b, r, force, lanes, n):
+    """Keep the squared lengths of ``f(b + r - A r) - r`` and of r, where `force` holds ``A r``."""
+    wide_vectors()
+    defect = size = sixteen(0)
+    for i in range(n):
+        q = get(r, i)
+        d = activity(kind, threshold, lower, upper, get(b, i) - get(force, i) + q) - q
+        defect += d * d
+        size += q * q
+    put(lanes, at.DEFECT, defect)
+    put(lanes, at.SIZE, size)
