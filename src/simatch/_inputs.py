@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from .energy import Activities
 from .grid import Grid
@@ -42,11 +42,11 @@ def checked(net: Network, x: Inputs) -> dict[str, Samples]:
     return inputs
 
 
-def stacked(net: Network, group: Sequence[Inputs], most: int) -> dict[str, Float[Array, "most _ samples"]]:
+def stacked(net: Network, group: Sequence[Inputs], most: int) -> dict[str, Float[jax.Array, "most _ samples"]]:
     """Check batches of one shape together and stack them as ``(neurons, samples)`` arrays.
 
-    The last batch fills what is missing to `most`. Small batches are moved to the device together: each by itself
-    this takes longer than learning from it.
+    The last batch fills what is missing to `most`. Small batches are checked and moved to the device together: each by
+    itself this takes longer than learning from it.
     """
     first, stacks = checked(net, group[0]), {}
     try:
@@ -57,7 +57,7 @@ def stacked(net: Network, group: Sequence[Inputs], most: int) -> dict[str, Float
     if not sound:
         for x in group:
             checked(net, x)  # says in which sample of its batch the trouble is
-    return {name: jnp.asarray(stack) for name, stack in stacks.items()}
+    return jax.device_put(stacks)
 
 
 def _part(x: Inputs, name: str) -> Samples:

@@ -210,9 +210,8 @@ def training(
         rates[:count] = [float(schedule(number + i)) for i in range(count)]
         if mesh is not None:
             stack = spread(stack, mesh)
-        net, done, totals, last = _learn_batches(
-            net, stack, jnp.asarray(rates), jnp.asarray(count), solver, jnp.asarray(tolerance), mesh
-        )
+        plan, planned, strict = jax.device_put((rates, np.asarray(count), np.asarray(tolerance)))
+        net, done, totals, last = _learn_batches(net, stack, plan, planned, strict, solver, mesh)
         own = net if mesh is None else first_copy(net)
         size = next(iter(stack.values())).shape[-1]
         number, samples = number + int(done), samples + int(done) * size
@@ -385,16 +384,16 @@ def _learn_batches(
     stack: Stack,
     rates: Float[Array, " most"],
     count: Int[Array, ""],
-    solver: Solver | None,
     tolerance: Float[Array, ""],
+    solver: Solver | None,
     mesh: Mesh | None,
 ):
     """Relax and learn, batch after batch, until `count` are done or one diverges."""
     if mesh is None:
-        return _learn_own(net, stack, rates, count, solver, tolerance)
+        return _learn_own(net, stack, rates, count, tolerance, solver)
 
     def learn_share(stack):
-        learned, done, totals, last = _learn_own(net, stack, rates, count, solver, tolerance, BATCH)
+        learned, done, totals, last = _learn_own(net, stack, rates, count, tolerance, solver, BATCH)
         totals = {
             "residual": jax.lax.pmax(totals["residual"], BATCH),
             "steps": jax.lax.psum(totals["steps"], BATCH),
@@ -419,8 +418,8 @@ def _learn_own(
     stack: Stack,
     rates: Float[Array, " most"],
     count: Int[Array, ""],
-    solver: Solver | None,
     tolerance: Float[Array, ""],
+    solver: Solver | None,
     axis: str | None = None,
 ):
     """`_learn_batches` on one device; `axis` names the mesh axis along which others learn from the same batches."""
