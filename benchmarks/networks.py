@@ -109,6 +109,7 @@ KINDS = {
         ),
         feedback=0.3,
         batches=100,
+        first_rate=0.01,
         calibrated=True,
     ),
     "relu-64": Kind("mnist", (sm.Layer(units=64, activation="relu"),)),

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 from simatch.experiments.mnist import peak_memory
 
+REST = 0.1
+
 
 @dataclasses.dataclass(frozen=True)
 class Laps:
@@ -27,12 +29,10 @@ class Laps:
 def in_turn(tasks: Mapping[str, Callable[[], object]], rounds: int) -> Laps:
     """Call every task once to compile it, then all of them in turn, `rounds` times.
 
-    Every round begins with another task, as threads of the task before may still be awake.
+    Before each there is a rest, in which the threads of the task before, which wait for more to do, go to sleep.
     """
     first = {name: _seconds(task) for name, task in tasks.items()}
-    names = list(tasks)
-    orders = [names[i % len(names) :] + names[: i % len(names)] for i in range(rounds)]
-    laps = [{name: _seconds(tasks[name]) for name in order} for order in orders]
+    laps = [{name: _seconds(task) for name, task in tasks.items()} for _ in range(rounds)]
     median = {name: statistics.median(lap[name] for lap in laps) for name in tasks}
     return Laps(median, {name: max(first[name] - median[name], 0.0) for name in tasks})
 
@@ -43,6 +43,7 @@ def peak_memory_mb() -> float:
 
 
 def _seconds(task: Callable[[], object]) -> float:
+    time.sleep(REST)
     began = time.perf_counter()
     task()
     return time.perf_counter() - began
