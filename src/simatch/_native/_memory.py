@@ -7,7 +7,7 @@ from ._ffi import fast, plain, wide_vectors
 from ._lanes import WIDTH, get, larger, padded, put, shifted, total, where_less
 
 # Vectors of a register for every neuron of a block; behind them single registers, and room for factors.
-DRIVE, POTENTIAL, ACTIVITY, FORCE, CHANGE, AHEAD, FINAL_POTENTIAL, FINAL_ACTIVITY, SPARE, PIVOTS, LANES = range(11)
+DRIVE, POTENTIAL, ACTIVITY, FORCE, CHANGE, AHEAD, FINAL_POTENTIAL, FINAL_ACTIVITY, PIVOTS, LANES = range(10)
 # Squared lengths of the defect, of the activities, of the last step and of what it led to; then of lanes that are done.
 DEFECT, SIZE, GAP, NORM, MOMENTUM, ACTIVE, TAKEN, FINAL_DEFECT, FINAL_SIZE, COUNT = range(10)
 # Activities whose squared length is larger have been lost.
@@ -16,7 +16,7 @@ LOST = np.float32(1e24)
 
 @plain
 def memory_size(n, factors):
-    """Numbers of working memory for a block of n neurons and so many numbers for factors."""
+    """Numbers of working memory for a block of n neurons and so many registers for factors."""
     return (LANES * padded(n) + COUNT + factors) * WIDTH
 
 

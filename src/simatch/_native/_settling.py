@@ -2,7 +2,8 @@
 """Fixed points of one block of neurons for some samples, in the registers and nearest cache of one core.
 
 Sixteen samples, the lanes of a vector register, are settled together: every number below that belongs to a sample is
-such a vector. A block is a group of neurons that interact with each other only: ``r = f(b + r - A r)``.
+such a vector. A block is a group of neurons that interact with each other only: ``r = f(b + r - A r)``. Where samples
+are few, as in learning online, and blocks are small, the lanes are sixteen blocks for one sample.
 
 The smallest blocks start with Newton's method; larger ones with sweeps from neuron to neuron where activities are
 rectified, and otherwise with alternating directions (ADMM), for which the block's matrix is inverted once for all
@@ -45,12 +46,11 @@ from ._lanes import (
     sixteen,
     smaller,
     total,
-    transpose,
     where_less,
 )
 from ._memory import keep, memory_size, vector
 from ._multiply import multiply, pack, packed_size
-from ._newton import NEWTON_STEPS, settle_blocks, settle_samples
+from ._newton import NEWTON_STEPS, factors_size, fill_up, fourfold, settle_by_newton
 
 # Steps of alternating directions, or sweeps, that are tried, and the over-relaxation of the former.
 TRIED, OVER = 60, np.float32(1.7)
@@ -227,8 +227,11 @@ def eliminate_four(row, own, k, registers):
 
 
 @fast
-def settle_register(frame, block, first, packed, inverse, tried, memory):
-    """Settle up to sixteen samples in one block."""
+def settle_register(frame, block, first, packed, prepared, tried, memory):
+    """Settle up to sixteen samples in one block.
+
+    What is prepared is the matrix filled up to fours for Newton's method, or its packed inverse for alternating steps.
+    """
     wide_vectors()
     n, samples = length(frame, MATRIX, 1), length(frame, DRIVE, 2)
     used = min(WIDTH, samples - first)
@@ -253,7 +256,7 @@ def settle_register(frame, block, first, packed, inverse, tried, memory):
 
     taken, most_tried = 0, min(tried, most)
     if n <= NEWTON_SIZE:
-        settle_samples(settings, a, packed, memory, n, most)
+        settle_by_newton(settings, prepared, False, packed, memory, n, most)
         taken = min(NEWTON_STEPS, most)
     sweeping = tried > 0 and rectified(kind, threshold, lower)
     if tried > 0 and not sweeping:
@@ -286,7 +289,7 @@ def settle_register(frame, block, first, packed, inverse, tried, memory):
                 if sweeping:
                     sweep(a, lower, upper, b, u, r, force, lanes, n)
                 else:
-                    multiply(inverse, ahead, force, n, n)
+                    multiply(prepared, ahead, force, n, n)
                     alternate(kind, threshold, lower, upper, penalty, b, u, r, change, ahead, force, lanes, n)
                 taken += 1
                 everyone = taken >= most_tried
@@ -330,7 +333,7 @@ def ready(lanes, limit):
 
 
 @fast
-def settle_across(frame, sample, first, matrices, packed, memory):
+def settle_across(frame, sample, first, matrices, packed, prepared, memory):
     """Settle one sample in up to sixteen blocks, each in a lane; those that take longer are settled by themselves."""
     wide_vectors()
     blocks, n, samples = length(frame, MATRIX, 0), length(frame, MATRIX, 1), length(frame, DRIVE, 2)
@@ -345,7 +348,7 @@ def settle_across(frame, sample, first, matrices, packed, memory):
         put(r, i, activity(settings[0], settings[1], settings[2], settings[3], get(u, i)))
     for lane in range(WIDTH):
         lanes[at.ACTIVE * WIDTH + lane] = np.float32(lane < used)
-    settle_blocks(settings, matrices, matrices, memory, n, integers_at(operand(frame, LIMIT))[0])
+    settle_by_newton(settings, matrices, True, packed, memory, n, integers_at(operand(frame, LIMIT))[0])
     potential, activities = floats_at(result(frame, POTENTIAL)), floats_at(result(frame, ACTIVITY))
     final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
     for i in range(n):
@@ -362,8 +365,10 @@ def settle_across(frame, sample, first, matrices, packed, memory):
         left |= int(lanes[at.ACTIVE * WIDTH + lane] > 0) << lane
     for lane in range(used):
         if left >> lane & 1:
-            pack(floats_at(operand(frame, MATRIX) + (first + lane) * n * n * 4), n, n, n, packed)
-            settle_register(frame, first + lane, sample // WIDTH * WIDTH, packed, packed, 0, memory)
+            matrix = floats_at(operand(frame, MATRIX) + (first + lane) * n * n * 4)
+            pack(matrix, n, n, n, packed)
+            fill_up(matrix, n, prepared)
+            settle_register(frame, first + lane, sample // WIDTH * WIDTH, packed, prepared, 0, memory)
 
 
 @plain
@@ -393,18 +398,17 @@ def groups(frame):
 def settle_few(frame, first):
     """Settle all samples in up to sixteen blocks."""
     blocks, n = length(frame, MATRIX, 0), length(frame, MATRIX, 1)
-    entries, size = padded(n * n), packed_size(n, n)
-    memory = malloc((entries * WIDTH + size + memory_size(n, n * (n + 1) // 2)) * 4)
-    matrices = floats_at(address_of(memory))
-    packed, rest = shifted(matrices, entries * WIDTH), shifted(matrices, entries * WIDTH + size)
-    for entry in range(0, n * n, WIDTH):
-        square = shifted(matrices, entry * WIDTH)
-        for lane in range(WIDTH):
-            matrix = floats_at(operand(frame, MATRIX) + (min(first + lane, blocks - 1) * n * n + entry) * 4)
-            copy_in(matrix, shifted(square, lane * WIDTH), min(WIDTH, n * n - entry))
-        transpose(square)
+    size, entries = packed_size(n, n), fourfold(n) ** 2
+    memory = malloc((size + (WIDTH + 1) * entries + memory_size(n, factors_size(n))) * 4)
+    packed = floats_at(address_of(memory))
+    prepared, matrices = shifted(packed, size), shifted(packed, size + entries)
+    rest = shifted(matrices, WIDTH * entries)
+    for lane in range(WIDTH):
+        fill_up(floats_at(operand(frame, MATRIX) + min(first + lane, blocks - 1) * n * n * 4), n, prepared)
+        for entry in range(entries):
+            matrices[entry * WIDTH + lane] = prepared[entry]
     for sample in range(length(frame, DRIVE, 2)):
-        settle_across(frame, sample, first, matrices, packed, rest)
+        settle_across(frame, sample, first, matrices, packed, prepared, rest)
     free(memory)
 
 
@@ -412,20 +416,23 @@ def settle_few(frame, first):
 def settle_many(frame, block, group):
     """Settle one group of samples in one block."""
     n, registers, parts = length(frame, MATRIX, 1), padded(length(frame, DRIVE, 2)) // WIDTH, groups(frame)
-    size = packed_size(n, n)
-    memory = malloc((3 * size + memory_size(n, n * (n + 1) // 2 if n <= NEWTON_SIZE else 0)) * 4)
+    small, size = n <= NEWTON_SIZE, packed_size(n, n)
+    own = fourfold(n) ** 2 if small else 2 * size
+    memory = malloc((size + own + memory_size(n, factors_size(n) if small else 0)) * 4)
     packed = floats_at(address_of(memory))
-    inverse, rest = shifted(packed, size), shifted(packed, 3 * size)
+    prepared, rest = shifted(packed, size), shifted(packed, size + own)
     matrix = floats_at(operand(frame, MATRIX) + block * n * n * 4)
     settings, tried = floats_at(operand(frame, SETTINGS)), 0
     pack(matrix, n, n, n, packed)
-    if n > NEWTON_SIZE and rectified(settings[0], settings[1], settings[2]):
+    if small:
+        fill_up(matrix, n, prepared)
+    elif rectified(settings[0], settings[1], settings[2]):
         tried = TRIED if smallest_diagonal(matrix, n) > FLATTEST else 0
-    elif n > NEWTON_SIZE and invert(matrix, n, floats_at(operand(frame, PENALTY))[block], shifted(packed, 2 * size)):
+    elif invert(matrix, n, floats_at(operand(frame, PENALTY))[block], shifted(prepared, size)):
         tried = TRIED
-        pack(shifted(packed, 2 * size), n, n, padded(n), inverse)
+        pack(shifted(prepared, size), n, n, padded(n), prepared)
     for register in range(group * registers // parts, (group + 1) * registers // parts):
-        settle_register(frame, block, register * WIDTH, packed, inverse, tried, rest)
+        settle_register(frame, block, register * WIDTH, packed, prepared, tried, rest)
     free(memory)
 
 

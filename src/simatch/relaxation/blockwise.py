@@ -22,11 +22,11 @@ class Blockwise(Solver):
     """Every block of interacting neurons (a site, without feedback and lateral synapses to others) for itself.
 
     Each block settles sixteen samples at a time in the registers and caches of one core, with compiled code of its
-    own. Blocks of up to 16 neurons take Newton steps. Larger ones of ReLU units are swept neuron by neuron; in others
-    the quadratic and the separable part of the energy take turns (alternating directions), with a matrix that is
-    inverted once for all samples. What is not done after
-    some steps goes on with accelerated proximal gradient steps. A block that is done does no more work. The tolerance
-    holds in every block, so that the residual of all is often much smaller.
+    own; where samples are few, sixteen small blocks settle at a time instead, with the same results. Blocks of up to
+    16 neurons take Newton steps. Larger ones of ReLU units are swept neuron by neuron; in others the quadratic and the
+    separable part of the energy take turns (alternating directions), with a matrix that is inverted once for all
+    samples. What is not done after some steps goes on with accelerated proximal gradient steps. A block that is done
+    does no more work. The tolerance holds in every block, so that the residual of all is often much smaller.
 
     It needs a CPU, Numba, single precision, forces that are linear in the activities, and one of the activations of
     this library; a stage that lacks any of these, such as layers with feedback, is left to `Accelerated`.
