@@ -24,6 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 	test -x "$(BIN)/python" || "$(PYTHON)" -m venv "$(VENV)"
 	"$(BIN)/python" -m pip install --quiet --requirement requirements.lock
 	"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
+	"$(BIN)/python" -c 'from simatch import _native; _native.available()'  # compiles it, so that no command has to
 	@touch "$@"
 
 demo: $(STAMP)  ## Train a network on digits and write a page with what it learned
