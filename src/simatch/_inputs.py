@@ -35,10 +35,9 @@ def clamp(net: Network, x: Inputs) -> Activities:
 
 def checked(net: Network, x: Inputs) -> dict[str, Samples]:
     """Check input and return it as ``(samples, neurons)`` arrays, where it is and without a copy if that may be."""
-    inputs = {name: _flat(part, net.populations[name].grid, name) for name, part in _named(net, x).items()}
-    inputs = {name: part.astype(jnp.result_type(float), copy=False) for name, part in inputs.items()}
-    for name, part in inputs.items():
-        _check_finite(part, name)
+    inputs = {name: r.astype(jnp.result_type(float), copy=False) for name, r in _shaped(net, x).items()}
+    for name, r in inputs.items():
+        _check_finite(r, name)
     return inputs
 
 
@@ -48,7 +47,7 @@ def stacked(net: Network, group: Sequence[Inputs], most: int) -> dict[str, Float
     The last batch fills what is missing to `most`. Small batches are checked and moved to the device together: each by
     itself this takes longer than learning from it.
     """
-    first, stacks = checked(net, group[0]), {}
+    first, stacks = _shaped(net, group[0]), {}
     try:
         stacks = {name: _stacked([_part(x, name).reshape(r.shape) for x in group], most) for name, r in first.items()}
         sound = all(_xp(stack).isfinite(stack).all() for stack in stacks.values())
@@ -93,6 +92,11 @@ def _named(net: Network, x: Inputs) -> Mapping[str, Samples]:
     if len(set(counts.values())) > 1:
         raise ValueError(f"All inputs need the same number of samples, got {counts}.")
     return x
+
+
+def _shaped(net: Network, x: Inputs) -> dict[str, Samples]:
+    """Check everything but the values, and return ``(samples, neurons)`` arrays of the type that was given."""
+    return {name: _flat(part, net.populations[name].grid, name) for name, part in _named(net, x).items()}
 
 
 def _flat(x: Samples, grid: Grid, name: str) -> Samples:

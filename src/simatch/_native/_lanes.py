@@ -193,6 +193,12 @@ def transpose(typingctx, memory):
 
 
 @plain
+def row_of(matrix, i, registers):
+    """A row of a matrix whose rows are so many registers."""
+    return shifted(matrix, i * registers * WIDTH)
+
+
+@plain
 def padded(count):
     """Count rounded up to whole registers."""
     return (count + WIDTH - 1) // WIDTH * WIDTH

@@ -4,7 +4,7 @@
 import numpy as np
 
 from ._ffi import fast, plain, wide_vectors
-from ._lanes import WIDTH, get, larger, padded, put, shifted, total, where_less
+from ._lanes import WIDTH, get, larger, padded, put, row_of, total, where_less
 
 # Vectors of a register for every neuron of a block; behind them single registers, and room for factors.
 DRIVE, POTENTIAL, ACTIVITY, FORCE, CHANGE, AHEAD, FINAL_POTENTIAL, FINAL_ACTIVITY, PIVOTS, LANES = range(10)
@@ -23,7 +23,14 @@ def memory_size(n, factors):
 @plain
 def vector(memory, index, n):
     """One of the vectors for a block of n neurons, or the single registers."""
-    return shifted(memory, index * padded(n) * WIDTH)
+    return row_of(memory, index, padded(n))
+
+
+@plain
+def begin(lanes, used):
+    """Make the first lanes active."""
+    for lane in range(WIDTH):
+        lanes[ACTIVE * WIDTH + lane] = np.float32(lane < used)
 
 
 @fast

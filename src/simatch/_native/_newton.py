@@ -10,7 +10,7 @@ from . import TANH
 from . import _memory as at
 from ._activity import activity, magnitude, measure
 from ._ffi import fast, plain, wide_vectors
-from ._lanes import WIDTH, divide, get, larger, put, shifted, sixteen, total, where_less
+from ._lanes import WIDTH, divide, get, larger, put, row_of, shifted, sixteen, total, where_less
 from ._memory import keep, vector
 from ._multiply import multiply
 
@@ -28,20 +28,14 @@ def fourfold(n):
     return (n + 3) // 4 * 4
 
 
-@plain
-def below(row, count):
-    """A place some registers further on."""
-    return shifted(row, count * WIDTH)
-
-
 @fast
 def multiply_each(a, x, y, n):
     """Set ``y = A x`` in every lane, for matrices that are filled up to fours."""
     wide_vectors()
     whole = fourfold(n)
     for i in range(0, whole, 4):
-        row0 = shifted(a, i * whole * WIDTH)
-        row1, row2, row3 = below(row0, whole), below(row0, 2 * whole), below(row0, 3 * whole)
+        row0, row1 = row_of(a, i, whole), row_of(a, i + 1, whole)
+        row2, row3 = row_of(a, i + 2, whole), row_of(a, i + 3, whole)
         y0 = y1 = y2 = y3 = sixteen(0)
         for j in range(n):
             v = get(x, j)
@@ -56,7 +50,7 @@ def multiply_each(a, x, y, n):
 
 
 @fast
-def glance(b, u, r, force, sums, n):
+def glance(b, u, r, force, lanes, n):
     """Estimate, to first order for tanh, the squared length of ``f(b + r - A r) - r``; keep it and that of r."""
     wide_vectors()
     defect = size = sixteen(0)
@@ -66,8 +60,8 @@ def glance(b, u, r, force, sums, n):
         d = (get(b, i) - get(force, i) + q - get(u, i)) * (1 - squared)
         defect += d * d
         size += squared
-    put(sums, at.DEFECT, defect)
-    put(sums, at.SIZE, size)
+    put(lanes, at.DEFECT, defect)
+    put(lanes, at.SIZE, size)
 
 
 @plain
@@ -115,8 +109,8 @@ def _factorise(entry):
         wide_vectors()
         m = fourfold(n)
         for j in range(0, m, 4):
-            row0 = shifted(factors, j * m * WIDTH)
-            row1, row2, row3 = below(row0, m), below(row0, 2 * m), below(row0, 3 * m)
+            row0, row1 = row_of(factors, j, m), row_of(factors, j + 1, m)
+            row2, row3 = row_of(factors, j + 2, m), row_of(factors, j + 3, m)
             at0 = j * m + j
             at1, at2, at3 = at0 + m, at0 + 2 * m, at0 + 3 * m
             # The square on the diagonal.
@@ -181,8 +175,8 @@ def _factorise(entry):
             put(move, j + 3, y3)
             # The squares below it.
             for i in range(j + 4, m, 4):
-                row0 = shifted(factors, i * m * WIDTH)
-                row1, row2, row3 = below(row0, m), below(row0, 2 * m), below(row0, 3 * m)
+                row0, row1 = row_of(factors, i, m), row_of(factors, i + 1, m)
+                row2, row3 = row_of(factors, i + 2, m), row_of(factors, i + 3, m)
                 at0 = i * m + j
                 at1, at2, at3 = at0 + m, at0 + 2 * m, at0 + 3 * m
                 e00, e01, e02, e03 = entry(a, at0), entry(a, at0 + 1), entry(a, at0 + 2), entry(a, at0 + 3)
@@ -239,7 +233,7 @@ def newton(kind, threshold, lower, upper, a, each, factors, b, u, r, force, slop
     for j in range(n, m):
         put(slope, j, sixteen(1))
         put(move, j, sixteen(0))
-    scaled = shifted(factors, m * m * WIDTH)
+    scaled = row_of(factors, m, m)
     if each:
         factorise_each(a, factors, scaled, pivots, slope, move, n)
     else:
@@ -247,8 +241,8 @@ def newton(kind, threshold, lower, upper, a, each, factors, b, u, r, force, slop
     for j in range(m):
         put(move, j, divide(get(move, j), get(pivots, j)))
     for j in range(m - 4, -1, -4):
-        row0 = shifted(factors, j * m * WIDTH)
-        row1, row2, row3 = below(row0, m), below(row0, 2 * m), below(row0, 3 * m)
+        row0, row1 = row_of(factors, j, m), row_of(factors, j + 1, m)
+        row2, row3 = row_of(factors, j + 2, m), row_of(factors, j + 3, m)
         v3 = get(move, j + 3)
         v2 = get(move, j + 2) - get(row3, j + 2) * v3
         v1 = get(move, j + 1) - get(row2, j + 1) * v2 - get(row3, j + 1) * v3
@@ -273,12 +267,8 @@ def settle_by_newton(settings, a, each, packed, memory, n, most):
     kind, threshold, lower, upper, tolerance = settings[0], settings[1], settings[2], settings[3], settings[4]
     b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
     force, lanes = vector(memory, at.FORCE, n), vector(memory, at.LANES, n)
-    factors, slope, move = (
-        shifted(lanes, at.COUNT * WIDTH),
-        vector(memory, at.CHANGE, n),
-        vector(memory, at.AHEAD, n),
-    )
-    pivots = vector(memory, at.PIVOTS, n)
+    slope, move = vector(memory, at.CHANGE, n), vector(memory, at.AHEAD, n)
+    pivots, factors = vector(memory, at.PIVOTS, n), shifted(lanes, at.COUNT * WIDTH)
     limit, last = tolerance * tolerance, min(NEWTON_STEPS, most)
     for taken in range(last + 1):
         if each:

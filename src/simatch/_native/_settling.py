@@ -42,13 +42,14 @@ from ._lanes import (
     larger,
     padded,
     put,
+    row_of,
     shifted,
     sixteen,
     smaller,
     total,
     where_less,
 )
-from ._memory import keep, memory_size, vector
+from ._memory import begin, keep, memory_size, vector
 from ._multiply import multiply, pack, packed_size
 from ._newton import NEWTON_STEPS, factors_size, fill_up, fourfold, settle_by_newton
 
@@ -57,7 +58,7 @@ TRIED, OVER = 60, np.float32(1.7)
 # Steps between two measurements of lanes that may be done, and of all.
 OFTEN, RARELY = 2, 48
 # Pivots and diagonals count as above 0 if they are above this.
-FLATTEST = np.float32(1e-6)
+LEAST = np.float32(1e-6)
 # Registers of samples in a task, at most.
 MOST_REGISTERS = 8
 
@@ -81,7 +82,7 @@ def proximal(kind, threshold, lower, upper, step, z, u, r):
 
 
 @fast
-def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, sums, n):
+def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, lanes, n):
     """One proximal gradient step from `ahead`, where `force` holds ``A ahead``; momentum restarts where it is uphill.
 
     Also keeps the squared lengths of the step and of r, and looks ahead for the next step.
@@ -101,17 +102,17 @@ def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, 
         put(u, i, v)
         put(r, i, new)
         put(change, i, d)
-    momentum = where_less(0, uphill, sixteen(0), get(sums, at.MOMENTUM) + 1)
-    put(sums, at.GAP, gap)
-    put(sums, at.NORM, size)
-    put(sums, at.MOMENTUM, momentum)
+    momentum = where_less(0, uphill, sixteen(0), get(lanes, at.MOMENTUM) + 1)
+    put(lanes, at.GAP, gap)
+    put(lanes, at.NORM, size)
+    put(lanes, at.MOMENTUM, momentum)
     weight = divide(momentum, momentum + 3)
     for i in range(n):
         put(ahead, i, get(r, i) + get(change, i) * weight)
 
 
 @fast
-def alternate(kind, threshold, lower, upper, penalty, b, u, r, w, right, force, sums, n):
+def alternate(kind, threshold, lower, upper, penalty, b, u, r, w, right, force, lanes, n):
     """One step of alternating directions, from the minimum x of the quadratic part, in `force`, to a proximal point r.
 
     It is over-relaxed. w is the scaled multiplier, ``u = r + penalty w``; the next minimum is found from
@@ -133,12 +134,12 @@ def alternate(kind, threshold, lower, upper, penalty, b, u, r, w, right, force, 
         put(r, i, new)
         put(w, i, multiplier)
         put(right, i, get(b, i) + (new - multiplier) * penalty)
-    put(sums, at.GAP, gap)
-    put(sums, at.NORM, size)
+    put(lanes, at.GAP, gap)
+    put(lanes, at.NORM, size)
 
 
 @fast
-def sweep(a, lower, upper, b, u, r, force, sums, n):
+def sweep(a, lower, upper, b, u, r, force, lanes, n):
     """Set one rectified activity after the other to its best value for the others; `force` holds ``A r`` throughout.
 
     Also keeps the squared lengths of the change and of r.
@@ -158,8 +159,8 @@ def sweep(a, lower, upper, b, u, r, force, sums, n):
         if total(squared) > 0:
             for k in range(n):
                 put(force, k, get(force, k) + change * a[i * n + k])
-    put(sums, at.GAP, gap)
-    put(sums, at.NORM, size)
+    put(lanes, at.GAP, gap)
+    put(lanes, at.NORM, size)
 
 
 @fast
@@ -178,7 +179,7 @@ def invert(a, n, shift, m):
         count = 4 if k + 4 <= n else 1
         for pivot in range(k, k + count):
             own = row_of(m, pivot, registers)
-            if not own[pivot] > FLATTEST:
+            if not own[pivot] > LEAST:
                 return False
             factor = np.float32(1) / own[pivot]
             for register in range(registers):
@@ -195,12 +196,6 @@ def invert(a, n, shift, m):
                     eliminate(row_of(m, i, registers), row_of(m, k, registers), k, registers)
         k += count
     return True
-
-
-@plain
-def row_of(m, i, registers):
-    """A row of a matrix whose rows are whole registers."""
-    return shifted(m, i * registers * WIDTH)
 
 
 @plain
@@ -251,8 +246,7 @@ def settle_register(frame, block, first, packed, prepared, tried, memory):
         copy_in(shifted(start, i * samples), shifted(u, i * WIDTH), used)
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
         resting = resting and total(magnitude(get(r, i))) == 0
-    for s in range(WIDTH):
-        lanes[at.ACTIVE * WIDTH + s] = np.float32(s < used)
+    begin(lanes, used)
 
     taken, most_tried = 0, min(tried, most)
     if n <= NEWTON_SIZE:
@@ -346,8 +340,7 @@ def settle_across(frame, sample, first, matrices, packed, prepared, memory):
             position = ((first + min(lane, used - 1)) * n + i) * samples + sample
             b[i * WIDTH + lane], u[i * WIDTH + lane] = drive[position], start[position]
         put(r, i, activity(settings[0], settings[1], settings[2], settings[3], get(u, i)))
-    for lane in range(WIDTH):
-        lanes[at.ACTIVE * WIDTH + lane] = np.float32(lane < used)
+    begin(lanes, used)
     settle_by_newton(settings, matrices, True, packed, memory, n, integers_at(operand(frame, LIMIT))[0])
     potential, activities = floats_at(result(frame, POTENTIAL)), floats_at(result(frame, ACTIVITY))
     final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
@@ -427,7 +420,7 @@ def settle_many(frame, block, group):
     if small:
         fill_up(matrix, n, prepared)
     elif rectified(settings[0], settings[1], settings[2]):
-        tried = TRIED if smallest_diagonal(matrix, n) > FLATTEST else 0
+        tried = TRIED if smallest_diagonal(matrix, n) > LEAST else 0
     elif invert(matrix, n, floats_at(operand(frame, PENALTY))[block], shifted(prepared, size)):
         tried = TRIED
         pack(shifted(prepared, size), n, n, padded(n), prepared)
