@@ -1,10 +1,12 @@
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false
-"""Activations and what is left of a defect, for the sixteen lanes of a register."""
+"""Activations, their proximal points and what is left of a defect, for the sixteen lanes of a register."""
+
+import numpy as np
 
 from . import TANH
 from . import _memory as at
 from ._ffi import fast, plain, wide_vectors
-from ._lanes import divide, get, larger, put, sixteen, smaller
+from ._lanes import divide, get, larger, put, sixteen, smaller, where_less
 
 
 @plain
@@ -35,6 +37,21 @@ def activity(kind, threshold, lower, upper, u):
     if kind == TANH:
         return tanh(u)
     return shrink(u, threshold, lower, upper)
+
+
+@plain
+def proximal(kind, threshold, lower, upper, step, z, u, r):
+    """Potential v with ``step v + (1 - step) f(v) = z``, for tanh by one Newton step from u, where ``r = f(u)``."""
+    rest, per_step = np.float32(1) - step, np.float32(1) / step
+    if kind == TANH:
+        # From 0 if u has another sign than z, and never beyond the bound of the root.
+        sign = where_less(z, 0, -1, sixteen(1))
+        z *= sign
+        kink = (z - rest) * per_step
+        near, t = larger(u * sign, 0), larger(r * sign, 0)
+        v = near - divide(near * step + t * rest - z, (1 - t * t) * rest + step)
+        return (larger(v, larger(z, kink)) if step < 1 else smaller(v, smaller(z, kink))) * sign
+    return (z - shrink(z, step * threshold, lower, upper) * rest) * per_step
 
 
 @plain

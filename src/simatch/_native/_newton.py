@@ -9,6 +9,7 @@ import numpy as np
 from . import TANH
 from . import _memory as at
 from ._activity import activity, magnitude, measure
+from ._blocks import most_steps, settings_of, size_of
 from ._ffi import fast, plain, wide_vectors
 from ._lanes import WIDTH, divide, get, larger, put, row_of, shifted, sixteen, total, where_less
 from ._memory import keep, vector
@@ -261,10 +262,11 @@ def newton(kind, threshold, lower, upper, a, each, factors, b, u, r, force, slop
 
 
 @fast
-def settle_by_newton(settings, a, each, packed, memory, n, most):
+def settle_by_newton(frame, a, each, packed, memory):
     """Settle the lanes that are active, where the method does; those remain active where it does not."""
     wide_vectors()
-    kind, threshold, lower, upper, tolerance = settings[0], settings[1], settings[2], settings[3], settings[4]
+    kind, threshold, lower, upper, tolerance = settings_of(frame)
+    n, most = size_of(frame)[0], most_steps(frame)
     b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
     force, lanes = vector(memory, at.FORCE, n), vector(memory, at.LANES, n)
     slope, move = vector(memory, at.CHANGE, n), vector(memory, at.AHEAD, n)

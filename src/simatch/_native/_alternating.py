@@ -1,0 +1,289 @@
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
+"""Alternating directions (ADMM) for the samples of one block: a lane whose sample is done goes on with another one.
+
+The quadratic and the separable part of the energy are minimised in turn, with a matrix that is inverted once for all
+samples. The length of a step says whether a sample may be done. Only then is its defect measured, sixteen samples at
+a time: a sample that is not done after all waits for a lane again.
+"""
+
+import numpy as np
+
+from . import _memory as at
+from ._activity import activity, magnitude, measure, proximal
+from ._blocks import LEFT, PENALTY, figures_of, most_steps, problem_of, settings_of, size_of, states_of
+from ._ffi import address_of, fast, floats_at, integers_at, operand, plain, wide_vectors
+from ._lanes import WIDTH, copy_in, copy_out, get, padded, put, row_of, shifted, sixteen, total, transpose, where_less
+from ._memory import begin as begin_lanes
+from ._memory import vector
+from ._multiply import multiply
+
+# Steps that are tried, and their over-relaxation.
+TRIED, OVER = 60, np.float32(1.7)
+# Pivots count as above 0 if they are above this.
+LEAST = np.float32(1e-6)
+
+
+@fast
+def alternate(kind, threshold, lower, upper, penalty, b, u, r, right, force, lanes, n):
+    """One step of alternating directions, from the minimum x of the quadratic part, in `force`, to a proximal point r.
+
+    It is over-relaxed. The scaled multiplier is ``w = (u - r) / penalty``; the next minimum is found from
+    ``right = b + penalty (r - w)``. Also keeps the squared lengths of ``x - r`` and of r.
+    """
+    wide_vectors()
+    gap = size = sixteen(0)
+    step = np.float32(1) / penalty
+    for i in range(n):
+        x, before, old = get(force, i), get(r, i), get(u, i)
+        z = x * OVER + before * (np.float32(1) - OVER) + (old - before) * step
+        v = proximal(kind, threshold, lower, upper, step, z, old, before)
+        new = activity(kind, threshold, lower, upper, v)
+        leap = x - new
+        gap += leap * leap
+        size += new * new
+        put(u, i, v)
+        put(r, i, new)
+        put(right, i, get(b, i) + new * penalty - (v - new))
+    put(lanes, at.GAP, gap)
+    put(lanes, at.NORM, size)
+
+
+@plain
+def nearness(frame, block):
+    """Relative length of a step, squared, below which it is worth measuring: by experience."""
+    return (settings_of(frame)[4] / (np.float32(0.35) + floats_at(operand(frame, PENALTY))[block])) ** 2
+
+
+@plain
+def put_down(lanes, first, used, n, rows):
+    """Copy the lanes of a vector to the rows of samples that follow each other; the vector is lost."""
+    registers = padded(n) // WIDTH
+    for register in range(registers):
+        square = row_of(lanes, register, WIDTH)
+        transpose(square)
+        for lane in range(used):
+            put(row_of(rows, first + lane, registers), register, get(square, lane))
+
+
+@plain
+def take_up(rows, queue, place, used, n, lanes):
+    """Copy the rows of some samples of a queue to the lanes of a vector, and zeros after them."""
+    registers = padded(n) // WIDTH
+    for register in range(registers):
+        square = row_of(lanes, register, WIDTH)
+        for lane in range(used):
+            put(square, lane, get(row_of(rows, queue[place + lane], registers), register))
+        for lane in range(used, WIDTH):
+            put(square, lane, sixteen(0))
+        transpose(square)
+
+
+@plain
+def rows_size(n, count):
+    """Numbers of memory for the drives, potentials and activities of samples, and for their queue."""
+    return count * (3 * padded(n) + 1) + WIDTH
+
+
+@plain
+def part_of(rows, index, count, n):
+    """Rows of drives, of potentials or of activities."""
+    return shifted(rows, index * count * padded(n))
+
+
+@fast
+def judge(frame, block, begin, packed, queue, place, used, left, resting, memory):
+    """Measure samples in lanes and move those that are to go on to the front of the queue; returns their number."""
+    wide_vectors()
+    n, most = size_of(frame)[0], most_steps(frame)
+    kind, threshold, lower, upper, tolerance = settings_of(frame)
+    steps, defects, sizes = figures_of(frame, block)
+    b, r, force = vector(memory, at.DRIVE, n), vector(memory, at.ACTIVITY, n), vector(memory, at.FORCE, n)
+    lanes = vector(memory, at.LANES, n)
+    if resting:
+        for i in range(n):
+            put(force, i, sixteen(0))
+    else:
+        multiply(packed, r, force, n, n)
+    measure(kind, threshold, lower, upper, b, r, force, lanes, n)
+    for lane in range(used):
+        sample = begin + queue[place + lane]
+        defect, size = lanes[at.DEFECT * WIDTH + lane], lanes[at.SIZE * WIDTH + lane]
+        defects[sample], sizes[sample] = defect, size
+        finite = defect < np.float32(np.inf)
+        if (defect <= tolerance * tolerance * size and finite) or steps[sample] >= most:
+            continue
+        if finite and steps[sample] < TRIED:
+            queue[left] = queue[place + lane]
+            left += 1
+        else:
+            steps[sample] = LEFT
+    return left
+
+
+@fast
+def start_all(frame, block, begin, count, packed, queue, rows, memory):
+    """Copy all samples to rows and measure them where they start; returns how many are to go on."""
+    wide_vectors()
+    n, apart = size_of(frame)
+    kind, threshold, lower, upper, _ = settings_of(frame)
+    drive, start = problem_of(frame, block)
+    steps = figures_of(frame, block)[0]
+    b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
+    left = 0
+    for place in range(0, count, WIDTH):
+        used, resting = min(WIDTH, count - place), True
+        for i in range(n):
+            copy_in(shifted(drive, i * apart + begin + place), shifted(b, i * WIDTH), used)
+            copy_in(shifted(start, i * apart + begin + place), shifted(u, i * WIDTH), used)
+            put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
+            resting = resting and total(magnitude(get(r, i))) == 0
+        for sample in range(place, place + used):
+            queue[sample], steps[begin + sample] = sample, 0
+        left = judge(frame, block, begin, packed, queue, place, used, left, resting, memory)
+        put_down(b, place, used, n, part_of(rows, 0, count, n))
+        put_down(u, place, used, n, part_of(rows, 1, count, n))
+        put_down(r, place, used, n, part_of(rows, 2, count, n))
+    return left
+
+
+@fast
+def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, memory):
+    """Take steps for the samples of a queue, sixteen at a time, until they seem to be done or have had their share."""
+    wide_vectors()
+    n, registers = size_of(frame)[0], padded(size_of(frame)[0]) // WIDTH
+    kind, threshold, lower, upper, _ = settings_of(frame)
+    penalty, budget = floats_at(operand(frame, PENALTY))[block], np.float32(min(TRIED, most_steps(frame)))
+    steps = figures_of(frame, block)[0]
+    b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
+    force, right, lanes = vector(memory, at.FORCE, n), vector(memory, at.AHEAD, n), vector(memory, at.LANES, n)
+    drives, potentials, activities = part_of(rows, 0, count, n), part_of(rows, 1, count, n), part_of(rows, 2, count, n)
+    sample_of = integers_at(address_of(queue) + 4 * count)
+    working = following = min(WIDTH, waiting)
+    take_up(drives, queue, 0, working, n, b)
+    take_up(potentials, queue, 0, working, n, u)
+    take_up(activities, queue, 0, working, n, r)
+    for i in range(n):
+        put(right, i, get(b, i) + get(r, i) * penalty - (get(u, i) - get(r, i)))
+    begin_lanes(lanes, working)
+    for lane in range(working):
+        sample_of[lane] = queue[lane]
+        lanes[at.TAKEN * WIDTH + lane] = np.float32(steps[begin + queue[lane]])
+    while working > 0:
+        multiply(inverse, right, force, n, n)
+        alternate(kind, threshold, lower, upper, penalty, b, u, r, right, force, lanes, n)
+        put(lanes, at.TAKEN, get(lanes, at.TAKEN) + 1)
+        near = where_less(get(lanes, at.NORM) * close, get(lanes, at.GAP), 0, get(lanes, at.ACTIVE))
+        ended = where_less(get(lanes, at.TAKEN), budget, near, get(lanes, at.ACTIVE))
+        if not total(ended) > 0:
+            continue
+        put(lanes, at.ENDED, ended)
+        for lane in range(WIDTH):
+            if not lanes[at.ENDED * WIDTH + lane] > 0:
+                continue
+            sample = sample_of[lane]
+            steps[begin + sample] = np.int32(lanes[at.TAKEN * WIDTH + lane])
+            potential, active = row_of(potentials, sample, registers), row_of(activities, sample, registers)
+            for i in range(n):
+                potential[i], active[i] = u[i * WIDTH + lane], r[i * WIDTH + lane]
+            if following == waiting:
+                lanes[at.ACTIVE * WIDTH + lane] = 0
+                working -= 1
+                continue
+            sample = queue[following]
+            following += 1
+            sample_of[lane], lanes[at.TAKEN * WIDTH + lane] = sample, np.float32(steps[begin + sample])
+            own = row_of(drives, sample, registers)
+            potential, active = row_of(potentials, sample, registers), row_of(activities, sample, registers)
+            for i in range(n):
+                place = i * WIDTH + lane
+                b[place], u[place], r[place] = own[i], potential[i], active[i]
+                right[place] = own[i] + active[i] * penalty - (potential[i] - active[i])
+
+
+@fast
+def settle_by_alternating(frame, block, begin, count, packed, inverse, rows, memory):
+    """Settle samples of a block, where the method does; for those where it does not, the number of steps is `LEFT`."""
+    wide_vectors()
+    n, apart = size_of(frame)
+    b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
+    queue = integers_at(address_of(part_of(rows, 3, count, n)))
+    waiting = start_all(frame, block, begin, count, packed, queue, rows, memory)
+    close = nearness(frame, block)
+    while waiting > 0:
+        alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, memory)
+        left = 0
+        for place in range(0, waiting, WIDTH):
+            used = min(WIDTH, waiting - place)
+            take_up(part_of(rows, 0, count, n), queue, place, used, n, b)
+            take_up(part_of(rows, 2, count, n), queue, place, used, n, r)
+            left = judge(frame, block, begin, packed, queue, place, used, left, False, memory)
+        # Those that still wait were looked at too early.
+        waiting, close = left, close * np.float32(0.25)
+    potentials, activities = states_of(frame, block)
+    for sample in range(count):
+        queue[sample] = sample
+    for place in range(0, count, WIDTH):
+        used = min(WIDTH, count - place)
+        take_up(part_of(rows, 1, count, n), queue, place, used, n, u)
+        take_up(part_of(rows, 2, count, n), queue, place, used, n, r)
+        for i in range(n):
+            copy_out(shifted(u, i * WIDTH), shifted(potentials, i * apart + begin + place), used)
+            copy_out(shifted(r, i * WIDTH), shifted(activities, i * apart + begin + place), used)
+
+
+@fast
+def invert(a, n, shift, m):
+    """Set m, in whole registers a row, to the inverse of ``A + shift``; returns whether all pivots were above 0."""
+    wide_vectors()
+    registers = padded(n) // WIDTH
+    for i in range(n):
+        for register in range(registers):
+            first = register * WIDTH
+            copy_in(shifted(a, i * n + first), shifted(row_of(m, i, registers), first), min(WIDTH, n - first))
+        row_of(m, i, registers)[i] += shift
+    # Gauss and Jordan's elimination in place, four pivots at a time and then one by one.
+    k = 0
+    while k < n:
+        count = 4 if k + 4 <= n else 1
+        for pivot in range(k, k + count):
+            own = row_of(m, pivot, registers)
+            if not own[pivot] > LEAST:
+                return False
+            factor = np.float32(1) / own[pivot]
+            for register in range(registers):
+                put(own, register, get(own, register) * factor)
+            own[pivot] = factor
+            for i in range(k, k + count):
+                if i != pivot:
+                    eliminate(row_of(m, i, registers), own, pivot, registers)
+        for i in range(n):
+            if i < k or i >= k + count:
+                if count == 4:
+                    eliminate_four(row_of(m, i, registers), row_of(m, k, registers), k, registers)
+                else:
+                    eliminate(row_of(m, i, registers), row_of(m, k, registers), k, registers)
+        k += count
+    return True
+
+
+@plain
+def eliminate(row, own, k, registers):
+    """Subtract a pivot's row from another row."""
+    factor = row[k]
+    for register in range(registers):
+        put(row, register, get(row, register) - get(own, register) * factor)
+    # Last, so that no register waits for a part of it that has just been written.
+    row[k] = -factor * own[k]
+
+
+@plain
+def eliminate_four(row, own, k, registers):
+    """Subtract the rows of four pivots that follow each other, and are done with each other, from another row."""
+    own1, own2, own3 = row_of(own, 1, registers), row_of(own, 2, registers), row_of(own, 3, registers)
+    f0, f1, f2, f3 = row[k], row[k + 1], row[k + 2], row[k + 3]
+    for register in range(registers):
+        some = get(own, register) * f0 + get(own1, register) * f1
+        more = get(own2, register) * f2 + get(own3, register) * f3
+        put(row, register, get(row, register) - some - more)
+    for j in range(k, k + 4):
+        row[j] = -(f0 * own[j] + f1 * own1[j] + f2 * own2[j] + f3 * own3[j])
