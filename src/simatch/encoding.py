@@ -16,7 +16,6 @@ from ._inputs import Inputs, checked
 from .energy import Activities
 from .network import Network
 from .relaxation import ConvergenceWarning, Solver, Status, settle
-from .relaxation._relax import _settle_jit
 
 
 def encode(
@@ -84,15 +83,10 @@ def encode(
         # The last batch is filled up with its own last sample: one shape, one compiled program.
         chosen = np.minimum(np.arange(start, start + size), count - 1)
         batch = {name: jnp.asarray(r[:, chosen]) for name, r in inputs.items()}
-        if mesh is None:
-            out = _settle_jit(net, batch, solver, jnp.asarray(tolerance))
-            states, status = out.states, out.status
-        else:
-            batch = spread(batch, mesh)
-            states, status = _settle_shares(net, batch, solver, jnp.asarray(tolerance), mesh)
+        batch = batch if mesh is None else spread(batch, mesh)
+        rows, status = _settle_rows(net, batch, layers, solver, jnp.asarray(tolerance), mesh)
         real = min(batch_size, count - start)
-        rows = np.concatenate([np.asarray(states[name]) for name in layers])
-        features[start : start + real] = rows[:, :real].T
+        features[start : start + real] = np.asarray(rows)[:real]
         missed += int(np.sum(jax.device_get(status)[:real] != Status.CONVERGED))
     if missed:
         warnings.warn(
@@ -104,12 +98,20 @@ def encode(
 
 
 @eqx.filter_jit
-def _settle_shares(net: Network, batch: Activities, solver: Solver | None, tolerance: Float[Array, ""], mesh: Mesh):
-    """Settle every device's share of the samples, each for as many steps as it takes."""
+def _settle_rows(
+    net: Network,
+    batch: Activities,
+    layers: tuple[str, ...],
+    solver: Solver | None,
+    tolerance: Float[Array, ""],
+    mesh: Mesh | None,
+):
+    """Settle, every device its share of the samples and each for as many steps as it takes; one row for each sample."""
 
     def settle_share(share):
         out = settle(net, share, solver, tolerance)
-        return out.states, out.status
+        return jnp.concatenate([out.states[name] for name in layers]).T, out.status
 
-    specs = P(None, BATCH), P(BATCH)
-    return jax.shard_map(settle_share, mesh=mesh, in_specs=P(None, BATCH), out_specs=specs, check_vma=False)(batch)
+    if mesh is None:
+        return settle_share(batch)
+    return jax.shard_map(settle_share, mesh=mesh, in_specs=P(None, BATCH), out_specs=P(BATCH), check_vma=False)(batch)
