@@ -16,7 +16,7 @@ from numba import cfunc, types
 from . import NEWTON_SIZE
 from . import _memory as at
 from ._activity import activity, magnitude, measure, proximal, rectified
-from ._alternating import TRIED, invert, nearness, rows_size, settle_by_alternating
+from ._alternating import TRIED, nearness, rows_size, settle_by_alternating
 from ._blocks import (
     LEFT,
     PENALTY,
@@ -43,6 +43,7 @@ from ._ffi import (
     plain,
     wide_vectors,
 )
+from ._inverse import inverse_size, invert
 from ._lanes import (
     WIDTH,
     copy_in,
@@ -317,7 +318,8 @@ def settle_many(frame, block, group):
     begin, end = group * registers // parts * WIDTH, min((group + 1) * registers // parts * WIDTH, samples)
     kind, threshold, lower, _, _ = settings_of(frame)
     small, size, matrix = n <= NEWTON_SIZE, packed_size(n, n), matrix_of(frame, block)
-    own, working = fourfold(n) ** 2 if small else 2 * size, memory_size(n, factors_size(n) if small else 0)
+    own = fourfold(n) ** 2 if small else size
+    working = max(memory_size(n, factors_size(n) if small else 0), inverse_size(n))
     memory = malloc((size + own + working + rows_size(n, AT_ONCE)) * 4)
     packed = floats_at(address_of(memory))
     prepared, rest, rows = shifted(packed, size), shifted(packed, size + own), shifted(packed, size + own + working)
@@ -327,9 +329,8 @@ def settle_many(frame, block, group):
         fill_up(matrix, n, prepared)
     elif rectified(kind, threshold, lower):
         sweeping = smallest_diagonal(matrix, n) > LEAST
-    elif invert(matrix, n, floats_at(operand(frame, PENALTY))[block], shifted(prepared, size)):
-        alternating = True
-        pack(shifted(prepared, size), n, n, padded(n), prepared)
+    else:
+        alternating = invert(matrix, n, floats_at(operand(frame, PENALTY))[block], prepared, rest)
     for first in range(begin, end, AT_ONCE):
         count = min(AT_ONCE, end - first)
         if alternating:
