@@ -44,11 +44,6 @@ def energy(net: Network, activities: Activities) -> Float[Array, " samples"]:
     return total
 
 
-def mean_interactions(net: Network, activities: Activities, weights: tuple[PyTree, ...]) -> Float[Array, ""]:
-    """Interactions of all pathways, averaged over the samples; its gradient in the weights is the learning signal."""
-    return jnp.mean(interactions(net, activities, weights))
-
-
 def regularisers(net: Network, weights: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
     """Terms of (9) outside the bracket, one number for every synapse."""
     terms = []
@@ -60,12 +55,28 @@ def regularisers(net: Network, weights: tuple[PyTree, ...]) -> tuple[PyTree, ...
 
 def dual_cost(net: Network, activities: Activities, weights: tuple[PyTree, ...]) -> Float[Array, ""]:
     """Cost (9) at given activities and weights, averaged over the samples."""
-    total = mean_interactions(net, activities, weights)
+    total = jnp.mean(energy(net.with_weights(weights), activities))
     for leaf in jax.tree.leaves(regularisers(net, weights)):
         total = total + jnp.sum(leaf)
-    for cost in activity_costs(net, activities).values():
-        total = total + jnp.sum(jnp.mean(cost, axis=-1))
     return total
+
+
+def signals(net: Network, activities: Activities) -> tuple[PyTree, ...]:
+    """Derivative of the mean interactions in the weights: what synapses learn from."""
+
+    def total(weights):
+        terms = [
+            jnp.sum(pathway.interaction(own, activities[pathway.pre], activities[pathway.post]))
+            for pathway, own in zip(net.pathways, weights, strict=True)
+        ]
+        return sum(terms)
+
+    # The factors come last: there are fewer synapses than activities of many samples.
+    samples = next(iter(activities.values())).shape[-1]
+    return tuple(
+        jax.tree.map(lambda g, factor=net.importance[pathway.post] / samples: factor * g, own)
+        for pathway, own in zip(net.pathways, jax.grad(total)(net.weights), strict=True)
+    )
 
 
 def synaptic_terms(net: Network, activities: Activities) -> tuple[PyTree, ...]:
@@ -74,8 +85,7 @@ def synaptic_terms(net: Network, activities: Activities) -> tuple[PyTree, ...]:
     The interaction is linear in the weights, so that each synapse's share is its weight times its derivative.
     """
     weights = net.weights
-    signals = jax.grad(lambda w: mean_interactions(net, activities, w))(weights)
-    return jax.tree.map(lambda w, g, r: w * g + r, weights, signals, regularisers(net, weights))
+    return jax.tree.map(lambda w, g, r: w * g + r, weights, signals(net, activities), regularisers(net, weights))
 
 
 def optimal_weights(net: Network, activities: Activities) -> tuple[PyTree, ...]:
@@ -85,9 +95,10 @@ def optimal_weights(net: Network, activities: Activities) -> tuple[PyTree, ...]:
     the optimum is ``-g / (2 a)``, g the interaction's derivative.
     """
     ones = jax.tree.map(jnp.ones_like, net.weights)
-    signals = jax.grad(lambda w: mean_interactions(net, activities, w))(net.weights)
     return jax.tree.map(
-        lambda g, a: jnp.where(a != 0, -g / (2 * jnp.where(a != 0, a, 1)), 0), signals, regularisers(net, ones)
+        lambda g, a: jnp.where(a != 0, -g / (2 * jnp.where(a != 0, a, 1)), 0),
+        signals(net, activities),
+        regularisers(net, ones),
     )
 
 

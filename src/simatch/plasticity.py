@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
-from .energy import Activities, mean_interactions, regularisers
+from .energy import Activities, regularisers, signals
 from .network import Network
 from .relaxation import Relaxation, Status
 
@@ -16,14 +16,14 @@ def plasticity(net: Network, activities: Activities) -> tuple[PyTree, ...]:
     Half the derivative of the cost (9), down for Hebbian and up for anti-Hebbian pathways: equation (11).
     """
 
-    def cost(weights):
-        penalty = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(regularisers(net, weights)))
-        return mean_interactions(net, activities, weights) + penalty
+    def penalty(weights):
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(regularisers(net, weights)))
 
-    gradients = jax.grad(cost)(net.weights)
     return tuple(
-        jax.tree.map(lambda g, sign=pathway.sign: sign * g / 2, gradient)
-        for pathway, gradient in zip(net.pathways, gradients, strict=True)
+        jax.tree.map(lambda g, d, sign=pathway.sign: sign * (g + d) / 2, signal, decay)
+        for pathway, signal, decay in zip(
+            net.pathways, signals(net, activities), jax.grad(penalty)(net.weights), strict=True
+        )
     )
 
 

@@ -47,8 +47,6 @@ def settle(
     matrices: Float[Array, "blocks size size"],
     drive: Float[Array, "blocks size samples"],
     start: Float[Array, "blocks size samples"],
-    step: Float[Array, " blocks"],
-    penalty: Float[Array, " blocks"],
     settings: Float[Array, "5"],
     most: Int[Array, "1"],
 ) -> tuple[
@@ -64,8 +62,6 @@ def settle(
     ----------
     matrices, drive : A and b
     start : potentials to start from
-    step : length of a proximal step
-    penalty : of alternating directions, used above `NEWTON_SIZE`
     settings : kind of activation, its threshold and bounds, and the tolerance of every block
     most : largest number of steps
 
@@ -77,7 +73,5 @@ def settle(
     number, whole = jnp.float32, jnp.int32
     kinds = (drive.shape, number), (drive.shape, number), (each, whole), (each, number), (each, number)
     results = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
-    potentials, activities, steps, defect, length = call(
-        SETTLE, results, matrices, drive, start, step, penalty, settings, most
-    )
+    potentials, activities, steps, defect, length = call(SETTLE, results, matrices, drive, start, settings, most)
     return potentials, activities, steps, defect, length

@@ -10,8 +10,8 @@ import numpy as np
 
 from . import _memory as at
 from ._activity import activity, magnitude, measure, proximal
-from ._blocks import LEFT, PENALTY, figures_of, most_steps, problem_of, settings_of, size_of, states_of
-from ._ffi import address_of, fast, floats_at, integers_at, operand, plain, wide_vectors
+from ._blocks import LEFT, figures_of, matrix_of, most_steps, problem_of, settings_of, size_of, states_of
+from ._ffi import address_of, fast, integers_at, plain, wide_vectors
 from ._lanes import WIDTH, copy_in, copy_out, get, padded, put, row_of, shifted, sixteen, total, transpose, where_less
 from ._memory import begin as begin_lanes
 from ._memory import vector
@@ -49,9 +49,18 @@ def alternate(kind, threshold, lower, upper, penalty, b, u, r, right, force, lan
 
 
 @plain
+def penalty_of(frame, block):
+    """Weight of the distance between the two parts' minima: the mean eigenvalue, and more where units are silent."""
+    a, n, trace = matrix_of(frame, block), size_of(frame)[0], np.float32(0)
+    for i in range(n):
+        trace += a[i * n + i]
+    return max(trace / np.float32(n), np.float32(1e-3)) * np.float32(3 if settings_of(frame)[2] == 0 else 1)
+
+
+@plain
 def nearness(frame, block):
     """Relative length of a step, squared, below which it is worth measuring: by experience."""
-    return (settings_of(frame)[4] / (np.float32(0.35) + floats_at(operand(frame, PENALTY))[block])) ** 2
+    return (settings_of(frame)[4] / (np.float32(0.35) + penalty_of(frame, block))) ** 2
 
 
 @plain
@@ -152,7 +161,7 @@ def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, ro
     wide_vectors()
     n, registers = size_of(frame)[0], padded(size_of(frame)[0]) // WIDTH
     kind, threshold, lower, upper, _ = settings_of(frame)
-    penalty, budget = floats_at(operand(frame, PENALTY))[block], np.float32(min(TRIED, most_steps(frame)))
+    penalty, budget = penalty_of(frame, block), np.float32(min(TRIED, most_steps(frame)))
     steps = figures_of(frame, block)[0]
     b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
     force, right, lanes = vector(memory, at.FORCE, n), vector(memory, at.AHEAD, n), vector(memory, at.LANES, n)

@@ -3,7 +3,7 @@
 
 from ._ffi import floats_at, integers_at, length, operand, plain, result
 
-MATRIX, DRIVE, START, STEP, PENALTY, SETTINGS, LIMIT = range(7)
+MATRIX, DRIVE, START, SETTINGS, LIMIT = range(5)
 POTENTIAL, ACTIVITY, STEPS, DEFECT, SIZE = range(5)
 # Number of steps of a sample that is left to another method.
 LEFT = -1

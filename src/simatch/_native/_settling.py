@@ -16,11 +16,9 @@ from numba import cfunc, types
 from . import NEWTON_SIZE
 from . import _memory as at
 from ._activity import activity, magnitude, measure, proximal, rectified
-from ._alternating import TRIED, nearness, rows_size, settle_by_alternating
+from ._alternating import TRIED, nearness, penalty_of, rows_size, settle_by_alternating
 from ._blocks import (
     LEFT,
-    PENALTY,
-    STEP,
     blocks_of,
     figures_of,
     matrix_of,
@@ -39,7 +37,6 @@ from ._ffi import (
     floats_at,
     free,
     malloc,
-    operand,
     plain,
     wide_vectors,
 )
@@ -132,7 +129,6 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
     wide_vectors()
     n, samples = size_of(frame)
     used, a = min(WIDTH, samples - first), matrix_of(frame, block)
-    step = floats_at(operand(frame, STEP))[block]
     kind, threshold, lower, upper, tolerance = settings_of(frame)
     most = most_steps(frame)
     drive, start = problem_of(frame, block)
@@ -165,8 +161,8 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
     most_swept = min(TRIED, most) if sweeping else 0
     limit = tolerance * tolerance
     # Where the last step was shorter than this, it is worth measuring.
-    trigger, close = limit * min(step, np.float32(1)) ** 2, nearness(frame, block)
-    accelerating, everyone = False, True
+    close = nearness(frame, block)
+    accelerating, everyone, step = False, True, np.float32(1)
     while total(get(lanes, at.ACTIVE)) > 0:
         # Which lanes are looked at, and when, must not depend on other lanes. Sweeps go on with a force of their own,
         # which another lane's measurement would round anew.
@@ -177,7 +173,7 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
         else:
             multiply(packed, r, product, n, n)
         measure(kind, threshold, lower, upper, b, r, product, lanes, n)
-        worth = get(lanes, at.ACTIVE) if everyone else ready(lanes, trigger if accelerating else close)
+        worth = get(lanes, at.ACTIVE) if everyone else ready(lanes, close)
         keep(memory, n, worth, limit, taken, taken >= most, accelerating)
         if not total(get(lanes, at.ACTIVE)) > 0:
             break
@@ -190,7 +186,8 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
                 waiting = not everyone and not (taken % OFTEN == 0 and total(ready(lanes, close)) > 0)
             continue
         if not accelerating:
-            accelerating = True
+            accelerating, step = True, 1 / max(stiffness(a, n), np.float32(1e-3))
+            close = limit * min(step, np.float32(1)) ** 2
             lost = get(lanes, at.DEFECT)
             for i in range(n):
                 # Where Newton's method got lost, begin again.
@@ -207,7 +204,7 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
             descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, lanes, n)
             taken += 1
             everyone = taken >= most or taken % RARELY == 0
-            waiting = not everyone and not (taken % OFTEN == 0 and total(ready(lanes, trigger)) > 0)
+            waiting = not everyone and not (taken % OFTEN == 0 and total(ready(lanes, close)) > 0)
     for i in range(n):
         copy_out(shifted(final_u, i * WIDTH), shifted(potentials, i * samples + first), used)
         copy_out(shifted(final_r, i * WIDTH), shifted(activities, i * samples + first), used)
@@ -267,6 +264,18 @@ def smallest_diagonal(a, n):
     for i in range(n):
         smallest = min(smallest, a[i * n + i])
     return smallest
+
+
+@plain
+def stiffness(a, n):
+    """A bound on the largest eigenvalue of a matrix: the largest sum of a row's absolute values."""
+    most = np.float32(0)
+    for i in range(n):
+        row = np.float32(0)
+        for j in range(n):
+            row += abs(a[i * n + j])
+        most = max(most, row)
+    return most
 
 
 @plain
@@ -330,7 +339,7 @@ def settle_many(frame, block, group):
     elif rectified(kind, threshold, lower):
         sweeping = smallest_diagonal(matrix, n) > LEAST
     else:
-        alternating = invert(matrix, n, floats_at(operand(frame, PENALTY))[block], prepared, rest)
+        alternating = invert(matrix, n, penalty_of(frame, block), prepared, rest)
     for first in range(begin, end, AT_ONCE):
         count = min(AT_ONCE, end - first)
         if alternating:

@@ -94,15 +94,10 @@ def settle_blocks(
     ((name, u),) = start.items()
     shape = (problem.blocks, problem.block_size, u.shape[-1])
     matrices, activation = problem.matrices(), problem.activations[name]
-    # A bound on the largest eigenvalue, for the accelerated steps that are hardly ever needed, and the mean eigenvalue.
-    stiffness = jnp.max(jnp.sum(jnp.abs(matrices), axis=2), axis=1)
-    mean = jnp.mean(jnp.sum(matrices * jnp.eye(problem.block_size), axis=2), axis=1)
     potentials, activities, steps, defect, size = native.settle(
         matrices,
         problem.drive[name].reshape(shape),
         u.reshape(shape),
-        1 / jnp.maximum(stiffness, 1e-3),
-        jnp.maximum(mean, 1e-3) * (3 if activation.lower == 0 else 1),
         jnp.stack([*map(jnp.float32, _numbers(activation)), tolerance.astype(jnp.float32)]),
         jnp.asarray([max_steps], jnp.int32),
     )
