@@ -37,7 +37,7 @@ def necessary(net: sm.Network, steps: float, *, learning: bool) -> float:
         If the network relaxes in several stages, whose steps the library reports as one sum.
     """
     problem = _problem(net, 1)
-    newton = _blockwise(problem, 1) and problem.block_size <= NEWTON_SIZE
+    newton = suits(problem) and problem.block_size <= NEWTON_SIZE
     n = problem.block_size
     total = problem.blocks * (n**3 / 3 + 2 * n**2) * steps if newton else 0.0
     for p in net.pathways:
@@ -54,10 +54,9 @@ def mean_steps(net: sm.Network, x: np.ndarray, tolerance: float) -> float:
     """Solver steps, mean over images and over blocks that settle for themselves."""
     inputs = clamp(net, x)
     problem = _problem(net, len(x), inputs)
-    if not _blockwise(problem, len(x)):
+    if not suits(problem):
         return float(np.mean(sm.relax(net, x, tolerance=tolerance).steps))
-    rest = {name: jnp.zeros((size, len(x))) for name, size in problem.sizes.items()}
-    _, _, steps, _, _ = settle_blocks(problem, rest, jnp.asarray(tolerance), max_steps=1000)
+    _, _, steps, _, _ = settle_blocks(problem, None, jnp.asarray(tolerance), max_steps=1000)
     return float(np.mean(steps))
 
 
@@ -66,10 +65,6 @@ def _problem(net: sm.Network, samples: int, inputs: dict | None = None) -> Probl
         raise ValueError(f"Steps of {len(net.stages)} stages cannot be told apart; measure networks of one stage.")
     silent = {name: jnp.zeros((net.populations[name].grid.size, samples)) for name in net.inputs}
     return stage_problem(net, net.layers, inputs or silent)
-
-
-def _blockwise(problem: Problem, samples: int) -> bool:
-    return suits(problem, {name: jnp.zeros((size, samples)) for name, size in problem.sizes.items()})
 
 
 def products() -> dict[str, Callable[[], object]]:

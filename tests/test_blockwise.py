@@ -110,6 +110,20 @@ def test_a_warm_start_takes_no_steps():
     assert (sm.relax(net, x, tolerance=2e-4, start=cold).steps == 0).all()
 
 
+@pytest.mark.parametrize("units", [4, 24])
+def test_some_samples_may_start_where_others_have_ended(units):
+    """Some are done at once, so that the others do not follow each other; bit for bit as by themselves."""
+    net = one_layer(units)
+    x = images(net, 150)
+    cold = sm.relax(net, x, tolerance=1e-4)
+    done = np.arange(len(x)) % 3 == 0
+    start = eqx.tree_at(lambda out: out.potentials, cold, {"layer1": jnp.where(done, cold.potentials["layer1"], 0)})
+    mixed = sm.relax(net, x, tolerance=1e-4, start=start)
+    assert (mixed.steps[done] == 0).all()
+    np.testing.assert_array_equal(mixed.states["layer1"], cold.states["layer1"])
+    np.testing.assert_array_equal(mixed.steps[~done], cold.steps[~done])
+
+
 @pytest.mark.parametrize(("activation", "lowest", "highest"), [("tanh", -0.9, 2.0), ("relu", 1e-3, 30.0)])
 def test_what_alternating_directions_cannot_do_is_finished_by_accelerated_steps(activation, lowest, highest):
     """A matrix without an inverse of the right sign, and one whose scale is far from its mean."""

@@ -46,7 +46,7 @@ def call(kernel: int, results: Sequence[jax.ShapeDtypeStruct], *operands: Array)
 def settle(
     matrices: Float[Array, "blocks size size"],
     drive: Float[Array, "blocks size samples"],
-    start: Float[Array, "blocks size samples"],
+    start: Float[Array, "blocks size started"],
     settings: Float[Array, "5"],
     most: Int[Array, "1"],
 ) -> tuple[
@@ -61,7 +61,7 @@ def settle(
     Parameters
     ----------
     matrices, drive : A and b
-    start : potentials to start from
+    start : potentials to start from, or those of no sample for 0
     settings : kind of activation, its threshold and bounds, and the tolerance of every block
     most : largest number of steps
 

@@ -10,7 +10,18 @@ import numpy as np
 
 from . import _memory as at
 from ._activity import activity, magnitude, measure, proximal
-from ._blocks import LEFT, figures_of, matrix_of, most_steps, problem_of, settings_of, size_of, states_of
+from ._blocks import (
+    LEFT,
+    drive_of,
+    figures_of,
+    from_rest,
+    matrix_of,
+    most_steps,
+    settings_of,
+    size_of,
+    start_of,
+    states_of,
+)
 from ._ffi import address_of, fast, integers_at, plain, wide_vectors
 from ._lanes import WIDTH, copy_in, copy_out, get, padded, put, row_of, shifted, sixteen, total, transpose, where_less
 from ._memory import begin as begin_lanes
@@ -88,6 +99,27 @@ def take_up(rows, queue, place, used, n, lanes):
 
 
 @plain
+def leave(lanes, lane, n, row):
+    """Copy one lane of a vector to a row."""
+    for i in range(n):
+        row[i] = lanes[i * WIDTH + lane]
+
+
+@plain
+def enter(row, lane, n, lanes):
+    """Copy a row to one lane of a vector."""
+    for i in range(n):
+        lanes[i * WIDTH + lane] = row[i]
+
+
+@plain
+def clear(rows, first, used, n):
+    """Set the rows of samples that follow each other to zeros."""
+    for register in range(used * padded(n) // WIDTH):
+        put(rows, first * padded(n) // WIDTH + register, sixteen(0))
+
+
+@plain
 def rows_size(n, count):
     """Numbers of memory for the drives, potentials and activities of samples, and for their queue."""
     return count * (3 * padded(n) + 1) + WIDTH
@@ -135,7 +167,7 @@ def start_all(frame, block, begin, count, packed, queue, rows, memory):
     wide_vectors()
     n, apart = size_of(frame)
     kind, threshold, lower, upper, _ = settings_of(frame)
-    drive, start = problem_of(frame, block)
+    drive, start, fresh = drive_of(frame, block), start_of(frame, block), from_rest(frame)
     steps = figures_of(frame, block)[0]
     b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
     left = 0
@@ -143,15 +175,22 @@ def start_all(frame, block, begin, count, packed, queue, rows, memory):
         used, resting = min(WIDTH, count - place), True
         for i in range(n):
             copy_in(shifted(drive, i * apart + begin + place), shifted(b, i * WIDTH), used)
-            copy_in(shifted(start, i * apart + begin + place), shifted(u, i * WIDTH), used)
+            if fresh:
+                put(u, i, sixteen(0))
+            else:
+                copy_in(shifted(start, i * apart + begin + place), shifted(u, i * WIDTH), used)
             put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
             resting = resting and total(magnitude(get(r, i))) == 0
         for sample in range(place, place + used):
             queue[sample], steps[begin + sample] = sample, 0
         left = judge(frame, block, begin, packed, queue, place, used, left, resting, memory)
         put_down(b, place, used, n, part_of(rows, 0, count, n))
-        put_down(u, place, used, n, part_of(rows, 1, count, n))
-        put_down(r, place, used, n, part_of(rows, 2, count, n))
+        if fresh and resting:
+            clear(part_of(rows, 1, count, n), place, used, n)
+            clear(part_of(rows, 2, count, n), place, used, n)
+        else:
+            put_down(u, place, used, n, part_of(rows, 1, count, n))
+            put_down(r, place, used, n, part_of(rows, 2, count, n))
     return left
 
 
@@ -191,9 +230,8 @@ def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, ro
                 continue
             sample = sample_of[lane]
             steps[begin + sample] = np.int32(lanes[at.TAKEN * WIDTH + lane])
-            potential, active = row_of(potentials, sample, registers), row_of(activities, sample, registers)
-            for i in range(n):
-                potential[i], active[i] = u[i * WIDTH + lane], r[i * WIDTH + lane]
+            leave(u, lane, n, row_of(potentials, sample, registers))
+            leave(r, lane, n, row_of(activities, sample, registers))
             if following == waiting:
                 lanes[at.ACTIVE * WIDTH + lane] = 0
                 working -= 1
@@ -201,12 +239,11 @@ def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, ro
             sample = queue[following]
             following += 1
             sample_of[lane], lanes[at.TAKEN * WIDTH + lane] = sample, np.float32(steps[begin + sample])
-            own = row_of(drives, sample, registers)
-            potential, active = row_of(potentials, sample, registers), row_of(activities, sample, registers)
-            for i in range(n):
-                place = i * WIDTH + lane
-                b[place], u[place], r[place] = own[i], potential[i], active[i]
-                right[place] = own[i] + active[i] * penalty - (potential[i] - active[i])
+            enter(row_of(drives, sample, registers), lane, n, b)
+            enter(row_of(potentials, sample, registers), lane, n, u)
+            enter(row_of(activities, sample, registers), lane, n, r)
+            for i in range(lane, n * WIDTH, WIDTH):
+                right[i] = b[i] + r[i] * penalty - (u[i] - r[i])
 
 
 @fast

@@ -36,9 +36,21 @@ def of_neurons(frame, address, block):
 
 
 @plain
-def problem_of(frame, block):
-    """Drive of a block and the potentials that it starts from, neurons by samples."""
-    return of_neurons(frame, operand(frame, DRIVE), block), of_neurons(frame, operand(frame, START), block)
+def drive_of(frame, block):
+    """Drive of a block, neurons by samples."""
+    return of_neurons(frame, operand(frame, DRIVE), block)
+
+
+@plain
+def start_of(frame, block):
+    """Potentials from which a block starts, neurons by samples."""
+    return of_neurons(frame, operand(frame, START), block)
+
+
+@plain
+def from_rest(frame):
+    """Whether all potentials start at 0."""
+    return length(frame, START, 2) == 0
 
 
 @plain

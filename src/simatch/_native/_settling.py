@@ -20,12 +20,14 @@ from ._alternating import TRIED, nearness, penalty_of, rows_size, settle_by_alte
 from ._blocks import (
     LEFT,
     blocks_of,
+    drive_of,
     figures_of,
+    from_rest,
     matrix_of,
     most_steps,
-    problem_of,
     settings_of,
     size_of,
+    start_of,
     states_of,
 )
 from ._ffi import (
@@ -131,14 +133,14 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
     used, a = min(WIDTH, samples - first), matrix_of(frame, block)
     kind, threshold, lower, upper, tolerance = settings_of(frame)
     most = most_steps(frame)
-    drive, start = problem_of(frame, block)
+    drive, start = drive_of(frame, block), start_of(frame, block)
     potentials, activities = states_of(frame, block)
     steps, defects, sizes = figures_of(frame, block)
 
     b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
     force, change, ahead = vector(memory, at.FORCE, n), vector(memory, at.CHANGE, n), vector(memory, at.AHEAD, n)
     final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
-    lanes, resting, taken = vector(memory, at.LANES, n), True, 0
+    lanes, fresh, resting, taken = vector(memory, at.LANES, n), from_rest(frame) and not continuing, True, 0
     begin(lanes, used)
     if continuing:
         taken, start = min(TRIED, most), potentials
@@ -149,7 +151,10 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
         copy_in(shifted(sizes, first), shifted(lanes, at.FINAL_SIZE * WIDTH), used)
     for i in range(n):
         copy_in(shifted(drive, i * samples + first), shifted(b, i * WIDTH), used)
-        copy_in(shifted(start, i * samples + first), shifted(u, i * WIDTH), used)
+        if fresh:
+            put(u, i, sixteen(0))
+        else:
+            copy_in(shifted(start, i * samples + first), shifted(u, i * WIDTH), used)
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
         resting = resting and total(magnitude(get(r, i))) == 0
         if continuing:
@@ -229,11 +234,12 @@ def settle_across(frame, sample, first, matrices, packed, prepared, memory):
     b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
     lanes = vector(memory, at.LANES, n)
     # Blocks follow each other in memory, and samples of a neuron.
-    drive, start = problem_of(frame, first)
+    drive, start, fresh = drive_of(frame, first), start_of(frame, first), from_rest(frame)
     for i in range(n):
         for lane in range(WIDTH):
             place = (min(lane, used - 1) * n + i) * samples + sample
-            b[i * WIDTH + lane], u[i * WIDTH + lane] = drive[place], start[place]
+            b[i * WIDTH + lane] = drive[place]
+            u[i * WIDTH + lane] = np.float32(0) if fresh else start[place]
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
     begin(lanes, used)
     settle_by_newton(frame, matrices, True, packed, memory)

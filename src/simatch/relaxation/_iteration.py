@@ -38,7 +38,7 @@ class Iteration(Solver):
     def potentials(self, state: PyTree) -> Activities:
         """Potentials u of all neurons; activities are f(u)."""
 
-    def solve(self, problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+    def solve(self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
         """Iterate until every sample has converged, has diverged, or has taken `max_steps` steps."""
         prepared = self.prepare(problem)
 
@@ -70,7 +70,7 @@ class Iteration(Solver):
                 keep(new_status, status),
             )
 
-        state = self.init(problem, start)
+        state = self.init(problem, jax.tree.map(jnp.zeros_like, problem.drive) if start is None else start)
         value, status = measure(state)
         steps = jnp.zeros(value.shape, jnp.int32)
         state, value, steps, status = jax.lax.while_loop(unfinished, advance, (state, value, steps, status))

@@ -152,15 +152,10 @@ def settle(
 ) -> Relaxation:
     """Relax all stages of a network; `relax` without its checks, for use inside compiled functions."""
     solver = solver or Blockwise()
-    samples = next(iter(inputs.values())).shape[-1]
     states, final, parts = dict(inputs), {}, []
     for stage in net.stages:
         problem = stage_problem(net, stage, states)
-        dtype = next(iter(inputs.values())).dtype
-        start = {
-            name: jnp.zeros((problem.sizes[name], samples), dtype) if potentials is None else potentials[name]
-            for name in stage
-        }
+        start = None if potentials is None else {name: potentials[name] for name in stage}
         settled = solver.solve(problem, start, tolerance, max_steps or solver.max_steps)
         states, final = {**states, **settled.activities}, {**final, **settled.potentials}
         parts.append((settled.residual, settled.steps, settled.status))

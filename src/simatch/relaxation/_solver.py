@@ -57,5 +57,5 @@ class Solver(eqx.Module):
     max_steps: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def solve(self, problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
-        """Settle every sample to a residual of `tolerance`, from the potentials `start`, in at most `max_steps`."""
+    def solve(self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+        """Settle every sample to a residual of `tolerance`, from potentials or from 0, in at most `max_steps`."""

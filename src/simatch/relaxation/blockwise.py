@@ -52,25 +52,25 @@ class Blockwise(Solver):
 
     max_steps: int = eqx.field(static=True, default=1000)
 
-    def solve(self, problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+    def solve(self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
         def anywhere(start, tolerance):
             return Accelerated().solve(problem, start, tolerance, max_steps)
 
         def here(start, tolerance):
             return _solve(problem, start, tolerance, max_steps)
 
-        if not suits(problem, start):
+        if not suits(problem):
             return anywhere(start, tolerance)
         return jax.lax.platform_dependent(start, tolerance, cpu=here, default=anywhere)
 
 
-def suits(problem: Problem, start: Activities) -> bool:
+def suits(problem: Problem) -> bool:
     """Whether native code can settle a problem."""
     return (
-        len(start) == 1
+        len(problem.sizes) == 1
         and problem.affine
         and problem.block_size <= LARGEST_BLOCK
-        and all(u.dtype == jnp.float32 for u in start.values())
+        and all(drive.dtype == jnp.float32 for drive in problem.drive.values())
         and all(type(f) in _KINDS for f in problem.activations.values())
         and native.available()
     )
@@ -86,25 +86,25 @@ def _numbers(f: Activation) -> tuple[float, float, float, float]:
 
 
 def settle_blocks(
-    problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int
+    problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int
 ) -> tuple[
     Activities, Activities, Int[Array, "blocks samples"], Float[Array, "blocks samples"], Float[Array, "blocks samples"]
 ]:
     """Settle a problem that suits: potentials, activities, and steps, squared defect and size of every block."""
-    ((name, u),) = start.items()
-    shape = (problem.blocks, problem.block_size, u.shape[-1])
+    ((name, drive),) = problem.drive.items()
+    shape = (problem.blocks, problem.block_size, drive.shape[-1])
     matrices, activation = problem.matrices(), problem.activations[name]
     potentials, activities, steps, defect, size = native.settle(
         matrices,
-        problem.drive[name].reshape(shape),
-        u.reshape(shape),
+        drive.reshape(shape),
+        jnp.zeros((*shape[:2], 0), drive.dtype) if start is None else start[name].reshape(shape),
         jnp.stack([*map(jnp.float32, _numbers(activation)), tolerance.astype(jnp.float32)]),
         jnp.asarray([max_steps], jnp.int32),
     )
-    return {name: potentials.reshape(u.shape)}, {name: activities.reshape(u.shape)}, steps, defect, size
+    return {name: potentials.reshape(drive.shape)}, {name: activities.reshape(drive.shape)}, steps, defect, size
 
 
-def _solve(problem: Problem, start: Activities, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+def _solve(problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
     potentials, activities, steps, defect, size = settle_blocks(problem, start, tolerance, max_steps)
     defect, size = jnp.sum(defect, axis=0), jnp.sum(size, axis=0)
     residual = jnp.where(defect == 0, 0, jnp.sqrt(defect / jnp.where(size > 0, size, 1)))
