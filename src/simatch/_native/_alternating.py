@@ -24,14 +24,11 @@ from ._blocks import (
 )
 from ._ffi import address_of, fast, integers_at, plain, wide_vectors
 from ._lanes import WIDTH, copy_in, copy_out, get, padded, put, row_of, shifted, sixteen, total, transpose, where_less
-from ._memory import begin as begin_lanes
-from ._memory import vector
+from ._memory import activate, vector
 from ._multiply import multiply
 
 # Steps that are tried, and their over-relaxation.
 TRIED, OVER = 60, np.float32(1.7)
-# Pivots count as above 0 if they are above this.
-LEAST = np.float32(1e-6)
 
 
 @fast
@@ -212,7 +209,7 @@ def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, ro
     take_up(activities, queue, 0, working, n, r)
     for i in range(n):
         put(right, i, get(b, i) + get(r, i) * penalty - (get(u, i) - get(r, i)))
-    begin_lanes(lanes, working)
+    activate(lanes, working)
     for lane in range(working):
         sample_of[lane] = queue[lane]
         lanes[at.TAKEN * WIDTH + lane] = np.float32(steps[begin + queue[lane]])

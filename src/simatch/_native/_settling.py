@@ -58,7 +58,7 @@ from ._lanes import (
     total,
     where_less,
 )
-from ._memory import begin, keep, memory_size, vector
+from ._memory import activate, keep, memory_size, vector
 from ._multiply import multiply, pack, packed_size
 from ._newton import NEWTON_STEPS, factors_size, fill_up, fourfold, settle_by_newton
 
@@ -141,7 +141,7 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
     force, change, ahead = vector(memory, at.FORCE, n), vector(memory, at.CHANGE, n), vector(memory, at.AHEAD, n)
     final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
     lanes, fresh, resting, taken = vector(memory, at.LANES, n), from_rest(frame) and not continuing, True, 0
-    begin(lanes, used)
+    activate(lanes, used)
     if continuing:
         taken, start = min(TRIED, most), potentials
         for lane in range(used):
@@ -241,7 +241,7 @@ def settle_across(frame, sample, first, matrices, packed, prepared, memory):
             b[i * WIDTH + lane] = drive[place]
             u[i * WIDTH + lane] = np.float32(0) if fresh else start[place]
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
-    begin(lanes, used)
+    activate(lanes, used)
     settle_by_newton(frame, matrices, True, packed, memory)
     potentials, activities = states_of(frame, first)
     final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
