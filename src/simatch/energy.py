@@ -63,20 +63,17 @@ def dual_cost(net: Network, activities: Activities, weights: tuple[PyTree, ...])
 
 def signals(net: Network, activities: Activities) -> tuple[PyTree, ...]:
     """Derivative of the mean interactions in the weights: what synapses learn from."""
-
-    def total(weights):
-        terms = [
-            jnp.sum(pathway.interaction(own, activities[pathway.pre], activities[pathway.post]))
-            for pathway, own in zip(net.pathways, weights, strict=True)
-        ]
-        return sum(terms)
-
-    # The factors come last: there are fewer synapses than activities of many samples.
     samples = next(iter(activities.values())).shape[-1]
-    return tuple(
-        jax.tree.map(lambda g, factor=net.importance[pathway.post] / samples: factor * g, own)
-        for pathway, own in zip(net.pathways, jax.grad(total)(net.weights), strict=True)
-    )
+
+    def own_signal(pathway: Pathway, weights: PyTree) -> PyTree:
+        def total(weights):
+            return jnp.sum(pathway.interaction(weights, activities[pathway.pre], activities[pathway.post]))
+
+        # The factor comes last: there are fewer synapses than activities of many samples.
+        factor = net.importance[pathway.post] / samples
+        return jax.tree.map(lambda g: factor * g, jax.grad(total)(weights))
+
+    return tuple(own_signal(*pair) for pair in zip(net.pathways, net.weights, strict=True))
 
 
 def synaptic_terms(net: Network, activities: Activities) -> tuple[PyTree, ...]:

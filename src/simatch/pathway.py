@@ -127,7 +127,9 @@ class Hebbian(Pathway):
     def interaction(
         self, weights: PyTree, pre: Float[Array, "pre samples"], post: Float[Array, "post samples"]
     ) -> Float[Array, " samples"]:
-        return -2 * jnp.sum(post * self.connectivity.project(weights, pre), axis=0)
+        # The factor is on the synapses, which are fewer than the activities of many samples.
+        doubled = jax.tree.map(lambda w: -2 * w, weights)
+        return jnp.sum(post * self.connectivity.project(doubled, pre), axis=0)
 
     def regulariser(self, weights: PyTree) -> PyTree:
         return jax.tree.map(jnp.multiply, weights, self.decay(weights))

@@ -424,25 +424,23 @@ def _learn_own(
 ):
     """`_learn_batches` on one device; `axis` names the mesh axis along which others learn from the same batches."""
 
-    def relaxed(weights, i):
-        batch = {name: x[i] for name, x in stack.items()}
-        return settle(net.with_weights(weights), batch, solver, tolerance)
+    def learned(weights, states, i):
+        return update(net.with_weights(weights), states, rates[i], axis).weights
 
     def body(loop):
-        weights, i, _, totals, _ = loop
-        out = relaxed(weights, i)
-        own = net.with_weights(weights)
+        # Learning from a batch is put off to the next one, so that the weights before it need not be kept besides.
+        weights, i, _, totals, states = loop
+        weights = jax.lax.cond(i > 0, learned, lambda weights, *_: weights, weights, states, i - 1)
+        out = settle(net.with_weights(weights), {name: x[i] for name, x in stack.items()}, solver, tolerance)
         diverged = jnp.any(out.status == Status.DIVERGED)
         if axis is not None:
             diverged = jax.lax.psum(diverged.astype(tolerance.dtype), axis) > 0
-        new = update(own, out.states, rates[i], axis).weights
-        new = jax.tree.map(lambda n, o: jnp.where(diverged, o, n), new, weights)
         totals = {
             "residual": jnp.maximum(totals["residual"], jnp.max(out.residual)),
             "steps": totals["steps"] + jnp.sum(out.steps, dtype=jnp.int32),
             "unconverged": totals["unconverged"] + jnp.sum(out.status != Status.CONVERGED, dtype=jnp.int32),
         }
-        return new, i + jnp.where(diverged, 0, 1), diverged, totals, (weights, out.states)
+        return weights, i + jnp.where(diverged, 0, 1), diverged, totals, out.states
 
     def unfinished(loop):
         _, i, diverged, _, _ = loop
@@ -452,9 +450,10 @@ def _learn_own(
     totals = {"residual": jnp.zeros((), tolerance.dtype), "steps": zero, "unconverged": zero}
     samples = next(iter(stack.values())).shape[-1]
     states = {name: jnp.zeros((p.grid.size, samples), tolerance.dtype) for name, p in net.populations.items()}
-    loop = (net.weights, zero, jnp.asarray(False), totals, (net.weights, states))
-    weights, done, _, totals, last = jax.lax.while_loop(unfinished, body, loop)
-    return net.with_weights(weights), done, totals, last
+    loop = (net.weights, zero, jnp.asarray(False), totals, states)
+    weights, done, diverged, totals, states = jax.lax.while_loop(unfinished, body, loop)
+    final = jax.lax.cond(diverged, lambda weights, *_: weights, learned, weights, states, done - 1)
+    return net.with_weights(final), done, totals, (weights, states)
 
 
 @eqx.filter_jit

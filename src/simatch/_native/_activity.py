@@ -6,7 +6,7 @@ import numpy as np
 from . import TANH
 from . import _memory as at
 from ._ffi import fast, plain, wide_vectors
-from ._lanes import divide, get, larger, put, sixteen, smaller, where_less
+from ._lanes import divide, get, larger, put, sixteen, smaller
 
 
 @plain
@@ -42,16 +42,12 @@ def activity(kind, threshold, lower, upper, u):
 @plain
 def proximal(kind, threshold, lower, upper, step, z, u, r):
     """Potential v with ``step v + (1 - step) f(v) = z``, for tanh by one Newton step from u, where ``r = f(u)``."""
-    rest, per_step = np.float32(1) - step, np.float32(1) / step
+    rest, whole = np.float32(1) - step, z * (np.float32(1) / step)
     if kind == TANH:
-        # From 0 if u has another sign than z, and never beyond the bound of the root.
-        sign = where_less(z, 0, -1, sixteen(1))
-        z *= sign
-        kink = (z - rest) * per_step
-        near, t = larger(u * sign, 0), larger(r * sign, 0)
-        v = near - divide(near * step + t * rest - z, (1 - t * t) * rest + step)
-        return (larger(v, larger(z, kink)) if step < 1 else smaller(v, smaller(z, kink))) * sign
-    return (z - shrink(z, step * threshold, lower, upper) * rest) * per_step
+        v = u - divide(u * step + r * rest - z, (1 - r * r) * rest + step)
+        # The root is between these, as tanh(v) is between 0 and v.
+        return smaller(larger(v, smaller(z, whole)), larger(z, whole))
+    return whole - shrink(z, step * threshold, lower, upper) * (rest * (np.float32(1) / step))
 
 
 @plain

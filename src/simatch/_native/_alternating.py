@@ -1,15 +1,16 @@
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
-"""Alternating directions (ADMM) for the samples of one block: a lane whose sample is done goes on with another one.
+"""Alternating directions (ADMM) for the samples of one block: a sample that is done makes room for another one.
 
 The quadratic and the separable part of the energy are minimised in turn, with a matrix that is inverted once for all
-samples. The length of a step says whether a sample may be done. Only then is its defect measured, sixteen samples at
-a time: a sample that is not done after all waits for a lane again.
+samples. The length of a step says whether a sample may be done. Only then is its defect measured: a sample that is
+not done after all waits for its turn again.
+
+Every sample is a row here, and the lanes of a register are its neurons.
 """
 
 import numpy as np
 
-from . import _memory as at
-from ._activity import activity, magnitude, measure, proximal
+from ._activity import activity, proximal
 from ._blocks import (
     LEFT,
     drive_of,
@@ -23,37 +24,41 @@ from ._blocks import (
     states_of,
 )
 from ._ffi import address_of, fast, integers_at, plain, wide_vectors
-from ._lanes import WIDTH, copy_in, copy_out, get, padded, put, row_of, shifted, sixteen, total, transpose, where_less
-from ._memory import activate, vector
-from ._multiply import multiply
+from ._lanes import (
+    WIDTH,
+    copy_in,
+    copy_out,
+    first_of,
+    get,
+    padded,
+    put,
+    row_of,
+    shifted,
+    sixteen,
+    sixteens,
+    total,
+    transpose,
+)
+from ._multiply import TOGETHER, multiply_chosen
 
 # Steps that are tried, and their over-relaxation.
 TRIED, OVER = 60, np.float32(1.7)
+# Samples that take steps at a time: as many as leave room for a part of the inverse in the nearest cache.
+PLACES = 4 * TOGETHER
+# What there is of every sample.
+DRIVE, POTENTIAL, ACTIVITY, RIGHT, STATES = range(5)
 
 
-@fast
-def alternate(kind, threshold, lower, upper, penalty, b, u, r, right, force, lanes, n):
-    """One step of alternating directions, from the minimum x of the quadratic part, in `force`, to a proximal point r.
+@plain
+def rows_size(n, count):
+    """Numbers of memory for the rows of samples, those that take steps, a square and the queues."""
+    return (STATES * count + PLACES) * padded(n) + WIDTH * WIDTH + count + 2 * PLACES
 
-    It is over-relaxed. The scaled multiplier is ``w = (u - r) / penalty``; the next minimum is found from
-    ``right = b + penalty (r - w)``. Also keeps the squared lengths of ``x - r`` and of r.
-    """
-    wide_vectors()
-    gap = size = sixteen(0)
-    step = np.float32(1) / penalty
-    for i in range(n):
-        x, before, old = get(force, i), get(r, i), get(u, i)
-        z = x * OVER + before * (np.float32(1) - OVER) + (old - before) * step
-        v = proximal(kind, threshold, lower, upper, step, z, old, before)
-        new = activity(kind, threshold, lower, upper, v)
-        leap = x - new
-        gap += leap * leap
-        size += new * new
-        put(u, i, v)
-        put(r, i, new)
-        put(right, i, get(b, i) + new * penalty - (v - new))
-    put(lanes, at.GAP, gap)
-    put(lanes, at.NORM, size)
+
+@plain
+def state_of(rows, state, sample, count, n):
+    """Row with one of the states of a sample; behind the last states there is a row for every place."""
+    return row_of(rows, state * count + sample, padded(n) // WIDTH)
 
 
 @plain
@@ -71,204 +76,196 @@ def nearness(frame, block):
     return (settings_of(frame)[4] / (np.float32(0.35) + penalty_of(frame, block))) ** 2
 
 
-@plain
-def put_down(lanes, first, used, n, rows):
-    """Copy the lanes of a vector to the rows of samples that follow each other; the vector is lost."""
+@fast
+def take_up(source, apart, used, n, square, rows):
+    """Copy numbers of neurons, so many apart in memory, to the rows of up to sixteen samples."""
+    wide_vectors()
     registers = padded(n) // WIDTH
     for register in range(registers):
-        square = row_of(lanes, register, WIDTH)
-        transpose(square)
-        for lane in range(used):
-            put(row_of(rows, first + lane, registers), register, get(square, lane))
-
-
-@plain
-def take_up(rows, queue, place, used, n, lanes):
-    """Copy the rows of some samples of a queue to the lanes of a vector, and zeros after them."""
-    registers = padded(n) // WIDTH
-    for register in range(registers):
-        square = row_of(lanes, register, WIDTH)
-        for lane in range(used):
-            put(square, lane, get(row_of(rows, queue[place + lane], registers), register))
-        for lane in range(used, WIDTH):
-            put(square, lane, sixteen(0))
-        transpose(square)
-
-
-@plain
-def leave(lanes, lane, n, row):
-    """Copy one lane of a vector to a row."""
-    for i in range(n):
-        row[i] = lanes[i * WIDTH + lane]
-
-
-@plain
-def enter(row, lane, n, lanes):
-    """Copy a row to one lane of a vector."""
-    for i in range(n):
-        lanes[i * WIDTH + lane] = row[i]
-
-
-@plain
-def clear(rows, first, used, n):
-    """Set the rows of samples that follow each other to zeros."""
-    for register in range(used * padded(n) // WIDTH):
-        put(rows, first * padded(n) // WIDTH + register, sixteen(0))
-
-
-@plain
-def rows_size(n, count):
-    """Numbers of memory for the drives, potentials and activities of samples, and for their queue."""
-    return count * (3 * padded(n) + 1) + WIDTH
-
-
-@plain
-def part_of(rows, index, count, n):
-    """Rows of drives, of potentials or of activities."""
-    return shifted(rows, index * count * padded(n))
-
-
-@fast
-def judge(frame, block, begin, packed, queue, place, used, left, resting, memory):
-    """Measure samples in lanes and move those that are to go on to the front of the queue; returns their number."""
-    wide_vectors()
-    n, most = size_of(frame)[0], most_steps(frame)
-    kind, threshold, lower, upper, tolerance = settings_of(frame)
-    steps, defects, sizes = figures_of(frame, block)
-    b, r, force = vector(memory, at.DRIVE, n), vector(memory, at.ACTIVITY, n), vector(memory, at.FORCE, n)
-    lanes = vector(memory, at.LANES, n)
-    if resting:
-        for i in range(n):
-            put(force, i, sixteen(0))
-    else:
-        multiply(packed, r, force, n, n)
-    measure(kind, threshold, lower, upper, b, r, force, lanes, n)
-    for lane in range(used):
-        sample = begin + queue[place + lane]
-        defect, size = lanes[at.DEFECT * WIDTH + lane], lanes[at.SIZE * WIDTH + lane]
-        defects[sample], sizes[sample] = defect, size
-        finite = defect < np.float32(np.inf)
-        if (defect <= tolerance * tolerance * size and finite) or steps[sample] >= most:
-            continue
-        if finite and steps[sample] < TRIED:
-            queue[left] = queue[place + lane]
-            left += 1
-        else:
-            steps[sample] = LEFT
-    return left
-
-
-@fast
-def start_all(frame, block, begin, count, packed, queue, rows, memory):
-    """Copy all samples to rows and measure them where they start; returns how many are to go on."""
-    wide_vectors()
-    n, apart = size_of(frame)
-    kind, threshold, lower, upper, _ = settings_of(frame)
-    drive, start, fresh = drive_of(frame, block), start_of(frame, block), from_rest(frame)
-    steps = figures_of(frame, block)[0]
-    b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
-    left = 0
-    for place in range(0, count, WIDTH):
-        used, resting = min(WIDTH, count - place), True
-        for i in range(n):
-            copy_in(shifted(drive, i * apart + begin + place), shifted(b, i * WIDTH), used)
-            if fresh:
-                put(u, i, sixteen(0))
+        for i in range(WIDTH):
+            neuron = register * WIDTH + i
+            if neuron < n:
+                copy_in(shifted(source, neuron * apart), shifted(square, i * WIDTH), used)
             else:
-                copy_in(shifted(start, i * apart + begin + place), shifted(u, i * WIDTH), used)
-            put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
-            resting = resting and total(magnitude(get(r, i))) == 0
-        for sample in range(place, place + used):
-            queue[sample], steps[begin + sample] = sample, 0
-        left = judge(frame, block, begin, packed, queue, place, used, left, resting, memory)
-        put_down(b, place, used, n, part_of(rows, 0, count, n))
-        if fresh and resting:
-            clear(part_of(rows, 1, count, n), place, used, n)
-            clear(part_of(rows, 2, count, n), place, used, n)
-        else:
-            put_down(u, place, used, n, part_of(rows, 1, count, n))
-            put_down(r, place, used, n, part_of(rows, 2, count, n))
-    return left
+                put(square, i, sixteen(0))
+        transpose(square)
+        for sample in range(used):
+            put(row_of(rows, sample, registers), register, get(square, sample))
 
 
 @fast
-def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, memory):
-    """Take steps for the samples of a queue, sixteen at a time, until they seem to be done or have had their share."""
+def columns_of(a, n, square, columns):
+    """Copy the columns of a matrix to rows of whole registers."""
+    used = min(WIDTH, n)
+    for part in range(sixteens(n)):
+        first = first_of(part, n)
+        take_up(shifted(a, first), n, used, n, square, row_of(columns, first, padded(n) // WIDTH))
+
+
+@fast
+def put_down(rows, used, n, square, target, apart):
+    """Copy the rows of up to sixteen samples to the numbers of neurons, so many apart in memory."""
+    wide_vectors()
+    registers = padded(n) // WIDTH
+    for register in range(registers):
+        for sample in range(used):
+            put(square, sample, get(row_of(rows, sample, registers), register))
+        transpose(square)
+        for i in range(min(WIDTH, n - register * WIDTH)):
+            copy_out(shifted(square, i * WIDTH), shifted(target, (register * WIDTH + i) * apart), used)
+
+
+@fast
+def prepare(frame, penalty, rows, sample, count):
+    """Write down what the next minimum of the quadratic part is found from, ``b + penalty (r - w)``.
+
+    Here ``w = (u - r) / penalty`` is the scaled multiplier.
+    """
+    wide_vectors()
+    n = size_of(frame)[0]
+    b, u = state_of(rows, DRIVE, sample, count, n), state_of(rows, POTENTIAL, sample, count, n)
+    r, right = state_of(rows, ACTIVITY, sample, count, n), state_of(rows, RIGHT, sample, count, n)
+    for i in range(padded(n) // WIDTH):
+        put(right, i, get(b, i) + get(r, i) * penalty - (get(u, i) - get(r, i)))
+
+
+@fast
+def alternate(frame, penalty, close, rows, products, places, ready, working, count):
+    """One step for some samples, from the minimum x of the quadratic part to a proximal point r; prepares the next.
+
+    It is over-relaxed. Says which steps, from x to r, were shorter than what is close.
+    """
     wide_vectors()
     n, registers = size_of(frame)[0], padded(size_of(frame)[0]) // WIDTH
     kind, threshold, lower, upper, _ = settings_of(frame)
-    penalty, budget = penalty_of(frame, block), np.float32(min(TRIED, most_steps(frame)))
-    steps = figures_of(frame, block)[0]
-    b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
-    force, right, lanes = vector(memory, at.FORCE, n), vector(memory, at.AHEAD, n), vector(memory, at.LANES, n)
-    drives, potentials, activities = part_of(rows, 0, count, n), part_of(rows, 1, count, n), part_of(rows, 2, count, n)
-    sample_of = integers_at(address_of(queue) + 4 * count)
-    working = following = min(WIDTH, waiting)
-    take_up(drives, queue, 0, working, n, b)
-    take_up(potentials, queue, 0, working, n, u)
-    take_up(activities, queue, 0, working, n, r)
-    for i in range(n):
-        put(right, i, get(b, i) + get(r, i) * penalty - (get(u, i) - get(r, i)))
-    activate(lanes, working)
-    for lane in range(working):
-        sample_of[lane] = queue[lane]
-        lanes[at.TAKEN * WIDTH + lane] = np.float32(steps[begin + queue[lane]])
-    while working > 0:
-        multiply(inverse, right, force, n, n)
-        alternate(kind, threshold, lower, upper, penalty, b, u, r, right, force, lanes, n)
-        put(lanes, at.TAKEN, get(lanes, at.TAKEN) + 1)
-        near = where_less(get(lanes, at.NORM) * close, get(lanes, at.GAP), 0, get(lanes, at.ACTIVE))
-        ended = where_less(get(lanes, at.TAKEN), budget, near, get(lanes, at.ACTIVE))
-        if not total(ended) > 0:
-            continue
-        put(lanes, at.ENDED, ended)
-        for lane in range(WIDTH):
-            if not lanes[at.ENDED * WIDTH + lane] > 0:
-                continue
-            sample = sample_of[lane]
-            steps[begin + sample] = np.int32(lanes[at.TAKEN * WIDTH + lane])
-            leave(u, lane, n, row_of(potentials, sample, registers))
-            leave(r, lane, n, row_of(activities, sample, registers))
-            if following == waiting:
-                lanes[at.ACTIVE * WIDTH + lane] = 0
-                working -= 1
-                continue
-            sample = queue[following]
-            following += 1
-            sample_of[lane], lanes[at.TAKEN * WIDTH + lane] = sample, np.float32(steps[begin + sample])
-            enter(row_of(drives, sample, registers), lane, n, b)
-            enter(row_of(potentials, sample, registers), lane, n, u)
-            enter(row_of(activities, sample, registers), lane, n, r)
-            for i in range(lane, n * WIDTH, WIDTH):
-                right[i] = b[i] + r[i] * penalty - (u[i] - r[i])
+    step = np.float32(1) / penalty
+    for place in range(working):
+        sample, minimum = places[place], row_of(products, place, registers)
+        b, u = state_of(rows, DRIVE, sample, count, n), state_of(rows, POTENTIAL, sample, count, n)
+        r, right = state_of(rows, ACTIVITY, sample, count, n), state_of(rows, RIGHT, sample, count, n)
+        gap = size = sixteen(0)
+        for i in range(registers):
+            x, before, old = get(minimum, i), get(r, i), get(u, i)
+            z = x * OVER + before * (np.float32(1) - OVER) + (old - before) * step
+            v = proximal(kind, threshold, lower, upper, step, z, old, before)
+            new = activity(kind, threshold, lower, upper, v)
+            leap = x - new
+            gap += leap * leap
+            size += new * new
+            put(u, i, v)
+            put(r, i, new)
+            put(right, i, get(b, i) + new * penalty - (v - new))
+        ready[place] = not total(size) * close < total(gap)
 
 
 @fast
-def settle_by_alternating(frame, block, begin, count, packed, inverse, rows, memory):
-    """Settle samples of a block, where the method does; for those where it does not, the number of steps is `LEFT`."""
+def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, places):
+    """Take steps for the samples of a queue, some at a time, until they seem to be done or have had their share."""
+    wide_vectors()
+    n, registers = size_of(frame)[0], padded(size_of(frame)[0]) // WIDTH
+    penalty, budget = penalty_of(frame, block), min(TRIED, most_steps(frame))
+    steps, ready = figures_of(frame, block)[0], integers_at(address_of(places) + 4 * PLACES)
+    rights, products = state_of(rows, RIGHT, 0, count, n), state_of(rows, STATES, 0, count, n)
+    for place in range(waiting):
+        prepare(frame, penalty, rows, queue[place], count)
+    working = following = min(PLACES, waiting)
+    for place in range(PLACES):
+        places[place] = queue[min(place, working - 1)]
+    while working > 0:
+        multiply_chosen(rights, places, working, inverse, products, n, 0, registers)
+        alternate(frame, penalty, close, rows, products, places, ready, working, count)
+        kept = 0
+        for place in range(working):
+            sample = places[place]
+            steps[begin + sample] += np.int32(1)
+            if ready[place] or steps[begin + sample] >= budget:
+                if following == waiting:
+                    continue
+                sample = queue[following]
+                following += 1
+            places[kept] = sample
+            kept += 1
+        working = kept
+
+
+@fast
+def judge(frame, block, begin, count, waiting, columns, resting, queue, rows, places):
+    """Measure the samples of a queue; those that are to go on stay there, and their number is returned."""
+    wide_vectors()
+    n, most, registers = size_of(frame)[0], most_steps(frame), padded(size_of(frame)[0]) // WIDTH
+    kind, threshold, lower, upper, tolerance = settings_of(frame)
+    steps, defects, sizes = figures_of(frame, block)
+    activities, products = state_of(rows, ACTIVITY, 0, count, n), state_of(rows, STATES, 0, count, n)
+    left = 0
+    for first in range(0, waiting, PLACES):
+        used = min(PLACES, waiting - first)
+        for place in range(PLACES):
+            places[place] = queue[first + min(place, used - 1)]
+        if resting:
+            for i in range(used * registers):
+                put(products, i, sixteen(0))
+        else:
+            multiply_chosen(activities, places, used, columns, products, n, 0, registers)
+        for place in range(used):
+            number, force = places[place], row_of(products, place, registers)
+            b, r = state_of(rows, DRIVE, number, count, n), state_of(rows, ACTIVITY, number, count, n)
+            defect = size = sixteen(0)
+            for i in range(registers):
+                q = get(r, i)
+                d = activity(kind, threshold, lower, upper, get(b, i) - get(force, i) + q) - q
+                defect += d * d
+                size += q * q
+            sample, off, whole = begin + number, total(defect), total(size)
+            defects[sample], sizes[sample] = off, whole
+            finite = off < np.float32(np.inf)
+            if (off <= tolerance * tolerance * whole and finite) or steps[sample] >= most:
+                continue
+            if finite and steps[sample] < TRIED:
+                queue[left] = number
+                left += 1
+            else:
+                steps[sample] = LEFT
+    return left
+
+
+@fast
+def settle_by_alternating(frame, block, begin, count, columns, inverse, memory):
+    """Settle samples of a block, where the method does; for those where it does not, the number of steps is `LEFT`.
+
+    The matrix is there by columns, and its inverse, with the penalty on its diagonal, too.
+    """
     wide_vectors()
     n, apart = size_of(frame)
-    b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
-    queue = integers_at(address_of(part_of(rows, 3, count, n)))
-    waiting = start_all(frame, block, begin, count, packed, queue, rows, memory)
-    close = nearness(frame, block)
-    while waiting > 0:
-        alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, memory)
-        left = 0
-        for place in range(0, waiting, WIDTH):
-            used = min(WIDTH, waiting - place)
-            take_up(part_of(rows, 0, count, n), queue, place, used, n, b)
-            take_up(part_of(rows, 2, count, n), queue, place, used, n, r)
-            left = judge(frame, block, begin, packed, queue, place, used, left, False, memory)
-        # Those that still wait were looked at too early.
-        waiting, close = left, close * np.float32(0.25)
-    potentials, activities = states_of(frame, block)
+    registers, fresh = padded(n) // WIDTH, from_rest(frame)
+    kind, threshold, lower, upper, _ = settings_of(frame)
+    rows, square = memory, state_of(memory, STATES, PLACES, count, n)
+    queue = integers_at(address_of(shifted(square, WIDTH * WIDTH)))
+    places = integers_at(address_of(queue) + 4 * count)
+    u, r = state_of(rows, POTENTIAL, 0, count, n), state_of(rows, ACTIVITY, 0, count, n)
+    used, drive, start = min(WIDTH, count), shifted(drive_of(frame, block), begin), start_of(frame, block)
+    for part in range(sixteens(count)):
+        first = first_of(part, count)
+        take_up(shifted(drive, first), apart, used, n, square, state_of(rows, DRIVE, first, count, n))
+        if not fresh:
+            take_up(shifted(start, begin + first), apart, used, n, square, state_of(rows, POTENTIAL, first, count, n))
+    for i in range(count * registers):
+        if fresh:
+            put(u, i, sixteen(0))
+        put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
+    steps = figures_of(frame, block)[0]
     for sample in range(count):
-        queue[sample] = sample
-    for place in range(0, count, WIDTH):
-        used = min(WIDTH, count - place)
-        take_up(part_of(rows, 1, count, n), queue, place, used, n, u)
-        take_up(part_of(rows, 2, count, n), queue, place, used, n, r)
-        for i in range(n):
-            copy_out(shifted(u, i * WIDTH), shifted(potentials, i * apart + begin + place), used)
-            copy_out(shifted(r, i * WIDTH), shifted(activities, i * apart + begin + place), used)
+        queue[sample], steps[begin + sample] = sample, 0
+    close = nearness(frame, block)
+    waiting = judge(frame, block, begin, count, count, columns, fresh, queue, rows, places)
+    while waiting > 0:
+        alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, places)
+        # Those that still wait after this were looked at too early.
+        waiting = judge(frame, block, begin, count, waiting, columns, False, queue, rows, places)
+        close *= np.float32(0.25)
+    potentials, activities = states_of(frame, block)
+    for part in range(sixteens(count)):
+        first = first_of(part, count)
+        own, there = state_of(rows, POTENTIAL, first, count, n), shifted(potentials, begin + first)
+        put_down(own, used, n, square, there, apart)
+        own, there = state_of(rows, ACTIVITY, first, count, n), shifted(activities, begin + first)
+        put_down(own, used, n, square, there, apart)

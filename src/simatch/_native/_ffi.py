@@ -102,6 +102,17 @@ def wide_vectors(typingctx):
     return types.void(), codegen
 
 
+@compiled(intrinsic)
+def always_inlined(typingctx):
+    """Let the compiler copy the function that calls this to wherever it is called."""
+
+    def codegen(context, builder, sig, args):
+        builder.function.attributes.add("alwaysinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 malloc = types.ExternalFunction("malloc", Words(types.int64))
 free = types.ExternalFunction("free", types.void(Words))
 

@@ -28,7 +28,7 @@ from ._ffi import (
     result_length,
     wide_vectors,
 )
-from ._lanes import WIDTH, copy_in, copy_out, get, padded, put, shifted, sixteen, transpose
+from ._lanes import WIDTH, copy_in, copy_out, first_of, get, padded, put, shifted, sixteen, sixteens, transpose
 from ._multiply import multiply, pack, pack_transposed, packed_size
 
 # Products of two numbers in a task, at least: some 20 microseconds, beside which handing it out costs little.
@@ -80,8 +80,9 @@ def drive_site(frame, groups, site, memory, neurons):
     drive = floats_at(result(frame, 0) + site * units * samples * 4)
     x, y, packed = memory, shifted(memory, inputs * WIDTH), shifted(memory, (inputs + padded(units)) * WIDTH)
     pack(own, units, inputs, inputs, packed)
-    for first in range(0, samples, WIDTH):
-        used = min(WIDTH, samples - first)
+    used = min(WIDTH, samples)
+    for part in range(sixteens(samples)):
+        first = first_of(part, samples)
         for row in range(inputs):
             copy_in(shifted(activities, neurons[row] * samples + first), shifted(x, row * WIDTH), used)
         multiply(packed, x, y, units, inputs)
@@ -104,10 +105,12 @@ def associate_site(frame, groups, site, memory, neurons):
     x, y = memory, shifted(memory, padded(samples) * WIDTH)
     packed = shifted(y, padded(units) * WIDTH)
     pack(own, units, samples, samples, packed)
-    for start in range(0, inputs, WIDTH):
-        used = min(WIDTH, inputs - start)
-        for first in range(0, samples, WIDTH):
-            square, present = shifted(x, first * WIDTH), min(WIDTH, samples - first)
+    used, present = min(WIDTH, inputs), min(WIDTH, samples)
+    for some in range(sixteens(inputs)):
+        start = first_of(some, inputs)
+        for part in range(sixteens(samples)):
+            first = first_of(part, samples)
+            square = shifted(x, first * WIDTH)
             for lane in range(used):
                 row = shifted(activities, neurons[start + lane] * samples + first)
                 copy_in(row, shifted(square, lane * WIDTH), present)

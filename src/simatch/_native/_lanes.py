@@ -10,7 +10,7 @@ from numba.core.typeconv import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
-from ._ffi import Floats, compiled, plain
+from ._ffi import Floats, always_inlined, compiled, plain
 
 WIDTH = 16
 FLAGS = ("contract", "nsz", "arcp")
@@ -205,8 +205,21 @@ def padded(count):
 
 
 @plain
+def sixteens(count):
+    """Number of groups of sixteen that cover so many numbers."""
+    return (count + WIDTH - 1) // WIDTH
+
+
+@plain
+def first_of(group, count):
+    """First number of a group: the last sixteen may overlap with those before, so that no group is smaller."""
+    return max(0, min(group * WIDTH, count - WIDTH))
+
+
+@plain
 def copy_in(source, target, used):
     """Copy up to sixteen numbers into a register's place, and zeros after them."""
+    always_inlined()
     if used == WIDTH:
         put(target, 0, get(source, 0))
     else:
@@ -218,6 +231,7 @@ def copy_in(source, target, used):
 @plain
 def copy_out(source, target, used):
     """Copy the used lanes of a register to memory where others follow."""
+    always_inlined()
     if used == WIDTH:
         put(target, 0, get(source, 0))
     else:

@@ -10,8 +10,22 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._ffi import Floats, compiled, fast, plain, wide_vectors
-from ._lanes import FLAGS, VECTOR, WIDTH, copy_in, padded, place, put, repeated, shifted, sixteen, transpose
+from ._ffi import Floats, Integers, address_of, compiled, fast, integers_at, plain, wide_vectors
+from ._lanes import (
+    FLAGS,
+    VECTOR,
+    WIDTH,
+    copy_in,
+    first_of,
+    padded,
+    place,
+    put,
+    repeated,
+    shifted,
+    sixteen,
+    sixteens,
+    transpose,
+)
 
 
 @plain
@@ -25,11 +39,12 @@ def pack(a, m, n, apart, packed):
     """Pack a matrix of m rows and n columns, whose rows begin so many numbers apart in memory."""
     wide_vectors()
     for row in range(0, m, WIDTH):
-        for column in range(0, n, WIDTH):
+        for part in range(sixteens(n)):
+            column = first_of(part, n)
             square = shifted(packed, row * n + column * WIDTH)
             for i in range(WIDTH):
                 if row + i < m:
-                    copy_in(shifted(a, (row + i) * apart + column), shifted(square, i * WIDTH), min(WIDTH, n - column))
+                    copy_in(shifted(a, (row + i) * apart + column), shifted(square, i * WIDTH), min(WIDTH, n))
                 else:
                     put(square, i, sixteen(0))
             transpose(square)
@@ -83,3 +98,66 @@ def multiply(packed, x, y, m, n):
             multiply_rows(panel, x, target, n, 8)
         else:
             multiply_rows(panel, x, target, n, 4)
+
+
+# Rows and registers of a product that are found at a time.
+TOGETHER, ACROSS = 6, 4
+
+
+@compiled(intrinsic(prefer_literal=True))
+def multiply_tile(typingctx, matrix, x, chosen, y, n, apart, registers):
+    """Multiply six chosen rows of x by n rows of a matrix, for so many registers, known to the compiler."""
+    count = registers.literal_value
+
+    def codegen(context, builder, sig, args):
+        matrix, x, chosen, y, n, apart, _ = args
+
+        rows = []
+        for sample in range(TOGETHER):
+            number = builder.load(cgutils.gep(builder, chosen, sample))
+            start = builder.mul(builder.sext(number, ir.IntType(64)), apart)
+            rows.append(cgutils.gep(builder, x, start))
+        sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(count)] for _ in range(TOGETHER)]
+        for own in sums:
+            for total in own:
+                builder.store(ir.Constant(VECTOR, [0.0] * WIDTH), total)
+        with cgutils.for_range(builder, n) as loop:
+            start = cgutils.gep(builder, matrix, builder.mul(loop.index, apart))
+            column = [builder.load(place(builder, start, ir.Constant(n.type, r)), align=4) for r in range(count)]
+            for row, own in zip(rows, sums, strict=True):
+                v = repeated(builder, builder.load(cgutils.gep(builder, row, loop.index), align=4))
+                for part, total in zip(column, own, strict=True):
+                    product = builder.fmul(v, part, flags=FLAGS)
+                    builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+        for sample, own in enumerate(sums):
+            target = cgutils.gep(builder, y, builder.mul(ir.Constant(n.type, sample), apart))
+            for r, total in enumerate(own):
+                builder.store(builder.load(total), place(builder, target, ir.Constant(n.type, r)), align=4)
+        return context.get_dummy_value()
+
+    return types.void(Floats, Floats, Integers, Floats, types.int64, types.int64, registers), codegen
+
+
+@fast
+def multiply_chosen(x, chosen, count, matrix, y, n, begin, registers):
+    """Set rows of y to chosen rows of x, of n numbers, times a matrix of n rows, in its registers from one on.
+
+    Rows of all three are so many registers apart. There is a choice, and room in y, for a multiple of `TOGETHER`.
+    """
+    wide_vectors()
+    apart = registers * WIDTH
+    while begin < registers:
+        parts = (registers - begin + ACROSS - 1) // ACROSS
+        width = (registers - begin + parts - 1) // parts
+        own = shifted(matrix, begin * WIDTH)
+        for first in range(0, count, TOGETHER):
+            some, target = integers_at(address_of(chosen) + 4 * first), shifted(y, first * apart + begin * WIDTH)
+            if width == 4:
+                multiply_tile(own, x, some, target, n, apart, 4)
+            elif width == 3:
+                multiply_tile(own, x, some, target, n, apart, 3)
+            elif width == 2:
+                multiply_tile(own, x, some, target, n, apart, 2)
+            else:
+                multiply_tile(own, x, some, target, n, apart, 1)
+        begin += width

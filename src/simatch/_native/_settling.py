@@ -16,7 +16,7 @@ from numba import cfunc, types
 from . import NEWTON_SIZE
 from . import _memory as at
 from ._activity import activity, magnitude, measure, proximal, rectified
-from ._alternating import TRIED, nearness, penalty_of, rows_size, settle_by_alternating
+from ._alternating import TRIED, columns_of, nearness, penalty_of, rows_size, settle_by_alternating
 from ._blocks import (
     LEFT,
     blocks_of,
@@ -42,7 +42,7 @@ from ._ffi import (
     plain,
     wide_vectors,
 )
-from ._inverse import inverse_size, invert
+from ._inverse import LEAST, inverse_size, invert
 from ._lanes import (
     WIDTH,
     copy_in,
@@ -66,8 +66,6 @@ from ._newton import NEWTON_STEPS, factors_size, fill_up, fourfold, settle_by_ne
 OFTEN, RARELY = 2, 48
 # Samples whose states are close at hand while a block is settled.
 AT_ONCE = 128
-# Numbers on the diagonal count as above 0 if they are above this.
-LEAST = np.float32(1e-6)
 
 
 @fast
@@ -166,7 +164,7 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
     most_swept = min(TRIED, most) if sweeping else 0
     limit = tolerance * tolerance
     # Where the last step was shorter than this, it is worth measuring.
-    close = nearness(frame, block)
+    close = nearness(frame, block) if sweeping else np.float32(0)
     accelerating, everyone, step = False, True, np.float32(1)
     while total(get(lanes, at.ACTIVE)) > 0:
         # Which lanes are looked at, and when, must not depend on other lanes. Sweeps go on with a force of their own,
@@ -339,20 +337,21 @@ def settle_many(frame, block, group):
     packed = floats_at(address_of(memory))
     prepared, rest, rows = shifted(packed, size), shifted(packed, size + own), shifted(packed, size + own + working)
     sweeping, alternating = False, False
-    pack(matrix, n, n, n, packed)
     if small:
         fill_up(matrix, n, prepared)
     elif rectified(kind, threshold, lower):
         sweeping = smallest_diagonal(matrix, n) > LEAST
     else:
         alternating = invert(matrix, n, penalty_of(frame, block), prepared, rest)
-    for first in range(begin, end, AT_ONCE):
-        count = min(AT_ONCE, end - first)
-        if alternating:
-            settle_by_alternating(frame, block, first, count, packed, prepared, rows, rest)
-        for place in range(first, first + count, WIDTH):
-            if not alternating or any_left(frame, block, place, min(WIDTH, first + count - place)):
-                settle_register(frame, block, place, packed, prepared, sweeping, alternating, rest)
+    if alternating:
+        columns_of(matrix, n, rest, packed)
+        for first in range(begin, end, AT_ONCE):
+            settle_by_alternating(frame, block, first, min(AT_ONCE, end - first), packed, prepared, rows)
+    if not alternating or any_left(frame, block, begin, end - begin):
+        pack(matrix, n, n, n, packed)
+        for first in range(begin, end, WIDTH):
+            if not alternating or any_left(frame, block, first, min(WIDTH, end - first)):
+                settle_register(frame, block, first, packed, prepared, sweeping, alternating, rest)
     free(memory)
 
 

@@ -95,14 +95,17 @@ def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> 
     def ends_here(p):
         return p.post in stage
 
+    # Interactions are linear in the weights: with these minus half of them, and no pass over activities.
+    halved = jax.tree.map(lambda w: -0.5 * w, net.weights)
+
     def force(fixed, of=ends_here):
         def total(r):
-            return jnp.sum(interactions(net, {**fixed, **r}, net.weights, of))
+            return jnp.sum(interactions(net, {**fixed, **r}, halved, of))
 
-        def negative_half_gradient(r):
-            return {name: -g / (2 * importance[name]) for name, g in jax.grad(total)(r).items()}
+        def scaled_gradient(r):
+            return {name: g / importance[name] for name, g in jax.grad(total)(r).items()}
 
-        return negative_half_gradient
+        return scaled_gradient
 
     def at_rest(fixed):
         samples = next(iter(fixed.values())).shape[-1]
