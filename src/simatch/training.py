@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from ._devices import BATCH, batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._inputs import Inputs, checked, count_samples, is_input, stacked
 from ._progress import tracked
-from .energy import dual_cost
+from .energy import Activities, dual_cost
 from .network import Network
 from .plasticity import check_rate, update
 from .relaxation import ConvergenceWarning, Solver, Status, settle
@@ -211,7 +211,7 @@ def training(
         if mesh is not None:
             stack = spread(stack, mesh)
         plan, planned, strict = jax.device_put((rates, np.asarray(count), np.asarray(tolerance)))
-        net, done, totals, last = _learn_batches(net, stack, plan, planned, strict, solver, mesh)
+        net, done, figures = _learn_batches(net, stack, plan, planned, strict, solver, mesh)
         own = net if mesh is None else first_copy(net)
         size = next(iter(stack.values())).shape[-1]
         number, samples = number + int(done), samples + int(done) * size
@@ -222,18 +222,18 @@ def training(
                 "`network` holds the weights before that batch.",
                 own,
             )
-        cost, saturated, silent = jax.device_get(_describe(net, last))
+        figures = jax.device_get(figures)
         yield (
             own,
             Report(
                 batches=number - start,
                 samples=samples,
-                cost=float(cost),
-                residual=float(totals["residual"]),
-                steps=float(totals["steps"]) / (count * size),
-                unconverged=int(totals["unconverged"]),
-                saturated={name: float(v) for name, v in saturated.items()},
-                silent={name: float(v) for name, v in silent.items()},
+                cost=float(figures["cost"]),
+                residual=float(figures["residual"]),
+                steps=float(figures["steps"]) / (count * size),
+                unconverged=int(figures["unconverged"]),
+                saturated={name: float(v) for name, v in figures["saturated"].items()},
+                silent={name: float(v) for name, v in figures["silent"].items()},
                 rate=float(rates[count - 1]),
                 seconds=time.perf_counter() - began,
             ),
@@ -388,9 +388,10 @@ def _learn_batches(
     solver: Solver | None,
     mesh: Mesh | None,
 ):
-    """Relax and learn, batch after batch, until `count` are done or one diverges."""
+    """Relax and learn, batch after batch, until `count` are done or one diverges; also describes the last one."""
     if mesh is None:
-        return _learn_own(net, stack, rates, count, tolerance, solver)
+        learned, done, totals, last = _learn_own(net, stack, rates, count, tolerance, solver)
+        return learned, done, {**totals, **_described(net, *last)}
 
     def learn_share(stack):
         learned, done, totals, last = _learn_own(net, stack, rates, count, tolerance, solver, BATCH)
@@ -410,7 +411,7 @@ def _learn_batches(
         out_specs=(P(), P(), P(), (P(), P(None, BATCH))),
         check_vma=False,  # solvers start their loops from constants, which it takes for values of all devices
     )(stack)
-    return net.with_weights(weights), done, totals, last
+    return net.with_weights(weights), done, {**totals, **_described(net, *last)}
 
 
 def _learn_own(
@@ -456,7 +457,9 @@ def _learn_own(
     return net.with_weights(final), done, totals, (weights, states)
 
 
-@eqx.filter_jit
-def _describe(net: Network, last: tuple):
-    weights, states = last
-    return dual_cost(net, states, weights), saturated_share(net, states), silent_share(net, states)
+def _described(net: Network, weights: tuple[PyTree, ...], states: Activities):
+    return {
+        "cost": dual_cost(net, states, weights),
+        "saturated": saturated_share(net, states),
+        "silent": silent_share(net, states),
+    }

@@ -172,7 +172,7 @@ def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, ro
     for place in range(PLACES):
         places[place] = queue[min(place, working - 1)]
     while working > 0:
-        multiply_chosen(rights, places, working, inverse, products, n, 0, registers)
+        multiply_chosen(rights, padded(n), places, working, inverse, products, n, 0, registers)
         alternate(frame, penalty, close, rows, products, places, ready, working, count)
         kept = 0
         for place in range(working):
@@ -205,7 +205,7 @@ def judge(frame, block, begin, count, waiting, columns, resting, queue, rows, pl
             for i in range(used * registers):
                 put(products, i, sixteen(0))
         else:
-            multiply_chosen(activities, places, used, columns, products, n, 0, registers)
+            multiply_chosen(activities, padded(n), places, used, columns, products, n, 0, registers)
         for place in range(used):
             number, force = places[place], row_of(products, place, registers)
             b, r = state_of(rows, DRIVE, number, count, n), state_of(rows, ACTIVITY, number, count, n)

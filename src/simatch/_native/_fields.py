@@ -1,7 +1,7 @@
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
 """Products of weights and activities over receptive fields: drive, association (for plasticity) and feedback.
 
-What a site sees is gathered into the nearest cache, sixteen samples at a time, and never written out as a whole.
+What a site sees is gathered into the nearest cache, some samples at a time, and never written out as a whole.
 
 Operands of a call are the position of every site among the sites of all groups (sites that see equally many others
 form a group), then for every group the sites that each of its sites sees, then two of: activities below, activities
@@ -28,11 +28,13 @@ from ._ffi import (
     result_length,
     wide_vectors,
 )
-from ._lanes import WIDTH, copy_in, copy_out, first_of, get, padded, put, shifted, sixteen, sixteens, transpose
-from ._multiply import multiply, pack, pack_transposed, packed_size
+from ._lanes import WIDTH, copy_in, copy_out, first_of, get, padded, put, row_of, shifted, sixteen, sixteens, transpose
+from ._multiply import choose_all, in_tiles, multiply, multiply_chosen, pack_transposed, packed_size
 
 # Products of two numbers in a task, at least: some 20 microseconds, beside which handing it out costs little.
 FEWEST_PRODUCTS = 500_000
+# Registers of samples, or of inputs, that are gathered at a time.
+MOST = 8
 
 ORDER, SOURCES = 0, 1
 
@@ -67,8 +69,14 @@ def seen_neurons(frame, group, position, channels, neurons):
             row += 1
 
 
+@plain
+def products_size(rows, n):
+    """Numbers of memory for a product of so many rows of n numbers with a matrix of `MOST` registers a row."""
+    return (n + in_tiles(rows)) * MOST * WIDTH + WIDTH * WIDTH
+
+
 @fast
-def drive_site(frame, groups, site, memory, neurons):
+def drive_site(frame, groups, site, memory, neurons, units_in_tiles):
     """Multiply what a site sees by its weights."""
     wide_vectors()
     group, position = found(frame, site)
@@ -78,20 +86,23 @@ def drive_site(frame, groups, site, memory, neurons):
     activities = floats_at(operand(frame, below))
     own = floats_at(operand(frame, weights) + position * units * inputs * 4)
     drive = floats_at(result(frame, 0) + site * units * samples * 4)
-    x, y, packed = memory, shifted(memory, inputs * WIDTH), shifted(memory, (inputs + padded(units)) * WIDTH)
-    pack(own, units, inputs, inputs, packed)
     used = min(WIDTH, samples)
-    for part in range(sixteens(samples)):
-        first = first_of(part, samples)
+    for begin in range(0, sixteens(samples), MOST):
+        registers = min(MOST, sixteens(samples) - begin)
+        x, y = memory, row_of(memory, inputs, registers)
         for row in range(inputs):
-            copy_in(shifted(activities, neurons[row] * samples + first), shifted(x, row * WIDTH), used)
-        multiply(packed, x, y, units, inputs)
+            for part in range(registers):
+                source = neurons[row] * samples + first_of(begin + part, samples)
+                copy_in(shifted(activities, source), shifted(row_of(x, row, registers), part * WIDTH), used)
+        multiply_chosen(own, inputs, units_in_tiles, units, x, y, inputs, 0, registers)
         for unit in range(units):
-            copy_out(shifted(y, unit * WIDTH), shifted(drive, unit * samples + first), used)
+            for part in range(registers):
+                target = unit * samples + first_of(begin + part, samples)
+                copy_out(shifted(row_of(y, unit, registers), part * WIDTH), shifted(drive, target), used)
 
 
 @fast
-def associate_site(frame, groups, site, memory, neurons):
+def associate_site(frame, groups, site, memory, neurons, units_in_tiles):
     """Multiply the activities of a site by what it sees, summed over samples."""
     wide_vectors()
     group, position = found(frame, site)
@@ -101,25 +112,29 @@ def associate_site(frame, groups, site, memory, neurons):
     activities = floats_at(operand(frame, below))
     own = floats_at(operand(frame, above) + site * units * samples * 4)
     weights = floats_at(result(frame, group) + position * units * inputs * 4)
-    # Now the lanes are inputs: sixteen of them, for all samples, at a time.
-    x, y = memory, shifted(memory, padded(samples) * WIDTH)
-    packed = shifted(y, padded(units) * WIDTH)
-    pack(own, units, samples, samples, packed)
-    used, present = min(WIDTH, inputs), min(WIDTH, samples)
-    for some in range(sixteens(inputs)):
-        start = first_of(some, inputs)
-        for part in range(sixteens(samples)):
-            first = first_of(part, samples)
-            square = shifted(x, first * WIDTH)
-            for lane in range(used):
-                row = shifted(activities, neurons[start + lane] * samples + first)
-                copy_in(row, shifted(square, lane * WIDTH), present)
-            for lane in range(used, WIDTH):
-                put(square, lane, sixteen(0))
-            transpose(square)
-        multiply(packed, x, y, units, samples)
+    # Now the lanes are inputs: what is seen is transposed.
+    square, used, present = memory, min(WIDTH, inputs), min(WIDTH, samples)
+    for begin in range(0, sixteens(inputs), MOST):
+        registers = min(MOST, sixteens(inputs) - begin)
+        x = shifted(memory, WIDTH * WIDTH)
+        y = row_of(x, samples, registers)
+        for part in range(registers):
+            start = first_of(begin + part, inputs)
+            for some in range(sixteens(samples)):
+                first = first_of(some, samples)
+                for lane in range(used):
+                    row = shifted(activities, neurons[start + lane] * samples + first)
+                    copy_in(row, shifted(square, lane * WIDTH), present)
+                for lane in range(used, WIDTH):
+                    put(square, lane, sixteen(0))
+                transpose(square)
+                for sample in range(present):
+                    put(row_of(x, first + sample, registers), part, get(square, sample))
+        multiply_chosen(own, samples, units_in_tiles, units, x, y, samples, 0, registers)
         for unit in range(units):
-            copy_out(shifted(y, unit * WIDTH), shifted(weights, unit * inputs + start), used)
+            for part in range(registers):
+                target = shifted(weights, unit * inputs + first_of(begin + part, inputs))
+                copy_out(shifted(row_of(y, unit, registers), part * WIDTH), target, used)
 
 
 @fast
@@ -195,12 +210,15 @@ def drive_sites(frame, number):
     weights = SOURCES + groups + 1
     inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
     units = length(frame, weights, 1)
-    numbers = malloc(((inputs + padded(units)) * WIDTH + packed_size(units, inputs)) * 4)
-    neurons = malloc(inputs * 4)
+    numbers = malloc(products_size(units, inputs) * 4)
+    neurons, rows = malloc(inputs * 4), malloc(in_tiles(units) * 4)
+    choose_all(units, integers_at(address_of(rows)))
     for site in range(number * sites // shares, (number + 1) * sites // shares):
-        drive_site(frame, groups, site, floats_at(address_of(numbers)), integers_at(address_of(neurons)))
+        seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
+        drive_site(frame, groups, site, floats_at(address_of(numbers)), seen, chosen)
     free(numbers)
     free(neurons)
+    free(rows)
 
 
 @compiled(cfunc(types.int64(Words), cache=True))
@@ -215,12 +233,15 @@ def associate_sites(frame, number):
     groups, sites, shares = frame[OPERAND_COUNT] - 3, length(frame, ORDER, 0), association_shares(frame)
     inputs = most_seen(frame, groups) * (result_length(frame, 0, 2) // length(frame, SOURCES, 1))
     samples, units = length(frame, SOURCES + groups, 1), result_length(frame, 0, 1)
-    numbers = malloc(((padded(samples) + padded(units)) * WIDTH + packed_size(units, samples)) * 4)
-    neurons = malloc(inputs * 4)
+    numbers = malloc(products_size(units, samples) * 4)
+    neurons, rows = malloc(inputs * 4), malloc(in_tiles(units) * 4)
+    choose_all(units, integers_at(address_of(rows)))
     for site in range(number * sites // shares, (number + 1) * sites // shares):
-        associate_site(frame, groups, site, floats_at(address_of(numbers)), integers_at(address_of(neurons)))
+        seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
+        associate_site(frame, groups, site, floats_at(address_of(numbers)), seen, chosen)
     free(numbers)
     free(neurons)
+    free(rows)
 
 
 @compiled(cfunc(types.int64(Words), cache=True))

@@ -10,18 +10,16 @@ import numpy as np
 
 from ._ffi import address_of, fast, integers_at, plain, wide_vectors
 from ._lanes import WIDTH, copy_in, get, padded, put, row_of, shifted, sixteen, transpose
-from ._multiply import TOGETHER, multiply_chosen
+from ._multiply import TOGETHER, choose_all, in_tiles, multiply_chosen
 
 # Numbers on the diagonal count as above 0 if they are above this.
 LEAST = np.float32(1e-6)
-# Rows that products of sixteen take.
-ROOM = (WIDTH + TOGETHER - 1) // TOGETHER * TOGETHER
 
 
 @plain
 def inverse_size(n):
     """Numbers of memory in which a matrix of n rows is inverted."""
-    return (padded(n) + WIDTH + ROOM + TOGETHER) * padded(n) + 2 * WIDTH * WIDTH + ROOM
+    return (padded(n) + WIDTH + 2 * in_tiles(WIDTH)) * padded(n) + 2 * WIDTH * WIDTH + in_tiles(WIDTH)
 
 
 @fast
@@ -30,7 +28,7 @@ def invert(a, n, shift, whole, memory):
     wide_vectors()
     registers, m = padded(n) // WIDTH, memory
     inverse, solved = row_of(m, padded(n), registers), row_of(m, padded(n) + WIDTH, registers)
-    products = row_of(solved, ROOM, registers)
+    products = row_of(solved, in_tiles(WIDTH), registers)
     square = row_of(products, TOGETHER, registers)
     units = shifted(square, WIDTH * WIDTH)
     rows = integers_at(address_of(shifted(units, WIDTH * WIDTH)))
@@ -99,14 +97,13 @@ def sweep(m, n, pivots, inverse, solved, products, rows, square):
     """Sweep sixteen pivots, whose square is inverted and whose rows and columns are whole."""
     wide_vectors()
     registers, first = padded(n) // WIDTH, pivots * WIDTH
-    for k in range(ROOM):
-        rows[k] = min(k, WIDTH - 1)
-    multiply_chosen(inverse, rows, WIDTH, row_of(m, first, registers), solved, WIDTH, 0, registers)
+    choose_all(WIDTH, rows)
+    multiply_chosen(inverse, padded(n), rows, WIDTH, row_of(m, first, registers), solved, WIDTH, 0, registers)
     for start in range(0, n, TOGETHER):
         for k in range(TOGETHER):
             rows[k] = min(start + k, n - 1)
         begin = start // WIDTH
-        multiply_chosen(shifted(m, first), rows, TOGETHER, solved, products, WIDTH, begin, registers)
+        multiply_chosen(shifted(m, first), padded(n), rows, TOGETHER, solved, products, WIDTH, begin, registers)
         for k in range(min(TOGETHER, n - start)):
             row, product = row_of(m, start + k, registers), row_of(products, k, registers)
             for register in range(begin, registers):

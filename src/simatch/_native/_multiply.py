@@ -105,17 +105,17 @@ TOGETHER, ACROSS = 6, 4
 
 
 @compiled(intrinsic(prefer_literal=True))
-def multiply_tile(typingctx, matrix, x, chosen, y, n, apart, registers):
+def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, registers):
     """Multiply six chosen rows of x by n rows of a matrix, for so many registers, known to the compiler."""
     count = registers.literal_value
 
     def codegen(context, builder, sig, args):
-        matrix, x, chosen, y, n, apart, _ = args
+        x, between, chosen, matrix, y, n, apart, _ = args
 
         rows = []
         for sample in range(TOGETHER):
             number = builder.load(cgutils.gep(builder, chosen, sample))
-            start = builder.mul(builder.sext(number, ir.IntType(64)), apart)
+            start = builder.mul(builder.sext(number, ir.IntType(64)), between)
             rows.append(cgutils.gep(builder, x, start))
         sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(count)] for _ in range(TOGETHER)]
         for own in sums:
@@ -135,14 +135,15 @@ def multiply_tile(typingctx, matrix, x, chosen, y, n, apart, registers):
                 builder.store(builder.load(total), place(builder, target, ir.Constant(n.type, r)), align=4)
         return context.get_dummy_value()
 
-    return types.void(Floats, Floats, Integers, Floats, types.int64, types.int64, registers), codegen
+    return types.void(Floats, types.int64, Integers, Floats, Floats, types.int64, types.int64, registers), codegen
 
 
 @fast
-def multiply_chosen(x, chosen, count, matrix, y, n, begin, registers):
+def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, registers):
     """Set rows of y to chosen rows of x, of n numbers, times a matrix of n rows, in its registers from one on.
 
-    Rows of all three are so many registers apart. There is a choice, and room in y, for a multiple of `TOGETHER`.
+    Rows of x begin so many numbers apart, those of the matrix and y so many registers. There is a choice, and room in
+    y, for a multiple of `TOGETHER`.
     """
     wide_vectors()
     apart = registers * WIDTH
@@ -153,11 +154,24 @@ def multiply_chosen(x, chosen, count, matrix, y, n, begin, registers):
         for first in range(0, count, TOGETHER):
             some, target = integers_at(address_of(chosen) + 4 * first), shifted(y, first * apart + begin * WIDTH)
             if width == 4:
-                multiply_tile(own, x, some, target, n, apart, 4)
+                multiply_tile(x, between, some, own, target, n, apart, 4)
             elif width == 3:
-                multiply_tile(own, x, some, target, n, apart, 3)
+                multiply_tile(x, between, some, own, target, n, apart, 3)
             elif width == 2:
-                multiply_tile(own, x, some, target, n, apart, 2)
+                multiply_tile(x, between, some, own, target, n, apart, 2)
             else:
-                multiply_tile(own, x, some, target, n, apart, 1)
+                multiply_tile(x, between, some, own, target, n, apart, 1)
         begin += width
+
+
+@plain
+def choose_all(count, chosen):
+    """Choose all of so many rows, and the last once more until there is a multiple of `TOGETHER`."""
+    for i in range(in_tiles(count)):
+        chosen[i] = min(i, count - 1)
+
+
+@plain
+def in_tiles(count):
+    """Count of rows rounded up to a multiple of `TOGETHER`."""
+    return (count + TOGETHER - 1) // TOGETHER * TOGETHER
