@@ -64,7 +64,7 @@ def magnitude(x):
 
 @fast
 def measure(kind, threshold, lower, upper, b, r, force, lanes, n):
-    """Keep the squared lengths of ``f(b + r - A r) - r`` and of r, where `force` holds ``A r``."""
+    """Keep the squared lengths of ``f(b + r - A r) - r`` and of r, where `force` holds ``A r``, lane by lane."""
     wide_vectors()
     defect = size = sixteen(0)
     for i in range(n):

@@ -10,7 +10,8 @@ Every sample is a row here, and the lanes of a register are its neurons.
 
 import numpy as np
 
-from ._activity import activity, proximal
+from . import _memory as at
+from ._activity import activity, measure, proximal
 from ._blocks import (
     LEFT,
     drive_of,
@@ -51,13 +52,13 @@ DRIVE, POTENTIAL, ACTIVITY, RIGHT, STATES = range(5)
 
 @plain
 def rows_size(n, count):
-    """Numbers of memory for the rows of samples, those that take steps, a square and the queues."""
+    """Numbers of memory for the rows of samples, of those that take steps, for a square and the queues."""
     return (STATES * count + PLACES) * padded(n) + WIDTH * WIDTH + count + 2 * PLACES
 
 
 @plain
 def state_of(rows, state, sample, count, n):
-    """Row with one of the states of a sample; behind the last states there is a row for every place."""
+    """Row with one of the states of a sample; behind the last states there is a row for every place, and a square."""
     return row_of(rows, state * count + sample, padded(n) // WIDTH)
 
 
@@ -196,7 +197,7 @@ def judge(frame, block, begin, count, waiting, columns, resting, queue, rows, pl
     kind, threshold, lower, upper, tolerance = settings_of(frame)
     steps, defects, sizes = figures_of(frame, block)
     activities, products = state_of(rows, ACTIVITY, 0, count, n), state_of(rows, STATES, 0, count, n)
-    left = 0
+    sums, left = state_of(rows, STATES, PLACES, count, n), 0
     for first in range(0, waiting, PLACES):
         used = min(PLACES, waiting - first)
         for place in range(PLACES):
@@ -209,16 +210,11 @@ def judge(frame, block, begin, count, waiting, columns, resting, queue, rows, pl
         for place in range(used):
             number, force = places[place], row_of(products, place, registers)
             b, r = state_of(rows, DRIVE, number, count, n), state_of(rows, ACTIVITY, number, count, n)
-            defect = size = sixteen(0)
-            for i in range(registers):
-                q = get(r, i)
-                d = activity(kind, threshold, lower, upper, get(b, i) - get(force, i) + q) - q
-                defect += d * d
-                size += q * q
-            sample, off, whole = begin + number, total(defect), total(size)
-            defects[sample], sizes[sample] = off, whole
-            finite = off < np.float32(np.inf)
-            if (off <= tolerance * tolerance * whole and finite) or steps[sample] >= most:
+            measure(kind, threshold, lower, upper, b, r, force, sums, registers)
+            sample, defect, size = begin + number, total(get(sums, at.DEFECT)), total(get(sums, at.SIZE))
+            defects[sample], sizes[sample] = defect, size
+            finite = defect < np.float32(np.inf)
+            if (defect <= tolerance * tolerance * size and finite) or steps[sample] >= most:
                 continue
             if finite and steps[sample] < TRIED:
                 queue[left] = number

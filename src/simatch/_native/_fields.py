@@ -76,7 +76,7 @@ def products_size(rows, n):
 
 
 @fast
-def drive_site(frame, groups, site, memory, neurons, units_in_tiles):
+def drive_site(frame, groups, site, memory, neurons, chosen):
     """Multiply what a site sees by its weights."""
     wide_vectors()
     group, position = found(frame, site)
@@ -94,7 +94,7 @@ def drive_site(frame, groups, site, memory, neurons, units_in_tiles):
             for part in range(registers):
                 source = neurons[row] * samples + first_of(begin + part, samples)
                 copy_in(shifted(activities, source), shifted(row_of(x, row, registers), part * WIDTH), used)
-        multiply_chosen(own, inputs, units_in_tiles, units, x, y, inputs, 0, registers)
+        multiply_chosen(own, inputs, chosen, units, x, y, inputs, 0, registers)
         for unit in range(units):
             for part in range(registers):
                 target = unit * samples + first_of(begin + part, samples)
@@ -102,7 +102,7 @@ def drive_site(frame, groups, site, memory, neurons, units_in_tiles):
 
 
 @fast
-def associate_site(frame, groups, site, memory, neurons, units_in_tiles):
+def associate_site(frame, groups, site, memory, neurons, chosen):
     """Multiply the activities of a site by what it sees, summed over samples."""
     wide_vectors()
     group, position = found(frame, site)
@@ -130,7 +130,7 @@ def associate_site(frame, groups, site, memory, neurons, units_in_tiles):
                 transpose(square)
                 for sample in range(present):
                     put(row_of(x, first + sample, registers), part, get(square, sample))
-        multiply_chosen(own, samples, units_in_tiles, units, x, y, samples, 0, registers)
+        multiply_chosen(own, samples, chosen, units, x, y, samples, 0, registers)
         for unit in range(units):
             for part in range(registers):
                 target = shifted(weights, unit * inputs + first_of(begin + part, inputs))
@@ -212,9 +212,9 @@ def drive_sites(frame, number):
     units = length(frame, weights, 1)
     numbers = malloc(products_size(units, inputs) * 4)
     neurons, rows = malloc(inputs * 4), malloc(in_tiles(units) * 4)
-    choose_all(units, integers_at(address_of(rows)))
+    seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
+    choose_all(units, chosen)
     for site in range(number * sites // shares, (number + 1) * sites // shares):
-        seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
         drive_site(frame, groups, site, floats_at(address_of(numbers)), seen, chosen)
     free(numbers)
     free(neurons)
@@ -235,9 +235,9 @@ def associate_sites(frame, number):
     samples, units = length(frame, SOURCES + groups, 1), result_length(frame, 0, 1)
     numbers = malloc(products_size(units, samples) * 4)
     neurons, rows = malloc(inputs * 4), malloc(in_tiles(units) * 4)
-    choose_all(units, integers_at(address_of(rows)))
+    seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
+    choose_all(units, chosen)
     for site in range(number * sites // shares, (number + 1) * sites // shares):
-        seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
         associate_site(frame, groups, site, floats_at(address_of(numbers)), seen, chosen)
     free(numbers)
     free(neurons)
@@ -247,7 +247,7 @@ def associate_sites(frame, number):
 @compiled(cfunc(types.int64(Words), cache=True))
 def feedback_tasks(frame):
     """Number of tasks of feedback: sixteen samples each, as fields of different sites overlap."""
-    return (length(frame, SOURCES + site_groups(frame, 2), 1) + WIDTH - 1) // WIDTH
+    return sixteens(length(frame, SOURCES + site_groups(frame, 2), 1))
 
 
 @compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))

@@ -199,15 +199,15 @@ def row_of(matrix, i, registers):
 
 
 @plain
-def padded(count):
-    """Count rounded up to whole registers."""
-    return (count + WIDTH - 1) // WIDTH * WIDTH
-
-
-@plain
 def sixteens(count):
     """Number of groups of sixteen that cover so many numbers."""
     return (count + WIDTH - 1) // WIDTH
+
+
+@plain
+def padded(count):
+    """Count rounded up to whole registers."""
+    return sixteens(count) * WIDTH
 
 
 @plain

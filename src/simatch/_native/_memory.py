@@ -9,8 +9,8 @@ from ._lanes import WIDTH, get, larger, padded, put, row_of, total, where_less
 # Vectors of a register for every neuron of a block; behind them single registers, and room for factors.
 DRIVE, POTENTIAL, ACTIVITY, FORCE, CHANGE, AHEAD, FINAL_POTENTIAL, FINAL_ACTIVITY, PIVOTS, LANES = range(10)
 # Squared lengths of the defect, of the activities, of the last step and of what it led to; then what became of lanes
-# that are done, and which have just ended.
-DEFECT, SIZE, GAP, NORM, MOMENTUM, ACTIVE, TAKEN, FINAL_DEFECT, FINAL_SIZE, ENDED, COUNT = range(11)
+# that are done.
+DEFECT, SIZE, GAP, NORM, MOMENTUM, ACTIVE, TAKEN, FINAL_DEFECT, FINAL_SIZE, COUNT = range(10)
 # Activities whose squared length is larger have been lost.
 LOST = np.float32(1e24)
 
