@@ -1,9 +1,9 @@
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
 """Fixed points of one block of neurons for some samples, in the registers and nearest cache of one core.
 
-Sixteen samples, the lanes of a vector register, are settled together: every number below that belongs to a sample is
-such a vector. A block is a group of neurons that interact with each other only: ``r = f(b + r - A r)``. Where samples
-are few, as in learning online, and blocks are small, the lanes are sixteen blocks for one sample.
+Here sixteen samples, the lanes of a vector register, are settled together: every number below that belongs to a sample
+is such a vector. A block is a group of neurons that interact with each other only: ``r = f(b + r - A r)``. Where
+samples are few, as in learning online, and blocks are small, the lanes are sixteen blocks for one sample.
 
 The smallest blocks start with Newton's method; larger ones with sweeps from neuron to neuron where activities are
 rectified, and otherwise with alternating directions. What these have not finished is left to accelerated proximal

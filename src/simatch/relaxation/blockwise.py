@@ -21,7 +21,7 @@ LARGEST_BLOCK = 512
 class Blockwise(Solver):
     """Every block of interacting neurons (a site, without feedback and lateral synapses to others) for itself.
 
-    Each block settles sixteen samples at a time in the registers and caches of one core, with compiled code of its
+    Each block settles some samples at a time in the registers and caches of one core, with compiled code of its
     own; where samples are few, sixteen small blocks settle at a time instead, with the same results. Blocks of up to
     16 neurons take Newton steps. Larger ones of ReLU units are swept neuron by neuron; in others the quadratic and the
     separable part of the energy take turns (alternating directions), with a matrix that is inverted once for all
