@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int
 
 from ._devices import BATCH, batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._inputs import Inputs, checked, count_samples, is_input, stacked
 from ._progress import tracked
-from .energy import Activities, dual_cost
+from .energy import dual_cost
 from .network import Network
 from .plasticity import check_rate, update
 from .relaxation import ConvergenceWarning, Solver, Status, settle
@@ -391,7 +391,27 @@ def _learn_batches(
     """Relax and learn, batch after batch, until `count` are done or one diverges; also describes the last one."""
     if mesh is None:
         learned, done, totals, last = _learn_own(net, stack, rates, count, tolerance, solver)
-        return learned, done, {**totals, **_described(net, *last)}
+    else:
+        learned, done, totals, last = _learn_shared(net, stack, rates, count, tolerance, solver, mesh)
+    weights, states = last
+    described = {
+        "cost": dual_cost(net, states, weights),
+        "saturated": saturated_share(net, states),
+        "silent": silent_share(net, states),
+    }
+    return learned, done, {**totals, **described}
+
+
+def _learn_shared(
+    net: Network,
+    stack: Stack,
+    rates: Float[Array, " most"],
+    count: Int[Array, ""],
+    tolerance: Float[Array, ""],
+    solver: Solver | None,
+    mesh: Mesh,
+):
+    """`_learn_batches` on the devices of a mesh."""
 
     def learn_share(stack):
         learned, done, totals, last = _learn_own(net, stack, rates, count, tolerance, solver, BATCH)
@@ -411,7 +431,7 @@ def _learn_batches(
         out_specs=(P(), P(), P(), (P(), P(None, BATCH))),
         check_vma=False,  # solvers start their loops from constants, which it takes for values of all devices
     )(stack)
-    return net.with_weights(weights), done, {**totals, **_described(net, *last)}
+    return net.with_weights(weights), done, totals, last
 
 
 def _learn_own(
@@ -425,13 +445,16 @@ def _learn_own(
 ):
     """`_learn_batches` on one device; `axis` names the mesh axis along which others learn from the same batches."""
 
-    def learned(weights, states, i):
-        return update(net.with_weights(weights), states, rates[i], axis).weights
+    def learned_if(condition, weights, states, i):
+        def learned(weights):
+            return update(net.with_weights(weights), states, rates[i], axis).weights
+
+        return jax.lax.cond(condition, learned, lambda weights: weights, weights)
 
     def body(loop):
         # Learning from a batch is put off to the next one, so that the weights before it need not be kept besides.
         weights, i, _, totals, states = loop
-        weights = jax.lax.cond(i > 0, learned, lambda weights, *_: weights, weights, states, i - 1)
+        weights = learned_if(i > 0, weights, states, i - 1)
         out = settle(net.with_weights(weights), {name: x[i] for name, x in stack.items()}, solver, tolerance)
         diverged = jnp.any(out.status == Status.DIVERGED)
         if axis is not None:
@@ -453,13 +476,5 @@ def _learn_own(
     states = {name: jnp.zeros((p.grid.size, samples), tolerance.dtype) for name, p in net.populations.items()}
     loop = (net.weights, zero, jnp.asarray(False), totals, states)
     weights, done, diverged, totals, states = jax.lax.while_loop(unfinished, body, loop)
-    final = jax.lax.cond(diverged, lambda weights, *_: weights, learned, weights, states, done - 1)
+    final = learned_if(~diverged, weights, states, done - 1)
     return net.with_weights(final), done, totals, (weights, states)
-
-
-def _described(net: Network, weights: tuple[PyTree, ...], states: Activities):
-    return {
-        "cost": dual_cost(net, states, weights),
-        "saturated": saturated_share(net, states),
-        "silent": silent_share(net, states),
-    }

@@ -116,18 +116,21 @@ def put_down(rows, used, n, square, target, apart):
             copy_out(shifted(square, i * WIDTH), shifted(target, (register * WIDTH + i) * apart), used)
 
 
+@plain
+def right_side(penalty, b, u, r):
+    """What the next minimum of the quadratic part is found from: ``b + penalty (r - w)``, ``w = (u - r) / penalty``."""
+    return b + r * penalty - (u - r)
+
+
 @fast
 def prepare(frame, penalty, rows, sample, count):
-    """Write down what the next minimum of the quadratic part is found from, ``b + penalty (r - w)``.
-
-    Here ``w = (u - r) / penalty`` is the scaled multiplier.
-    """
+    """Write down what the next minimum of a sample is found from."""
     wide_vectors()
     n = size_of(frame)[0]
     b, u = state_of(rows, DRIVE, sample, count, n), state_of(rows, POTENTIAL, sample, count, n)
     r, right = state_of(rows, ACTIVITY, sample, count, n), state_of(rows, RIGHT, sample, count, n)
     for i in range(padded(n) // WIDTH):
-        put(right, i, get(b, i) + get(r, i) * penalty - (get(u, i) - get(r, i)))
+        put(right, i, right_side(penalty, get(b, i), get(u, i), get(r, i)))
 
 
 @fast
@@ -155,7 +158,7 @@ def alternate(frame, penalty, close, rows, products, places, ready, working, cou
             size += new * new
             put(u, i, v)
             put(r, i, new)
-            put(right, i, get(b, i) + new * penalty - (v - new))
+            put(right, i, right_side(penalty, get(b, i), v, new))
         ready[place] = not total(size) * close < total(gap)
 
 

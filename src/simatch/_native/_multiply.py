@@ -1,8 +1,8 @@
 # pyright: reportCallIssue=false, reportIndexIssue=false
-"""A small matrix times the lanes of registers: all products of native code.
+"""All products of native code: a small matrix times the lanes of registers, and chosen rows times a matrix.
 
-The matrix is packed first: panels of sixteen rows, column by column, so that products read it from beginning to end. A
-last panel that is not full is filled up with zeros.
+For the first the matrix is packed: panels of sixteen rows, column by column, so that products read it from beginning to
+end. A last panel that is not full is filled up with zeros. For the second, rows are taken as they lie in memory.
 """
 
 from llvmlite import ir
