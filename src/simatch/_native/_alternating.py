@@ -10,6 +10,7 @@ Every sample is a row here, and the lanes of a register are its neurons.
 
 import numpy as np
 
+from . import TANH
 from . import _memory as at
 from ._activity import activity, measure, proximal
 from ._blocks import (
@@ -29,14 +30,17 @@ from ._lanes import (
     WIDTH,
     copy_in,
     copy_out,
+    divide,
     first_of,
     get,
+    larger,
     padded,
     put,
     row_of,
     shifted,
     sixteen,
     sixteens,
+    smaller,
     total,
     transpose,
 )
@@ -119,7 +123,7 @@ def put_down(rows, used, n, square, target, apart):
 @plain
 def right_side(penalty, b, u, r):
     """What the next minimum of the quadratic part is found from: ``b + penalty (r - w)``, ``w = (u - r) / penalty``."""
-    return b + r * penalty - (u - r)
+    return b - u + r * (penalty + np.float32(1))
 
 
 @fast
@@ -131,6 +135,19 @@ def prepare(frame, penalty, rows, sample, count):
     r, right = state_of(rows, ACTIVITY, sample, count, n), state_of(rows, RIGHT, sample, count, n)
     for i in range(padded(n) // WIDTH):
         put(right, i, right_side(penalty, get(b, i), get(u, i), get(r, i)))
+
+
+@plain
+def moved(kind, threshold, lower, upper, step, u, r, move):
+    """Potential v at which ``step v + (1 - step) f(v)`` is larger by a move than at u, where ``r = f(u)``.
+
+    For tanh it is an estimate, by the slope at u or half a move further on, whichever is flatter: where the step is
+    above 1, the first alone leads too far from small activities, and the second from large ones.
+    """
+    if kind == TANH:
+        halfway, rest = r + move * np.float32(0.5), np.float32(1) - step
+        return u + divide(move, 1 - smaller(larger(halfway * halfway, r * r), 1) * rest)
+    return proximal(kind, threshold, lower, upper, step, r + (u - r) * step + move, u, r)
 
 
 @fast
@@ -150,8 +167,7 @@ def alternate(frame, penalty, close, rows, products, places, ready, working, cou
         gap = size = sixteen(0)
         for i in range(registers):
             x, before, old = get(minimum, i), get(r, i), get(u, i)
-            z = x * OVER + before * (np.float32(1) - OVER) + (old - before) * step
-            v = proximal(kind, threshold, lower, upper, step, z, old, before)
+            v = moved(kind, threshold, lower, upper, step, old, before, (x - before) * OVER)
             new = activity(kind, threshold, lower, upper, v)
             leap = x - new
             gap += leap * leap
@@ -193,7 +209,7 @@ def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, ro
 
 
 @fast
-def judge(frame, block, begin, count, waiting, columns, resting, queue, rows, places):
+def judge(frame, block, begin, count, waiting, columns, queue, rows, places):
     """Measure the samples of a queue; those that are to go on stay there, and their number is returned."""
     wide_vectors()
     n, most, registers = size_of(frame)[0], most_steps(frame), padded(size_of(frame)[0]) // WIDTH
@@ -205,11 +221,7 @@ def judge(frame, block, begin, count, waiting, columns, resting, queue, rows, pl
         used = min(PLACES, waiting - first)
         for place in range(PLACES):
             places[place] = queue[first + min(place, used - 1)]
-        if resting:
-            for i in range(used * registers):
-                put(products, i, sixteen(0))
-        else:
-            multiply_chosen(activities, padded(n), places, used, columns, products, n, 0, registers)
+        multiply_chosen(activities, padded(n), places, used, columns, products, n, 0, registers)
         for place in range(used):
             number, force = places[place], row_of(products, place, registers)
             b, r = state_of(rows, DRIVE, number, count, n), state_of(rows, ACTIVITY, number, count, n)
@@ -254,12 +266,13 @@ def settle_by_alternating(frame, block, begin, count, columns, inverse, memory):
     steps = figures_of(frame, block)[0]
     for sample in range(count):
         queue[sample], steps[begin + sample] = sample, 0
-    close = nearness(frame, block)
-    waiting = judge(frame, block, begin, count, count, columns, fresh, queue, rows, places)
+    close, waiting = nearness(frame, block), count
+    if not fresh:
+        waiting = judge(frame, block, begin, count, count, columns, queue, rows, places)
     while waiting > 0:
         alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, places)
         # Those that still wait after this were looked at too early.
-        waiting = judge(frame, block, begin, count, waiting, columns, False, queue, rows, places)
+        waiting = judge(frame, block, begin, count, waiting, columns, queue, rows, places)
         close *= np.float32(0.25)
     potentials, activities = states_of(frame, block)
     for part in range(sixteens(count)):
