@@ -44,7 +44,7 @@ from ._lanes import (
     total,
     transpose,
 )
-from ._multiply import TOGETHER, multiply_chosen
+from ._multiply import TOGETHER, multiply_symmetric
 
 # Steps that are tried, and their over-relaxation.
 TRIED, OVER = 60, np.float32(1.7)
@@ -99,12 +99,15 @@ def take_up(source, apart, used, n, square, rows):
 
 
 @fast
-def columns_of(a, n, square, columns):
-    """Copy the columns of a matrix to rows of whole registers."""
-    used = min(WIDTH, n)
-    for part in range(sixteens(n)):
-        first = first_of(part, n)
-        take_up(shifted(a, first), n, used, n, square, row_of(columns, first, padded(n) // WIDTH))
+def fill_registers(a, n, rows):
+    """Copy the rows of a matrix to rows of whole registers, and zeros to further ones that make it square."""
+    wide_vectors()
+    registers = padded(n) // WIDTH
+    for i in range(padded(n)):
+        for register in range(registers):
+            first = register * WIDTH
+            used = min(WIDTH, n - first) if i < n else 0
+            copy_in(shifted(a, i * n + first), shifted(row_of(rows, i, registers), first), used)
 
 
 @fast
@@ -182,7 +185,7 @@ def alternate(frame, penalty, close, rows, products, places, ready, working, cou
 def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, places):
     """Take steps for the samples of a queue, some at a time, until they seem to be done or have had their share."""
     wide_vectors()
-    n, registers = size_of(frame)[0], padded(size_of(frame)[0]) // WIDTH
+    n = size_of(frame)[0]
     penalty, budget = penalty_of(frame, block), min(TRIED, most_steps(frame))
     steps, ready = figures_of(frame, block)[0], integers_at(address_of(places) + 4 * PLACES)
     rights, products = state_of(rows, RIGHT, 0, count, n), state_of(rows, STATES, 0, count, n)
@@ -192,7 +195,7 @@ def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, ro
     for place in range(PLACES):
         places[place] = queue[min(place, working - 1)]
     while working > 0:
-        multiply_chosen(rights, padded(n), places, working, inverse, products, n, 0, registers)
+        multiply_symmetric(rights, places, working, inverse, products, n)
         alternate(frame, penalty, close, rows, products, places, ready, working, count)
         kept = 0
         for place in range(working):
@@ -209,7 +212,7 @@ def alternate_all(frame, block, begin, count, close, waiting, inverse, queue, ro
 
 
 @fast
-def judge(frame, block, begin, count, waiting, columns, queue, rows, places):
+def judge(frame, block, begin, count, waiting, matrix, queue, rows, places):
     """Measure the samples of a queue; those that are to go on stay there, and their number is returned."""
     wide_vectors()
     n, most, registers = size_of(frame)[0], most_steps(frame), padded(size_of(frame)[0]) // WIDTH
@@ -221,7 +224,7 @@ def judge(frame, block, begin, count, waiting, columns, queue, rows, places):
         used = min(PLACES, waiting - first)
         for place in range(PLACES):
             places[place] = queue[first + min(place, used - 1)]
-        multiply_chosen(activities, padded(n), places, used, columns, products, n, 0, registers)
+        multiply_symmetric(activities, places, used, matrix, products, n)
         for place in range(used):
             number, force = places[place], row_of(products, place, registers)
             b, r = state_of(rows, DRIVE, number, count, n), state_of(rows, ACTIVITY, number, count, n)
@@ -240,10 +243,10 @@ def judge(frame, block, begin, count, waiting, columns, queue, rows, places):
 
 
 @fast
-def settle_by_alternating(frame, block, begin, count, columns, inverse, memory):
+def settle_by_alternating(frame, block, begin, count, matrix, inverse, memory):
     """Settle samples of a block, where the method does; for those where it does not, the number of steps is `LEFT`.
 
-    The matrix is there by columns, and its inverse, with the penalty on its diagonal, too.
+    The matrix is there in rows of whole registers, and its inverse, with the penalty on its diagonal, too.
     """
     wide_vectors()
     n, apart = size_of(frame)
@@ -268,11 +271,11 @@ def settle_by_alternating(frame, block, begin, count, columns, inverse, memory):
         queue[sample], steps[begin + sample] = sample, 0
     close, waiting = nearness(frame, block), count
     if not fresh:
-        waiting = judge(frame, block, begin, count, count, columns, queue, rows, places)
+        waiting = judge(frame, block, begin, count, count, matrix, queue, rows, places)
     while waiting > 0:
         alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, places)
         # Those that still wait after this were looked at too early.
-        waiting = judge(frame, block, begin, count, waiting, columns, queue, rows, places)
+        waiting = judge(frame, block, begin, count, waiting, matrix, queue, rows, places)
         close *= np.float32(0.25)
     potentials, activities = states_of(frame, block)
     for part in range(sixteens(count)):

@@ -117,6 +117,22 @@ malloc = types.ExternalFunction("malloc", Words(types.int64))
 free = types.ExternalFunction("free", types.void(Words))
 
 
+# Bytes of a line of the cache: vectors that cross its end take two accesses.
+LINE = 64
+
+
+@plain
+def allocate(numbers):
+    """Memory for so many numbers in single precision, which is to be given back with `free`."""
+    return malloc(numbers * 4 + LINE)
+
+
+@plain
+def floats_of(memory):
+    """Where the numbers of allocated memory begin: on a line of the cache."""
+    return floats_at((address_of(memory) + LINE - 1) // LINE * LINE)
+
+
 @plain
 def operand(frame, index):
     """Address of the data of an operand."""

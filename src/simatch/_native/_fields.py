@@ -15,9 +15,11 @@ from ._ffi import (
     OPERAND_COUNT,
     Words,
     address_of,
+    allocate,
     compiled,
     fast,
     floats_at,
+    floats_of,
     free,
     integers_at,
     length,
@@ -94,7 +96,7 @@ def drive_site(frame, groups, site, memory, neurons, chosen):
             for part in range(registers):
                 source = neurons[row] * samples + first_of(begin + part, samples)
                 copy_in(shifted(activities, source), shifted(row_of(x, row, registers), part * WIDTH), used)
-        multiply_chosen(own, inputs, chosen, units, x, y, inputs, 0, registers)
+        multiply_chosen(own, inputs, chosen, units, x, y, inputs, 0, registers, registers)
         for unit in range(units):
             for part in range(registers):
                 target = unit * samples + first_of(begin + part, samples)
@@ -130,7 +132,7 @@ def associate_site(frame, groups, site, memory, neurons, chosen):
                 transpose(square)
                 for sample in range(present):
                     put(row_of(x, first + sample, registers), part, get(square, sample))
-        multiply_chosen(own, samples, chosen, units, x, y, samples, 0, registers)
+        multiply_chosen(own, samples, chosen, units, x, y, samples, 0, registers, registers)
         for unit in range(units):
             for part in range(registers):
                 target = shifted(weights, unit * inputs + first_of(begin + part, inputs))
@@ -210,12 +212,12 @@ def drive_sites(frame, number):
     weights = SOURCES + groups + 1
     inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
     units = length(frame, weights, 1)
-    numbers = malloc(products_size(units, inputs) * 4)
+    numbers = allocate(products_size(units, inputs))
     neurons, rows = malloc(inputs * 4), malloc(in_tiles(units) * 4)
     seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
     choose_all(units, chosen)
     for site in range(number * sites // shares, (number + 1) * sites // shares):
-        drive_site(frame, groups, site, floats_at(address_of(numbers)), seen, chosen)
+        drive_site(frame, groups, site, floats_of(numbers), seen, chosen)
     free(numbers)
     free(neurons)
     free(rows)
@@ -233,12 +235,12 @@ def associate_sites(frame, number):
     groups, sites, shares = frame[OPERAND_COUNT] - 3, length(frame, ORDER, 0), association_shares(frame)
     inputs = most_seen(frame, groups) * (result_length(frame, 0, 2) // length(frame, SOURCES, 1))
     samples, units = length(frame, SOURCES + groups, 1), result_length(frame, 0, 1)
-    numbers = malloc(products_size(units, samples) * 4)
+    numbers = allocate(products_size(units, samples))
     neurons, rows = malloc(inputs * 4), malloc(in_tiles(units) * 4)
     seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
     choose_all(units, chosen)
     for site in range(number * sites // shares, (number + 1) * sites // shares):
-        associate_site(frame, groups, site, floats_at(address_of(numbers)), seen, chosen)
+        associate_site(frame, groups, site, floats_of(numbers), seen, chosen)
     free(numbers)
     free(neurons)
     free(rows)
@@ -257,9 +259,9 @@ def feed_back_samples(frame, number):
     weights = SOURCES + groups + 1
     inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
     units = length(frame, weights, 1)
-    numbers = malloc(((units + padded(inputs)) * WIDTH + packed_size(inputs, units)) * 4)
+    numbers = allocate((units + padded(inputs)) * WIDTH + packed_size(inputs, units))
     neurons = malloc(inputs * 4)
     first = number * WIDTH
-    feed_back_register(frame, groups, first, floats_at(address_of(numbers)), integers_at(address_of(neurons)))
+    feed_back_register(frame, groups, first, floats_of(numbers), integers_at(address_of(neurons)))
     free(numbers)
     free(neurons)

@@ -19,7 +19,7 @@ LEAST = np.float32(1e-6)
 @plain
 def inverse_size(n):
     """Numbers of memory in which a matrix of n rows is inverted."""
-    return (padded(n) + WIDTH + 2 * in_tiles(WIDTH)) * padded(n) + 2 * WIDTH * WIDTH + in_tiles(WIDTH)
+    return (padded(n) + WIDTH + 2 * in_tiles(WIDTH)) * padded(n) + 2 * WIDTH * WIDTH + padded(in_tiles(WIDTH))
 
 
 @fast
@@ -58,7 +58,7 @@ def invert(a, n, shift, whole, memory):
     for i in range(registers):
         for j in range(i + 1, registers):
             mirror(m, i, j, registers, square)
-    for i in range(n * registers):
+    for i in range(padded(n) * registers):
         put(whole, i, 0 - get(m, i))
     return True
 
@@ -98,12 +98,14 @@ def sweep(m, n, pivots, inverse, solved, products, rows, square):
     wide_vectors()
     registers, first = padded(n) // WIDTH, pivots * WIDTH
     choose_all(WIDTH, rows)
-    multiply_chosen(inverse, padded(n), rows, WIDTH, row_of(m, first, registers), solved, WIDTH, 0, registers)
+    own = row_of(m, first, registers)
+    multiply_chosen(inverse, padded(n), rows, WIDTH, own, solved, WIDTH, 0, registers, registers)
     for start in range(0, n, TOGETHER):
         for k in range(TOGETHER):
             rows[k] = min(start + k, n - 1)
         begin = start // WIDTH
-        multiply_chosen(shifted(m, first), padded(n), rows, TOGETHER, solved, products, WIDTH, begin, registers)
+        left = shifted(m, first)
+        multiply_chosen(left, padded(n), rows, TOGETHER, solved, products, WIDTH, begin, registers, registers)
         for k in range(min(TOGETHER, n - start)):
             row, product = row_of(m, start + k, registers), row_of(products, k, registers)
             for register in range(begin, registers):

@@ -16,11 +16,13 @@ from ._lanes import (
     VECTOR,
     WIDTH,
     copy_in,
+    fetched,
     first_of,
     padded,
     place,
     put,
     repeated,
+    row_of,
     shifted,
     sixteen,
     sixteens,
@@ -100,8 +102,8 @@ def multiply(packed, x, y, m, n):
             multiply_rows(panel, x, target, n, 4)
 
 
-# Rows and registers of a product that are found at a time.
-TOGETHER, ACROSS = 6, 4
+# Rows and registers of a product that are found at a time, and rows after which one of the matrix is read.
+TOGETHER, ACROSS, AHEAD = 6, 4, 3
 
 
 @compiled(intrinsic(prefer_literal=True))
@@ -124,6 +126,9 @@ def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, registers)
         with cgutils.for_range(builder, n) as loop:
             start = cgutils.gep(builder, matrix, builder.mul(loop.index, apart))
             column = [builder.load(place(builder, start, ir.Constant(n.type, r)), align=4) for r in range(count)]
+            ahead = cgutils.gep(builder, start, builder.mul(apart, ir.Constant(n.type, AHEAD)))
+            for r in range(count):
+                fetched(builder, place(builder, ahead, ir.Constant(n.type, r)))
             for row, own in zip(rows, sums, strict=True):
                 v = repeated(builder, builder.load(cgutils.gep(builder, row, loop.index), align=4))
                 for part, total in zip(column, own, strict=True):
@@ -139,17 +144,17 @@ def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, registers)
 
 
 @fast
-def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, registers):
-    """Set rows of y to chosen rows of x, of n numbers, times a matrix of n rows, in its registers from one on.
+def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, end, registers):
+    """Set rows of y to chosen rows of x, of n numbers, times a matrix of n rows, in some of its registers.
 
     Rows of x begin so many numbers apart, those of the matrix and y so many registers. There is a choice, and room in
     y, for a multiple of `TOGETHER`.
     """
     wide_vectors()
     apart = registers * WIDTH
-    while begin < registers:
-        parts = (registers - begin + ACROSS - 1) // ACROSS
-        width = (registers - begin + parts - 1) // parts
+    while begin < end:
+        parts = (end - begin + ACROSS - 1) // ACROSS
+        width = (end - begin + parts - 1) // parts
         own = shifted(matrix, begin * WIDTH)
         for first in range(0, count, TOGETHER):
             some, target = integers_at(address_of(chosen) + 4 * first), shifted(y, first * apart + begin * WIDTH)
@@ -162,6 +167,75 @@ def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, registers):
             else:
                 multiply_tile(x, between, some, own, target, n, apart, 1)
         begin += width
+
+
+# Columns of a symmetric matrix that do not get a register of their own.
+FEW = 4
+
+
+def folded(builder, a, b, size):
+    """Add the halves of all groups of so many lanes, first those of a and then those of b."""
+    lanes = [lane for lane in range(2 * WIDTH) if lane % size < size // 2]
+    orders = [ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [i + half for i in lanes]) for half in (0, size // 2)]
+    return builder.fadd(*(builder.shuffle_vector(a, b, order) for order in orders), flags=FLAGS)
+
+
+@compiled(intrinsic)
+def multiply_few(typingctx, x, chosen, rows, y, registers):
+    """Multiply six chosen rows of x by four rows; all are so many registers, and the lanes are what is summed.
+
+    The four products are the beginning of a register in a row of y, and zeros follow them.
+    """
+
+    def codegen(context, builder, sig, args):
+        x, chosen, rows, y, registers = args
+        apart = builder.mul(registers, ir.Constant(registers.type, WIDTH))
+
+        def row_of(start, number):
+            return cgutils.gep(builder, start, builder.mul(number, apart))
+
+        numbers = [builder.load(cgutils.gep(builder, chosen, sample)) for sample in range(TOGETHER)]
+        samples = [row_of(x, builder.sext(number, registers.type)) for number in numbers]
+        columns = [row_of(rows, ir.Constant(registers.type, i)) for i in range(FEW)]
+        zero = ir.Constant(VECTOR, [0.0] * WIDTH)
+        sums = [[cgutils.alloca_once_value(builder, zero) for _ in columns] for _ in samples]
+        with cgutils.for_range(builder, registers) as loop:
+            parts = [builder.load(place(builder, column, loop.index), align=4) for column in columns]
+            for sample, own in zip(samples, sums, strict=True):
+                v = builder.load(place(builder, sample, loop.index), align=4)
+                for part, total in zip(parts, own, strict=True):
+                    product = builder.fmul(v, part, flags=FLAGS)
+                    builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+        for number, own in enumerate(sums):
+            a, b, c, d = (builder.load(total) for total in own)
+            quarters = folded(builder, folded(builder, a, b, 16), folded(builder, c, d, 16), 8)
+            sums_of_four = folded(builder, folded(builder, quarters, zero, 4), zero, 2)
+            builder.store(
+                sums_of_four,
+                place(builder, row_of(y, ir.Constant(registers.type, number)), ir.Constant(registers.type, 0)),
+                align=4,
+            )
+        return context.get_dummy_value()
+
+    return types.void(Floats, Integers, Floats, Floats, types.int64), codegen
+
+
+@fast
+def multiply_symmetric(x, chosen, count, matrix, y, n):
+    """Set rows of y to chosen rows of x times a symmetric matrix, where all rows have n numbers and fill registers.
+
+    Columns of the matrix are its rows, so that the last few may be found together; rows that fill up a square of
+    registers are orthogonal to x.
+    """
+    wide_vectors()
+    registers, whole = padded(n) // WIDTH, n // WIDTH
+    few = 0 < n - whole * WIDTH <= FEW
+    multiply_chosen(x, padded(n), chosen, count, matrix, y, n, 0, whole if few else registers, registers)
+    if few:
+        rows = row_of(matrix, whole * WIDTH, registers)
+        for first in range(0, count, TOGETHER):
+            some = integers_at(address_of(chosen) + 4 * first)
+            multiply_few(x, some, rows, shifted(row_of(y, first, registers), whole * WIDTH), registers)
 
 
 @plain

@@ -16,7 +16,7 @@ from numba import cfunc, types
 from . import NEWTON_SIZE
 from . import _memory as at
 from ._activity import activity, magnitude, measure, proximal, rectified
-from ._alternating import TRIED, columns_of, nearness, penalty_of, rows_size, settle_by_alternating
+from ._alternating import TRIED, fill_registers, nearness, penalty_of, rows_size, settle_by_alternating
 from ._blocks import (
     LEFT,
     blocks_of,
@@ -33,12 +33,11 @@ from ._blocks import (
 from ._ffi import (
     NUMERICS,
     Words,
-    address_of,
+    allocate,
     compiled,
     fast,
-    floats_at,
+    floats_of,
     free,
-    malloc,
     plain,
     wide_vectors,
 )
@@ -310,8 +309,8 @@ def settle_few(frame, first):
     """Settle all samples in up to sixteen blocks."""
     blocks, (n, samples) = blocks_of(frame), size_of(frame)
     size, entries = packed_size(n, n), fourfold(n) ** 2
-    memory = malloc((size + (WIDTH + 1) * entries + memory_size(n, factors_size(n))) * 4)
-    packed = floats_at(address_of(memory))
+    memory = allocate(size + (WIDTH + 1) * entries + memory_size(n, factors_size(n)))
+    packed = floats_of(memory)
     prepared, matrices = shifted(packed, size), shifted(packed, size + entries)
     rest = shifted(matrices, WIDTH * entries)
     for lane in range(WIDTH):
@@ -333,8 +332,8 @@ def settle_many(frame, block, group):
     small, size, matrix = n <= NEWTON_SIZE, packed_size(n, n), matrix_of(frame, block)
     own = fourfold(n) ** 2 if small else size
     working = max(memory_size(n, factors_size(n) if small else 0), inverse_size(n))
-    memory = malloc((size + own + working + rows_size(n, AT_ONCE)) * 4)
-    packed = floats_at(address_of(memory))
+    memory = allocate(size + own + working + rows_size(n, AT_ONCE))
+    packed = floats_of(memory)
     prepared, rest, rows = shifted(packed, size), shifted(packed, size + own), shifted(packed, size + own + working)
     sweeping, alternating = False, False
     if small:
@@ -344,7 +343,7 @@ def settle_many(frame, block, group):
     else:
         alternating = invert(matrix, n, penalty_of(frame, block), prepared, rest)
     if alternating:
-        columns_of(matrix, n, rest, packed)
+        fill_registers(matrix, n, packed)
         for first in range(begin, end, AT_ONCE):
             settle_by_alternating(frame, block, first, min(AT_ONCE, end - first), packed, prepared, rows)
     if not alternating or any_left(frame, block, begin, end - begin):
