@@ -83,19 +83,22 @@ def nearness(frame, block):
 
 @fast
 def take_up(source, apart, used, n, square, rows):
-    """Copy numbers of neurons, so many apart in memory, to the rows of up to sixteen samples."""
+    """Copy numbers of neurons, at least sixteen and so many apart in memory, to rows of up to sixteen samples."""
     wide_vectors()
     registers = padded(n) // WIDTH
-    for register in range(registers):
+    for sample in range(used):
+        put(row_of(rows, sample, registers), registers - 1, sixteen(0))
+    for part in range(registers):
+        first = first_of(part, n)
+        own, there = shifted(source, first * apart), shifted(rows, first)
+        if used == WIDTH:
+            transpose(own, apart, there, padded(n))
+            continue
         for i in range(WIDTH):
-            neuron = register * WIDTH + i
-            if neuron < n:
-                copy_in(shifted(source, neuron * apart), shifted(square, i * WIDTH), used)
-            else:
-                put(square, i, sixteen(0))
-        transpose(square)
+            copy_in(shifted(own, i * apart), shifted(square, i * WIDTH), used)
+        transpose(square, WIDTH, square, WIDTH)
         for sample in range(used):
-            put(row_of(rows, sample, registers), register, get(square, sample))
+            put(row_of(there, sample, registers), 0, get(square, sample))
 
 
 @fast
@@ -112,15 +115,17 @@ def fill_registers(a, n, rows):
 
 @fast
 def put_down(rows, used, n, square, target, apart):
-    """Copy the rows of up to sixteen samples to the numbers of neurons, so many apart in memory."""
+    """Copy rows of up to sixteen samples to the numbers of neurons, at least sixteen and so many apart in memory."""
     wide_vectors()
-    registers = padded(n) // WIDTH
-    for register in range(registers):
-        for sample in range(used):
-            put(square, sample, get(row_of(rows, sample, registers), register))
-        transpose(square)
-        for i in range(min(WIDTH, n - register * WIDTH)):
-            copy_out(shifted(square, i * WIDTH), shifted(target, (register * WIDTH + i) * apart), used)
+    for part in range(sixteens(n)):
+        first = first_of(part, n)
+        own, there = shifted(rows, first), shifted(target, first * apart)
+        if used == WIDTH:
+            transpose(own, padded(n), there, apart)
+            continue
+        transpose(own, padded(n), square, WIDTH)
+        for i in range(WIDTH):
+            copy_out(shifted(square, i * WIDTH), shifted(there, i * apart), used)
 
 
 @plain
@@ -178,7 +183,7 @@ def alternate(frame, penalty, close, rows, products, places, ready, working, cou
             put(u, i, v)
             put(r, i, new)
             put(right, i, right_side(penalty, get(b, i), v, new))
-        ready[place] = not total(size) * close < total(gap)
+        ready[place] = not total(gap - size * close) > 0
 
 
 @fast
@@ -262,10 +267,13 @@ def settle_by_alternating(frame, block, begin, count, matrix, inverse, memory):
         take_up(shifted(drive, first), apart, used, n, square, state_of(rows, DRIVE, first, count, n))
         if not fresh:
             take_up(shifted(start, begin + first), apart, used, n, square, state_of(rows, POTENTIAL, first, count, n))
+    rest = activity(kind, threshold, lower, upper, sixteen(0))
     for i in range(count * registers):
         if fresh:
             put(u, i, sixteen(0))
-        put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
+            put(r, i, rest)
+        else:
+            put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
     steps = figures_of(frame, block)[0]
     for sample in range(count):
         queue[sample], steps[begin + sample] = sample, 0

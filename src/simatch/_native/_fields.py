@@ -129,9 +129,13 @@ def associate_site(frame, groups, site, memory, neurons, chosen):
                     copy_in(row, shifted(square, lane * WIDTH), present)
                 for lane in range(used, WIDTH):
                     put(square, lane, sixteen(0))
-                transpose(square)
+                there = shifted(row_of(x, first, registers), part * WIDTH)
+                if present == WIDTH:
+                    transpose(square, WIDTH, there, registers * WIDTH)
+                    continue
+                transpose(square, WIDTH, square, WIDTH)
                 for sample in range(present):
-                    put(row_of(x, first + sample, registers), part, get(square, sample))
+                    put(row_of(there, sample, registers), 0, get(square, sample))
         multiply_chosen(own, samples, chosen, units, x, y, samples, 0, registers, registers)
         for unit in range(units):
             for part in range(registers):

@@ -19,7 +19,7 @@ LEAST = np.float32(1e-6)
 @plain
 def inverse_size(n):
     """Numbers of memory in which a matrix of n rows is inverted."""
-    return (padded(n) + WIDTH + 2 * in_tiles(WIDTH)) * padded(n) + 2 * WIDTH * WIDTH + padded(in_tiles(WIDTH))
+    return (padded(n) + WIDTH + 2 * in_tiles(WIDTH)) * padded(n) + WIDTH * WIDTH + padded(in_tiles(WIDTH))
 
 
 @fast
@@ -29,8 +29,7 @@ def invert(a, n, shift, whole, memory):
     registers, m = padded(n) // WIDTH, memory
     inverse, solved = row_of(m, padded(n), registers), row_of(m, padded(n) + WIDTH, registers)
     products = row_of(solved, in_tiles(WIDTH), registers)
-    square = row_of(products, TOGETHER, registers)
-    units = shifted(square, WIDTH * WIDTH)
+    units = row_of(products, TOGETHER, registers)
     rows = integers_at(address_of(shifted(units, WIDTH * WIDTH)))
     for i in range(padded(n)):
         for register in range(registers):
@@ -47,31 +46,29 @@ def invert(a, n, shift, whole, memory):
     for pivots in range(registers):
         for other in range(registers):
             if other < pivots:
-                mirror(m, other, pivots, registers, square)
+                mirror(m, other, pivots, registers)
             elif other > pivots:
-                mirror(m, pivots, other, registers, square)
+                mirror(m, pivots, other, registers)
         for i in range(WIDTH):
             put(row_of(inverse, i, registers), 0, get(row_of(m, pivots * WIDTH + i, registers), pivots))
         if not invert_square(inverse, units, registers):
             return False
-        sweep(m, n, pivots, inverse, solved, products, rows, square)
+        sweep(m, n, pivots, inverse, solved, products, rows)
     for i in range(registers):
         for j in range(i + 1, registers):
-            mirror(m, i, j, registers, square)
+            mirror(m, i, j, registers)
     for i in range(padded(n) * registers):
         put(whole, i, 0 - get(m, i))
     return True
 
 
 @fast
-def mirror(m, i, j, registers, square):
+def mirror(m, i, j, registers):
     """Transpose a square above the diagonal to its place below."""
     wide_vectors()
-    for k in range(WIDTH):
-        put(square, k, get(row_of(m, i * WIDTH + k, registers), j))
-    transpose(square)
-    for k in range(WIDTH):
-        put(row_of(m, j * WIDTH + k, registers), i, get(square, k))
+    apart = registers * WIDTH
+    above, below = shifted(m, (i * apart + j) * WIDTH), shifted(m, (j * apart + i) * WIDTH)
+    transpose(above, apart, below, apart)
 
 
 @fast
@@ -93,7 +90,7 @@ def invert_square(d, units, registers):
 
 
 @fast
-def sweep(m, n, pivots, inverse, solved, products, rows, square):
+def sweep(m, n, pivots, inverse, solved, products, rows):
     """Sweep sixteen pivots, whose square is inverted and whose rows and columns are whole."""
     wide_vectors()
     registers, first = padded(n) // WIDTH, pivots * WIDTH
@@ -116,4 +113,4 @@ def sweep(m, n, pivots, inverse, solved, products, rows, square):
             put(row, register, get(own, register))
         put(row, pivots, 0 - get(row_of(inverse, k, registers), 0))
     for other in range(pivots):
-        mirror(m, pivots, other, registers, square)
+        mirror(m, pivots, other, registers)

@@ -187,12 +187,15 @@ def total(typingctx, lanes):
 
 
 @compiled(intrinsic)
-def transpose(typingctx, memory):
-    """Transpose sixteen by sixteen numbers in place."""
+def transpose(typingctx, source, between, target, apart):
+    """Transpose sixteen by sixteen numbers; source and target may be the same, rows begin so many numbers apart."""
 
     def codegen(context, builder, sig, args):
-        places = [place(builder, args[0], ir.Constant(ir.IntType(64), row)) for row in range(WIDTH)]
-        rows = [builder.load(there, align=4) for there in places]
+        def places(start, apart):
+            starts = (builder.mul(apart, ir.Constant(apart.type, row)) for row in range(WIDTH))
+            return [builder.bitcast(cgutils.gep(builder, start, i), VECTOR.as_pointer()) for i in starts]
+
+        rows = [builder.load(there, align=4) for there in places(*args[:2])]
         span = 1
         while span < WIDTH:
             # Swap what lies off the diagonal of every square of twice the span.
@@ -204,11 +207,11 @@ def transpose(typingctx, memory):
                     order = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), lanes)
                     rows[row] = builder.shuffle_vector(*pair, order)
             span *= 2
-        for there, row in zip(places, rows, strict=True):
+        for there, row in zip(places(*args[2:]), rows, strict=True):
             builder.store(row, there, align=4)
         return context.get_dummy_value()
 
-    return types.void(Floats), codegen
+    return types.void(Floats, types.int64, Floats, types.int64), codegen
 
 
 @plain

@@ -49,7 +49,7 @@ def pack(a, m, n, apart, packed):
                     copy_in(shifted(a, (row + i) * apart + column), shifted(square, i * WIDTH), min(WIDTH, n))
                 else:
                     put(square, i, sixteen(0))
-            transpose(square)
+            transpose(square, WIDTH, square, WIDTH)
 
 
 @fast
