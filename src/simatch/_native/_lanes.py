@@ -124,23 +124,12 @@ def place(builder, memory, position):
     return builder.bitcast(start, VECTOR.as_pointer())
 
 
-def fetched(builder, there):
+def fetch(builder, there):
     """Call for memory that is read soon, to the nearest cache."""
     byte, whole = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     builder.call(function, [builder.bitcast(there, byte), *(ir.Constant(whole, i) for i in (0, 3, 1))])
-
-
-@compiled(intrinsic)
-def fetch(typingctx, memory, position):
-    """Call for sixteen numbers of memory that are read soon."""
-
-    def codegen(context, builder, sig, args):
-        fetched(builder, place(builder, *args))
-        return context.get_dummy_value()
-
-    return types.void(Floats, types.int64), codegen
 
 
 @compiled(intrinsic)

@@ -16,7 +16,7 @@ from ._lanes import (
     VECTOR,
     WIDTH,
     copy_in,
-    fetched,
+    fetch,
     first_of,
     padded,
     place,
@@ -128,7 +128,7 @@ def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, registers)
             column = [builder.load(place(builder, start, ir.Constant(n.type, r)), align=4) for r in range(count)]
             ahead = cgutils.gep(builder, start, builder.mul(apart, ir.Constant(n.type, AHEAD)))
             for r in range(count):
-                fetched(builder, place(builder, ahead, ir.Constant(n.type, r)))
+                fetch(builder, place(builder, ahead, ir.Constant(n.type, r)))
             for row, own in zip(rows, sums, strict=True):
                 v = repeated(builder, builder.load(cgutils.gep(builder, row, loop.index), align=4))
                 for part, total in zip(column, own, strict=True):
@@ -145,7 +145,7 @@ def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, registers)
 
 @fast
 def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, end, registers):
-    """Set rows of y to chosen rows of x, of n numbers, times a matrix of n rows, in some of its registers.
+    """Set rows of y to chosen rows of x, of n numbers, times a matrix of n rows, for registers from one to another.
 
     Rows of x begin so many numbers apart, those of the matrix and y so many registers. There is a choice, and room in
     y, for a multiple of `TOGETHER`.
@@ -191,12 +191,12 @@ def multiply_few(typingctx, x, chosen, rows, y, registers):
         x, chosen, rows, y, registers = args
         apart = builder.mul(registers, ir.Constant(registers.type, WIDTH))
 
-        def row_of(start, number):
+        def begin(start, number):
             return cgutils.gep(builder, start, builder.mul(number, apart))
 
         numbers = [builder.load(cgutils.gep(builder, chosen, sample)) for sample in range(TOGETHER)]
-        samples = [row_of(x, builder.sext(number, registers.type)) for number in numbers]
-        columns = [row_of(rows, ir.Constant(registers.type, i)) for i in range(FEW)]
+        samples = [begin(x, builder.sext(number, registers.type)) for number in numbers]
+        columns = [begin(rows, ir.Constant(registers.type, i)) for i in range(FEW)]
         zero = ir.Constant(VECTOR, [0.0] * WIDTH)
         sums = [[cgutils.alloca_once_value(builder, zero) for _ in columns] for _ in samples]
         with cgutils.for_range(builder, registers) as loop:
@@ -209,12 +209,9 @@ def multiply_few(typingctx, x, chosen, rows, y, registers):
         for number, own in enumerate(sums):
             a, b, c, d = (builder.load(total) for total in own)
             quarters = folded(builder, folded(builder, a, b, 16), folded(builder, c, d, 16), 8)
-            sums_of_four = folded(builder, folded(builder, quarters, zero, 4), zero, 2)
-            builder.store(
-                sums_of_four,
-                place(builder, row_of(y, ir.Constant(registers.type, number)), ir.Constant(registers.type, 0)),
-                align=4,
-            )
+            four = folded(builder, folded(builder, quarters, zero, 4), zero, 2)
+            there = begin(y, ir.Constant(registers.type, number))
+            builder.store(four, builder.bitcast(there, VECTOR.as_pointer()), align=4)
         return context.get_dummy_value()
 
     return types.void(Floats, Integers, Floats, Floats, types.int64), codegen
@@ -222,10 +219,10 @@ def multiply_few(typingctx, x, chosen, rows, y, registers):
 
 @fast
 def multiply_symmetric(x, chosen, count, matrix, y, n):
-    """Set rows of y to chosen rows of x times a symmetric matrix, where all rows have n numbers and fill registers.
+    """Set rows of y to chosen rows of x times a symmetric matrix, where all rows have n numbers and zeros after them.
 
-    Columns of the matrix are its rows, so that the last few may be found together; rows that fill up a square of
-    registers are orthogonal to x.
+    Columns of the matrix are its rows, so that the last few may be found together. There are as many rows as make a
+    square of whole registers; those after the first n are zero wherever x is not.
     """
     wide_vectors()
     registers, whole = padded(n) // WIDTH, n // WIDTH
