@@ -12,7 +12,7 @@ import numpy as np
 
 from . import TANH
 from . import _memory as at
-from ._activity import activity, measure, proximal
+from ._activity import activity, magnitude, measure, proximal, shrink
 from ._blocks import (
     LEFT,
     drive_of,
@@ -248,6 +248,18 @@ def judge(frame, block, begin, count, waiting, matrix, queue, rows, places):
 
 
 @fast
+def is_driven(frame, rows, sample, count):
+    """Whether the drive of a sample makes any neuron active."""
+    wide_vectors()
+    n, (_, threshold, lower, upper, _) = size_of(frame)[0], settings_of(frame)
+    b, size = state_of(rows, DRIVE, sample, count, n), sixteen(0)
+    for i in range(padded(n) // WIDTH):
+        # tanh has bounds and no threshold here, and is silent where such a unit is.
+        size += magnitude(shrink(get(b, i), threshold, lower, upper))
+    return not total(size) <= 0
+
+
+@fast
 def settle_by_alternating(frame, block, begin, count, matrix, inverse, memory):
     """Settle samples of a block, where the method does; for those where it does not, the number of steps is `LEFT`.
 
@@ -274,10 +286,15 @@ def settle_by_alternating(frame, block, begin, count, matrix, inverse, memory):
             put(r, i, rest)
         else:
             put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
-    steps = figures_of(frame, block)[0]
+    steps, defects, sizes = figures_of(frame, block)
+    waiting = 0
     for sample in range(count):
-        queue[sample], steps[begin + sample] = sample, 0
-    close, waiting = nearness(frame, block), count
+        steps[begin + sample] = defects[begin + sample] = sizes[begin + sample] = 0
+        # At rest, a sample is done if nothing drives it; others need not be measured there.
+        if not fresh or is_driven(frame, rows, sample, count):
+            queue[waiting] = sample
+            waiting += 1
+    close = nearness(frame, block)
     if not fresh:
         waiting = judge(frame, block, begin, count, count, matrix, queue, rows, places)
     while waiting > 0:
