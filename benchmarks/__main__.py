@@ -74,8 +74,9 @@ def main(
 
 def _run(name: str, row: Row, options: Options) -> list[Result]:
     """Train what the row needs and measure it, each in a process of its own; nothing if one of them fails."""
-    if row.kind and not KINDS[row.kind].file(row.stage, options.folder).exists():
-        _process(options, "prepare", row.kind, row.stage)
+    for kind in row.kinds:
+        if not KINDS[kind].file(row.stage, options.folder).exists():
+            _process(options, "prepare", kind, row.stage)
     done = _process(options, "measure", name)
     return [Result(**fields) for fields in json.loads(done.stdout)] if done.returncode == 0 else []
 

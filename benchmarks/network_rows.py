@@ -1,6 +1,7 @@
-"""Rows that train and encode with one network."""
+"""Rows that train and encode with networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from .arithmetic import mean_steps, necessary, product_rate, products
 from .networks import KINDS, Kind, Stage
 from .reference import relative_error, rows, solution
 from .result import Options, Result
-from .timing import Laps, in_turn, peak_memory_mb
+from .timing import Laps, in_turn
 
-ENCODE_AT_ONCE, ERROR_IMAGES = 500, 100
+ERROR_IMAGES = 100
 
 
 class Training:
@@ -77,40 +78,53 @@ def start(kind: Kind, stage: Stage) -> float:
     return kind.rate(0 if stage == "early" else kind.batches)
 
 
-def network_row(
+def network_rows(
     options: Options,
-    name: str,
-    kind_name: str,
+    networks: Mapping[str, str],
     stage: Stage,
     *,
     batches: int = 10,
     batch_size: int = 100,
     encode: bool = True,
 ) -> Sequence[Result]:
-    """Time training and encoding with one network."""
-    kind = KINDS[kind_name]
-    net = kind.network(stage, options.folder)
-    x = kind.images(batches * batch_size, options.folder)
-    training = Training(net, x, start(kind, stage), batches=batches, batch_size=batch_size)
-    tasks = {"train": training, **products()}
-    if encode:
-        tasks["encode"] = lambda: sm.encode(net, x, batch_size=min(ENCODE_AT_ONCE, len(x)))
-    laps = in_turn(tasks, options.rounds)
-    memory = peak_memory_mb()
+    """Time training and encoding with networks, given as kinds by row; several in turn, each beside the one before.
+
+    Several are given from the smallest to the largest, so that the memory of each is its own (but for images).
+    """
+    tasks: dict[str, Callable[[], object]] = {}
+    trainings: dict[str, Training] = {}
+    for name, kind_name in networks.items():
+        kind = KINDS[kind_name]
+        net = kind.network(stage, options.folder)
+        x = kind.images(batches * batch_size, options.folder)
+        training = Training(net, x, start(kind, stage), batches=batches, batch_size=batch_size)
+        tasks[f"train {name}"] = trainings[name] = training
+        if encode:
+            tasks[f"encode {name}"] = partial(sm.encode, net, x)
+    laps = in_turn({**tasks, **products()}, options.rounds)
     rate = product_rate(laps.seconds)
-    errors = activity_error(net, x[:ERROR_IMAGES], training.tolerance)
-    steps = mean_steps(net, x[:ERROR_IMAGES], training.tolerance)
-    speed = training.images / laps.seconds["train"]
-    result = training.result(
-        name,
-        laps,
-        "train",
-        errors,
-        share=necessary(net, steps, learning=True) * speed / rate,
-        product_gflops=rate / 1e9,
-        memory_mb=memory,
-    )
-    if encode:
-        result.encode_images_per_second = len(x) / laps.seconds["encode"]
-        result.encode_share = necessary(net, steps, learning=False) * result.encode_images_per_second / rate
-    return [result]
+    results: list[Result] = []
+    for name, training in trainings.items():
+        net, x = training.net, np.concatenate(training.parts)[:ERROR_IMAGES]
+        steps = mean_steps(net, x, training.tolerance)
+        speed = training.images / laps.seconds[f"train {name}"]
+        result = training.result(
+            name,
+            laps,
+            f"train {name}",
+            activity_error(net, x, training.tolerance),
+            share=necessary(net, steps, learning=True) * speed / rate,
+            product_gflops=rate / 1e9,
+            memory_mb=laps.memory_mb[f"encode {name}" if encode else f"train {name}"],
+        )
+        if encode:
+            encoding = training.images / laps.seconds[f"encode {name}"]
+            result.encode_images_per_second = encoding
+            result.encode_share = necessary(net, steps, learning=False) * encoding / rate
+        if results:
+            before = results[-1].name
+            seconds = laps.seconds[f"train {before}"]
+            result.peer, result.peer_images_per_second = before, trainings[before].images / seconds
+            result.ratio = seconds / laps.seconds[f"train {name}"]
+        results.append(result)
+    return results

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from .network_rows import network_row
+from .network_rows import network_rows
 from .networks import KINDS, Stage
 from .nmf import nmf_row
 from .published_rows import published_rows
@@ -28,25 +28,32 @@ class Row:
     ----------
     measure : callable
         From the options to one or more results.
-    kind, stage : str, optional
-        The network that must have been trained before, in another process.
+    kinds, stage
+        Networks that must have been trained before, in another process, and how far.
     quick : bool
         Whether it is part of a quick run.
     """
 
     measure: Callable[[Options], Sequence[Result]]
-    kind: str | None = None
+    kinds: Sequence[str] = ()
     stage: Stage = "trained"
     quick: bool = False
 
 
 def _network(name: str, kind: str, stage: Stage, *, quick: bool = False, **how) -> tuple[str, Row]:
-    return name, Row(partial(network_row, name=name, kind_name=kind, stage=stage, **how), kind, stage, quick)
+    return name, Row(partial(network_rows, networks={name: kind}, stage=stage, **how), (kind,), stage, quick)
+
+
+def _scaling() -> tuple[str, Row]:
+    """Images of two and four times the side."""
+    networks = {"scaling-28": "mnist-16", "scaling-56": "mnist-16-56", "scaling-112": "mnist-16-112"}
+    measure = partial(network_rows, networks=networks, stage="early")
+    return "scaling", Row(measure, tuple(networks.values()), "early")
 
 
 def _published(units: int, stage: Stage, *, quick: bool = False, **how) -> tuple[str, Row]:
     name, kind = f"published-{units}-{stage}", f"mnist-{units}"
-    return name, Row(partial(published_rows, name=name, kind_name=kind, stage=stage, **how), kind, stage, quick)
+    return name, Row(partial(published_rows, name=name, kind_name=kind, stage=stage, **how), (kind,), stage, quick)
 
 
 ROWS: dict[str, Row] = dict(
@@ -61,17 +68,15 @@ ROWS: dict[str, Row] = dict(
         _network("mnist-32-trained", "mnist-32", "trained"),
         _network("mnist-100-early", "mnist-100", "early"),
         _network("mnist-100-trained", "mnist-100", "trained"),
-        _network("scaling-28", "mnist-16", "early", batches=5),
-        _network("scaling-56", "mnist-16-56", "early", batches=5),
-        _network("scaling-112", "mnist-16-112", "early", batches=5),
+        _scaling(),
         _network("faces-trained", "faces", "trained", batches=5),
         _network("relu-64-trained", "relu-64", "trained", quick=True),
         _published(4, "early", peer_images=5, batches=30, online=1000),
         _published(4, "trained", peer_images=5, batches=30, online=1000, quick=True),
         _published(16, "early", peer_images=2, batches=10),
         _published(16, "trained", peer_images=2, batches=10),
-        ("pynsm", Row(pynsm_rows, "relu-64")),
-        ("nmf", Row(nmf_row, "relu-64")),
+        ("pynsm", Row(pynsm_rows, ("relu-64",))),
+        ("nmf", Row(nmf_row, ("relu-64",))),
         ("subspace", Row(subspace_row)),
     ]
 )

@@ -20,7 +20,7 @@ import simatch as sm
 from simatch.datasets import load_dataset
 
 from .result import Options, Result
-from .timing import in_turn, peak_memory_mb
+from .timing import in_turn
 
 DIMENSIONS, BATCH, REPORT_EVERY, MOST_EPOCHS = 16, 400, 20, 8
 Rows = Float[np.ndarray, "dimensions features"]
@@ -101,7 +101,7 @@ def subspace_row(options: Options) -> Sequence[Result]:
             steps=report.steps,
             tolerance=1e-2,
             error=learning.error,
-            memory_mb=peak_memory_mb(),
+            memory_mb=laps.memory_mb["learning"],
             compile_seconds=laps.compile_seconds["learning"],
             unconverged=report.unconverged,
             peer="IncrementalPCA",

@@ -20,10 +20,14 @@ class Laps:
         Median over the rounds, by task.
     compile_seconds : dict of str to float
         First call, before the rounds, less that median; at least 0.
+    memory_mb : dict of str to float
+        Most memory that the process had held by the end of the first call, in MB. Tasks are first called in their
+        order, so that it is a task's own where those before it need less.
     """
 
     seconds: dict[str, float]
     compile_seconds: dict[str, float]
+    memory_mb: dict[str, float]
 
 
 def in_turn(tasks: Mapping[str, Callable[[], object]], rounds: int) -> Laps:
@@ -31,15 +35,12 @@ def in_turn(tasks: Mapping[str, Callable[[], object]], rounds: int) -> Laps:
 
     Before each there is a rest, in which the threads of the task before, which wait for more to do, go to sleep.
     """
-    first = {name: _seconds(task) for name, task in tasks.items()}
+    first, memory = {}, {}
+    for name, task in tasks.items():
+        first[name], memory[name] = _seconds(task), 1000 * peak_memory()
     laps = [{name: _seconds(task) for name, task in tasks.items()} for _ in range(rounds)]
     median = {name: statistics.median(lap[name] for lap in laps) for name in tasks}
-    return Laps(median, {name: max(first[name] - median[name], 0.0) for name in tasks})
-
-
-def peak_memory_mb() -> float:
-    """Return the most memory that this process has held, in MB."""
-    return 1000 * peak_memory()
+    return Laps(median, {name: max(first[name] - median[name], 0.0) for name in tasks}, memory)
 
 
 def _seconds(task: Callable[[], object]) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 import simatch as sm
 from simatch import _native as native
+from simatch.relaxation import settle
 from simatch.relaxation._problem import stage_problem
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="native code does not run here")
@@ -131,11 +132,9 @@ def test_alternating_directions_take_few_steps_whatever_the_scale_of_interaction
     assert (sm.relax(net, 5 * images(net, 40), tolerance=1e-3).steps <= 40).all()
 
 
-@pytest.mark.parametrize(("activation", "lowest", "highest"), [("tanh", -0.9, 2.0), ("relu", 1e-3, 30.0)])
-def test_what_alternating_directions_cannot_do_is_finished_by_accelerated_steps(activation, lowest, highest):
-    """A matrix without an inverse of the right sign, and one whose scale is far from its mean."""
-    units = 40
-    net = one_layer(units, activation)
+def stretched(net, lowest, highest):
+    """The same network with lateral matrices of eigenvalues between these."""
+    units = net.populations["layer1"].grid.units
     rng = np.random.default_rng(5)
     matrix = np.zeros((2 * units, 2 * units))
     for site in range(2):
@@ -143,7 +142,14 @@ def test_what_alternating_directions_cannot_do_is_finished_by_accelerated_steps(
         own = slice(site * units, (site + 1) * units)
         spectrum = np.linspace(lowest, highest, units) if lowest < 0 else np.geomspace(lowest, highest, units)
         matrix[own, own] = axes * spectrum @ axes.T
-    net = net.with_weights((net.weights[0], net.pathways[1].connectivity.gather(matrix)))
+    return net.with_weights((net.weights[0], net.pathways[1].connectivity.gather(matrix)))
+
+
+@pytest.mark.parametrize(("activation", "lowest", "highest"), [("tanh", -0.9, 2.0), ("relu", 1e-3, 30.0)])
+def test_what_alternating_directions_cannot_do_is_finished_by_accelerated_steps(activation, lowest, highest):
+    """A matrix without an inverse of the right sign, and one whose scale is far from its mean."""
+    units = 40
+    net = stretched(one_layer(units, activation), lowest, highest)
     x = images(net, 20)
     out = sm.relax(net, x, solver=sm.Blockwise(max_steps=5000), tolerance=1e-4)
     assert out.converged.all()
@@ -155,6 +161,29 @@ def test_what_alternating_directions_cannot_do_is_finished_by_accelerated_steps(
     r = out.states["layer1"]
     defect = problem.activities({"layer1": r + problem.force({"layer1": r})["layer1"]})["layer1"] - r
     assert (np.linalg.norm(defect, axis=0) <= 1.01e-4 * np.linalg.norm(r, axis=0)).all()
+
+
+@pytest.mark.parametrize(("units", "activation"), [(4, "tanh"), (40, "tanh"), (40, "soft_threshold:0.1"), (40, "relu")])
+@pytest.mark.parametrize("started", [False, True])
+def test_nothing_depends_on_whether_potentials_are_kept(units, activation, started):
+    """Bit for bit, also where one sample of a register is left to accelerated steps and another is not."""
+    net = stretched(one_layer(units, activation), 1e-2, 10.0)
+    inputs = {"input": jnp.asarray((images(net, 40) * np.geomspace(0.01, 30, 40)[:, None]).T)}
+    start = {"layer1": jnp.full((2 * units, 40), 0.1)} if started else None
+    settled = jax.jit(settle, static_argnames=("solver", "max_steps", "potentials"))
+    kept, left_out = (
+        settled(net, inputs, sm.Blockwise(), jnp.asarray(1e-3), 2000, start, potentials=wanted)
+        for wanted in (True, False)
+    )
+    assert set(kept.potentials) == {"layer1"}
+    assert not left_out.potentials
+    responses = net.activations["layer1"](kept.potentials["layer1"])
+    np.testing.assert_allclose(responses, kept.states["layer1"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(kept.states["layer1"], left_out.states["layer1"])
+    np.testing.assert_array_equal(kept.steps, left_out.steps)
+    np.testing.assert_array_equal(kept.residual, left_out.residual)
+    if (units, activation) == (40, "tanh"):
+        assert kept.steps.min() < 60 < kept.steps.max()
 
 
 def test_unbounded_activities_are_reported():

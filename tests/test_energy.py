@@ -9,10 +9,11 @@ import oracle
 import pytest
 
 import simatch as sm
-from simatch.energy import dual_cost, energy, optimal_weights
+from simatch.energy import dual_cost, energy, optimal_weights, signals
 from simatch.plasticity import plasticity
 
-jitted_energy, jitted_dual_cost, jitted_plasticity = jax.jit(energy), jax.jit(dual_cost), jax.jit(plasticity)
+jitted_energy, jitted_dual_cost = jax.jit(energy), jax.jit(dual_cost)
+jitted_plasticity = jax.jit(lambda net, states: plasticity(net, signals(net, states)))
 
 CASES = [(kind, gamma, kind != "local") for kind in networks.KINDS for gamma in (0.0, 0.3, 1.0)]
 

@@ -1,5 +1,6 @@
 """From what a user passes as input to the engine's layout, with every check in one place."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
@@ -12,6 +13,9 @@ from jaxtyping import Float
 from .energy import Activities
 from .grid import Grid
 from .network import Network
+
+# Bytes of which the address of an array is a multiple where JAX does not copy it.
+ALIGNMENT = 64
 
 Samples = jax.Array | np.ndarray
 Inputs = Samples | Mapping[str, Samples]
@@ -68,9 +72,18 @@ def _stacked(parts: list[Samples], most: int) -> Samples:
     parts = parts + parts[-1:] * (most - len(parts))
     if any(isinstance(part, jax.Array) for part in parts):
         return jnp.stack([jnp.asarray(part, float) for part in parts]).swapaxes(1, 2)
-    stack = np.empty((most, *parts[0].shape[::-1]), jnp.result_type(float))
+    stack = aligned((most, *parts[0].shape[::-1]))
     np.stack(parts, out=stack.swapaxes(1, 2))
     return stack
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Make an array that JAX takes for its own on a CPU, as it copies those that begin elsewhere in memory."""
+    dtype = jnp.result_type(float)
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    return memory[begin : begin + size].view(dtype).reshape(shape)
 
 
 def _named(net: Network, x: Inputs) -> Mapping[str, Samples]:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ._inputs import Inputs
-from .energy import Activities, activity_costs, dual_cost, primal_cost, synaptic_terms
+from .energy import Activities, activity_costs, dual_cost, primal_cost, signals, synaptic_terms
 from .network import Network
 from .relaxation import Relaxation, relax
 
@@ -149,4 +149,4 @@ _primal = jax.jit(primal_cost)
 @jax.jit
 def _credit(net: Network, states: Activities) -> Credit:
     neurons = {name: jnp.mean(cost, axis=-1) for name, cost in activity_costs(net, states).items()}
-    return Credit(synaptic_terms(net, states), neurons)
+    return Credit(synaptic_terms(net, signals(net, states)), neurons)

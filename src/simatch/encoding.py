@@ -12,10 +12,13 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
 from ._devices import BATCH, batch_mesh, own_share, replicated, spread
-from ._inputs import Inputs, checked
+from ._inputs import Inputs, aligned, checked
 from .energy import Activities
 from .network import Network
 from .relaxation import ConvergenceWarning, Solver, Status, settle
+
+# Samples that relax together by default, and the most activities of all layers together.
+FEWEST, MOST, LARGEST = 16, 512, 1 << 22
 
 
 def encode(
@@ -23,7 +26,7 @@ def encode(
     x: Inputs,
     *,
     layers: Sequence[str] | None = None,
-    batch_size: int = 500,
+    batch_size: int | None = None,
     solver: Solver | None = None,
     tolerance: float = 1e-3,
     mesh: Mesh | None = None,
@@ -36,8 +39,8 @@ def encode(
     x : array of samples, or a dict of them
     layers : sequence of str, optional
         Populations whose activities are concatenated; by default the last one.
-    batch_size : int
-        Samples that relax together.
+    batch_size : int, optional
+        Samples that relax together; by default as many as `samples_at_once` says, on each device.
     solver, tolerance
         See `simatch.relax`.
     mesh : jax.sharding.Mesh, optional
@@ -69,10 +72,12 @@ def encode(
     for name in layers:
         if name not in net.layers:
             raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, net.layers))}.")
-    inputs = {name: np.asarray(r).T for name, r in checked(net, x).items()}
-    count = next(iter(inputs.values())).shape[-1]
+    inputs = {name: np.asarray(r) for name, r in checked(net, x).items()}
+    count = len(next(iter(inputs.values())))
     sizes = [net.populations[name].grid.size for name in layers]
     features = np.empty((count, sum(sizes)), next(iter(inputs.values())).dtype)
+    if batch_size is None:
+        batch_size = samples_at_once(net) * (1 if mesh is None else mesh.size)
     if mesh is not None:
         batch_size, mesh = own_share(batch_size, mesh), batch_mesh(mesh, local=True)
         net = replicated(net, mesh)
@@ -82,11 +87,15 @@ def encode(
     for start in range(0, count, batch_size):
         # The last batch is filled up with its own last sample: one shape, one compiled program.
         chosen = np.minimum(np.arange(start, start + size), count - 1)
-        batch = {name: jnp.asarray(r[:, chosen]) for name, r in inputs.items()}
+        batch = {}
+        for name, r in inputs.items():
+            columns = aligned((r.shape[1], size))
+            columns[...] = r[chosen].T
+            batch[name] = jnp.asarray(columns)
         batch = batch if mesh is None else spread(batch, mesh)
-        rows, status = _settle_rows(net, batch, layers, solver, jnp.asarray(tolerance), mesh)
+        states, status = _settle_rows(net, batch, layers, solver, jnp.asarray(tolerance), mesh)
         real = min(batch_size, count - start)
-        features[start : start + real] = np.asarray(rows)[:real]
+        _turn(states, features[start : start + real])
         missed += int(np.sum(jax.device_get(status)[:real] != Status.CONVERGED))
     if missed:
         warnings.warn(
@@ -95,6 +104,27 @@ def encode(
             stacklevel=2,
         )
     return features
+
+
+def samples_at_once(net: Network) -> int:
+    """Return how many samples to relax together: a power of two, at most 512 and at least 16.
+
+    Their activities take at most 16 MB, if that may be. Larger arrays are new memory at every call, which takes longer
+    to get from the system than to fill.
+    """
+    fitting = LARGEST // sum(net.populations[name].grid.size for name in net.layers)
+    return min(max(1 << fitting.bit_length() >> 1, FEWEST), MOST)
+
+
+def _turn(states: Sequence[Float[Array, "_ size"]], rows: Float[np.ndarray, "samples features"]) -> None:
+    """Write activities of layers, one after the other, to the rows of samples."""
+    begin = 0
+    for own in map(np.asarray, states):
+        # Some neurons at a time, so that what is read stays in the cache until all of it has been used.
+        for first in range(0, len(own), 256):
+            part = own[first : first + 256]
+            rows[:, begin + first : begin + first + len(part)] = part[:, : len(rows)].T
+        begin += len(own)
 
 
 @eqx.filter_jit
@@ -110,8 +140,10 @@ def _settle_rows(
 
     def settle_share(share):
         out = settle(net, share, solver, tolerance)
-        return jnp.concatenate([out.states[name] for name in layers]).T, out.status
+        return [out.states[name] for name in layers], out.status
 
     if mesh is None:
         return settle_share(batch)
-    return jax.shard_map(settle_share, mesh=mesh, in_specs=P(None, BATCH), out_specs=P(BATCH), check_vma=False)(batch)
+    return jax.shard_map(
+        settle_share, mesh=mesh, in_specs=P(None, BATCH), out_specs=(P(None, BATCH), P(BATCH)), check_vma=False
+    )(batch)

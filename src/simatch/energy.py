@@ -61,8 +61,11 @@ def dual_cost(net: Network, activities: Activities, weights: tuple[PyTree, ...])
     return total
 
 
-def signals(net: Network, activities: Activities) -> tuple[PyTree, ...]:
-    """Derivative of the mean interactions in the weights: what synapses learn from."""
+def signals(net: Network, activities: Activities, axis: str | None = None) -> tuple[PyTree, ...]:
+    """Derivative of the mean interactions in the weights: what synapses learn from.
+
+    With the samples on several devices, inside ``jax.shard_map``, `axis` names the mesh axis along which they lie.
+    """
     samples = next(iter(activities.values())).shape[-1]
 
     def own_signal(pathway: Pathway, weights: PyTree) -> PyTree:
@@ -73,16 +76,35 @@ def signals(net: Network, activities: Activities) -> tuple[PyTree, ...]:
         factor = net.importance[pathway.post] / samples
         return jax.tree.map(lambda g: factor * g, jax.grad(total)(weights))
 
-    return tuple(own_signal(*pair) for pair in zip(net.pathways, net.weights, strict=True))
+    means = tuple(own_signal(*pair) for pair in zip(net.pathways, net.weights, strict=True))
+    return means if axis is None else jax.lax.pmean(means, axis)
 
 
-def synaptic_terms(net: Network, activities: Activities) -> tuple[PyTree, ...]:
+def synaptic_terms(net: Network, signals: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
     """Cost (9) of each synapse: ``-2 W r_i x_j + W^2/c`` and ``L r_i r_j - L^2/(2c)``, averaged over the samples.
 
-    The interaction is linear in the weights, so that each synapse's share is its weight times its derivative.
+    The interaction is linear in the weights, so that each synapse's share is its weight times its signal.
     """
     weights = net.weights
-    return jax.tree.map(lambda w, g, r: w * g + r, weights, signals(net, activities), regularisers(net, weights))
+    return jax.tree.map(lambda w, g, r: w * g + r, weights, signals, regularisers(net, weights))
+
+
+def decays(net: Network) -> tuple[PyTree, ...]:
+    """Derivative of the regularisers in the weights."""
+
+    def penalty(weights):
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(regularisers(net, weights)))
+
+    return jax.grad(penalty)(net.weights)
+
+
+def synaptic_cost(net: Network, signals: tuple[PyTree, ...]) -> Float[Array, ""]:
+    """Sum of all `synaptic_terms`, none of which is written down.
+
+    A regulariser is quadratic in its weight, so that it is half the weight times its derivative.
+    """
+    parts = jax.tree.map(lambda w, g, d: jnp.vdot(w, g + d / 2), net.weights, signals, decays(net))
+    return jax.tree.reduce(jnp.add, parts)
 
 
 def optimal_weights(net: Network, activities: Activities) -> tuple[PyTree, ...]:

@@ -20,7 +20,7 @@ from ._inputs import Inputs
 from ._progress import tracked
 from .activation import Activation
 from .calibration import calibrate
-from .encoding import encode
+from .encoding import encode, samples_at_once
 from .grid import Grid
 from .layered import Layer, layered
 from .network import Network
@@ -195,7 +195,7 @@ class _SimilarityMatcher(
         check_is_fitted(self)
         X = self._validated(X, reset=False)
         # A power of two, so that few compiled programs serve all numbers of rows.
-        size = min(512, 1 << (len(X).bit_length() - 1))
+        size = min(samples_at_once(self.network_), 1 << (len(X).bit_length() - 1))
         return encode(self.network_, X, batch_size=size, solver=self.solver, tolerance=float(self.tolerance))
 
     @property

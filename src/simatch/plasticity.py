@@ -5,37 +5,25 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
-from .energy import Activities, regularisers, signals
+from .energy import Activities, decays, signals
 from .network import Network
 from .relaxation import Relaxation, Status
 
 
-def plasticity(net: Network, activities: Activities) -> tuple[PyTree, ...]:
-    """Change of every weight at a learning rate of 1, averaged over the samples.
+def plasticity(net: Network, signals: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+    """Change of every weight at a learning rate of 1, from what its synapse learns from (`simatch.energy.signals`).
 
     Half the derivative of the cost (9), down for Hebbian and up for anti-Hebbian pathways: equation (11).
     """
-
-    def penalty(weights):
-        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(regularisers(net, weights)))
-
     return tuple(
         jax.tree.map(lambda g, d, sign=pathway.sign: sign * (g + d) / 2, signal, decay)
-        for pathway, signal, decay in zip(
-            net.pathways, signals(net, activities), jax.grad(penalty)(net.weights), strict=True
-        )
+        for pathway, signal, decay in zip(net.pathways, signals, decays(net), strict=True)
     )
 
 
-def update(net: Network, activities: Activities, rate: Float[Array, ""] | float, axis: str | None = None) -> Network:
-    """Take one plasticity step; `learn` without its checks, for use inside compiled functions.
-
-    With the samples on several devices, inside ``jax.shard_map``, `axis` names the mesh axis along which they lie.
-    """
-    changes = plasticity(net, activities)
-    if axis is not None:
-        changes = jax.lax.pmean(changes, axis)
-    return net.with_weights(jax.tree.map(lambda w, d: w + rate * d, net.weights, changes))
+def update(net: Network, signals: tuple[PyTree, ...], rate: Float[Array, ""] | float) -> Network:
+    """Take one plasticity step; `learn` without its checks, for use inside compiled functions."""
+    return net.with_weights(jax.tree.map(lambda w, d: w + rate * d, net.weights, plasticity(net, signals)))
 
 
 def learn(net: Network, out: Relaxation, rate: float | Float[Array, ""]) -> Network:
@@ -80,7 +68,7 @@ def learn(net: Network, out: Relaxation, rate: float | Float[Array, ""]) -> Netw
                 f"Nothing was learned: the activities of {diverged} of {out.status.size} samples diverged; "
                 "lower the learning rate, the feedback or the scale of the structure constants."
             )
-    return _update_jit(net, out.states, jnp.asarray(rate, float))
+    return _learn(net, out.states, jnp.asarray(rate, float))
 
 
 def largest_rate(net: Network) -> float:
@@ -110,4 +98,6 @@ def check_rate(net: Network, rate: float | Float[Array, ""]) -> None:
         )
 
 
-_update_jit = jax.jit(update)
+@jax.jit
+def _learn(net: Network, activities: Activities, rate: Float[Array, ""]) -> Network:
+    return update(net, signals(net, activities), rate)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 from ._devices import BATCH, batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._inputs import Inputs, checked, count_samples, is_input, stacked
 from ._progress import tracked
-from .energy import dual_cost
+from .energy import activity_costs, signals, synaptic_cost
 from .network import Network
 from .plasticity import check_rate, update
 from .relaxation import ConvergenceWarning, Solver, Status, settle
@@ -393,9 +393,10 @@ def _learn_batches(
         learned, done, totals, last = _learn_own(net, stack, rates, count, tolerance, solver)
     else:
         learned, done, totals, last = _learn_shared(net, stack, rates, count, tolerance, solver, mesh)
-    weights, states = last
+    synapses, states = last
+    neurons = sum(jnp.mean(jnp.sum(cost, axis=0)) for cost in activity_costs(net, states).values())
     described = {
-        "cost": dual_cost(net, states, weights),
+        "cost": synapses + neurons,
         "saturated": saturated_share(net, states),
         "silent": silent_share(net, states),
     }
@@ -445,16 +446,14 @@ def _learn_own(
 ):
     """`_learn_batches` on one device; `axis` names the mesh axis along which others learn from the same batches."""
 
-    def learned_if(condition, weights, states, i):
-        def learned(weights):
-            return update(net.with_weights(weights), states, rates[i], axis).weights
-
-        return jax.lax.cond(condition, learned, lambda weights: weights, weights)
+    def learned(weights, states, i):
+        own = net.with_weights(weights)
+        return update(own, signals(own, states, axis), rates[i]).weights
 
     def body(loop):
         # Learning from a batch is put off to the next one, so that the weights before it need not be kept besides.
         weights, i, _, totals, states = loop
-        weights = learned_if(i > 0, weights, states, i - 1)
+        weights = jax.lax.cond(i > 0, learned, lambda weights, *_: weights, weights, states, i - 1)
         out = settle(net.with_weights(weights), {name: x[i] for name, x in stack.items()}, solver, tolerance)
         diverged = jnp.any(out.status == Status.DIVERGED)
         if axis is not None:
@@ -476,5 +475,12 @@ def _learn_own(
     states = {name: jnp.zeros((p.grid.size, samples), tolerance.dtype) for name, p in net.populations.items()}
     loop = (net.weights, zero, jnp.asarray(False), totals, states)
     weights, done, diverged, totals, states = jax.lax.while_loop(unfinished, body, loop)
-    final = learned_if(~diverged, weights, states, done - 1)
-    return net.with_weights(final), done, totals, (weights, states)
+
+    def finished(weights, states, i):
+        own = net.with_weights(weights)
+        means = signals(own, states, axis)
+        return update(own, means, rates[i]).weights, synaptic_cost(own, means)
+
+    as_before = lambda weights, *_: (weights, jnp.nan)  # noqa: E731
+    final, synapses = jax.lax.cond(diverged, as_before, finished, weights, states, done - 1)
+    return net.with_weights(final), done, totals, (synapses, states)

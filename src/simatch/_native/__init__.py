@@ -49,8 +49,10 @@ def settle(
     start: Float[Array, "blocks size started"],
     settings: Float[Array, "5"],
     most: Int[Array, "1"],
+    *,
+    potentials: bool,
 ) -> tuple[
-    Float[Array, "blocks size samples"],
+    Float[Array, "blocks size kept"],
     Float[Array, "blocks size samples"],
     Int[Array, "blocks samples"],
     Float[Array, "blocks samples"],
@@ -64,14 +66,17 @@ def settle(
     start : potentials to start from, or those of no sample for 0
     settings : kind of activation, its threshold and bounds, and the tolerance of every block
     most : largest number of steps
+    potentials : whether they are kept
 
     Returns
     -------
-    potentials, activities, steps, and the squared lengths of the defect and of the activities
+    potentials (of no sample if they are not kept), activities, steps, and the squared lengths of the defect and of the
+    activities
     """
     each = drive.shape[0], drive.shape[2]
+    kept = (*drive.shape[:2], drive.shape[2] * potentials)
     number, whole = jnp.float32, jnp.int32
-    kinds = (drive.shape, number), (drive.shape, number), (each, whole), (each, number), (each, number)
+    kinds = (kept, number), (drive.shape, number), (each, whole), (each, number), (each, number)
     results = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
-    potentials, activities, steps, defect, length = call(SETTLE, results, matrices, drive, start, settings, most)
-    return potentials, activities, steps, defect, length
+    reached, activities, steps, defect, length = call(SETTLE, results, matrices, drive, start, settings, most)
+    return reached, activities, steps, defect, length

@@ -18,6 +18,7 @@ from ._blocks import (
     drive_of,
     figures_of,
     from_rest,
+    keeps_potentials,
     matrix_of,
     most_steps,
     settings_of,
@@ -263,7 +264,8 @@ def is_driven(frame, rows, sample, count):
 def settle_by_alternating(frame, block, begin, count, matrix, inverse, memory):
     """Settle samples of a block, where the method does; for those where it does not, the number of steps is `LEFT`.
 
-    The matrix is there in rows of whole registers, and its inverse, with the penalty on its diagonal, too.
+    What is left has its potentials where its activities belong. The matrix is there in rows of whole registers, and its
+    inverse, with the penalty on its diagonal, too.
     """
     wide_vectors()
     n, apart = size_of(frame)
@@ -302,10 +304,15 @@ def settle_by_alternating(frame, block, begin, count, matrix, inverse, memory):
         # Those that still wait after this were looked at too early.
         waiting = judge(frame, block, begin, count, waiting, matrix, queue, rows, places)
         close *= np.float32(0.25)
+    for sample in range(count):
+        if steps[begin + sample] == LEFT:
+            for i in range(registers):
+                put(r, sample * registers + i, get(u, sample * registers + i))
     potentials, activities = states_of(frame, block)
     for part in range(sixteens(count)):
         first = first_of(part, count)
-        own, there = state_of(rows, POTENTIAL, first, count, n), shifted(potentials, begin + first)
-        put_down(own, used, n, square, there, apart)
+        if keeps_potentials(frame):
+            own, there = state_of(rows, POTENTIAL, first, count, n), shifted(potentials, begin + first)
+            put_down(own, used, n, square, there, apart)
         own, there = state_of(rows, ACTIVITY, first, count, n), shifted(activities, begin + first)
         put_down(own, used, n, square, there, apart)

@@ -1,7 +1,7 @@
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
 """Operands and results of a call that settles blocks, as `simatch._native.settle` passes them."""
 
-from ._ffi import floats_at, integers_at, length, operand, plain, result
+from ._ffi import floats_at, integers_at, length, operand, plain, result, result_length
 
 MATRIX, DRIVE, START, SETTINGS, LIMIT = range(5)
 POTENTIAL, ACTIVITY, STEPS, DEFECT, SIZE = range(5)
@@ -54,8 +54,14 @@ def from_rest(frame):
 
 
 @plain
+def keeps_potentials(frame):
+    """Whether potentials are asked for."""
+    return result_length(frame, POTENTIAL, 2) > 0
+
+
+@plain
 def states_of(frame, block):
-    """Potentials and activities that a block reaches, neurons by samples."""
+    """Potentials, if they are asked for, and activities that a block reaches, neurons by samples."""
     return of_neurons(frame, result(frame, POTENTIAL), block), of_neurons(frame, result(frame, ACTIVITY), block)
 
 

@@ -23,6 +23,7 @@ from ._blocks import (
     drive_of,
     figures_of,
     from_rest,
+    keeps_potentials,
     matrix_of,
     most_steps,
     settings_of,
@@ -140,7 +141,7 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
     lanes, fresh, resting, taken = vector(memory, at.LANES, n), from_rest(frame) and not continuing, True, 0
     activate(lanes, used)
     if continuing:
-        taken, start = min(TRIED, most), potentials
+        taken, start = min(TRIED, most), activities
         for lane in range(used):
             lanes[at.ACTIVE * WIDTH + lane] = np.float32(steps[first + lane] == LEFT)
             lanes[at.TAKEN * WIDTH + lane] = np.float32(steps[first + lane])
@@ -155,8 +156,10 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
         resting = resting and total(magnitude(get(r, i))) == 0
         if continuing:
-            put(final_u, i, get(u, i))
-            put(final_r, i, get(r, i))
+            # What is done already stays as it is.
+            put(final_r, i, get(u, i))
+            if keeps_potentials(frame):
+                copy_in(shifted(potentials, i * samples + first), shifted(final_u, i * WIDTH), used)
     if n <= NEWTON_SIZE:
         settle_by_newton(frame, filled, False, packed, memory)
         taken = min(NEWTON_STEPS, most)
@@ -208,7 +211,8 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
             everyone = taken >= most or taken % RARELY == 0
             waiting = not everyone and not (taken % OFTEN == 0 and total(ready(lanes, close)) > 0)
     for i in range(n):
-        copy_out(shifted(final_u, i * WIDTH), shifted(potentials, i * samples + first), used)
+        if keeps_potentials(frame):
+            copy_out(shifted(final_u, i * WIDTH), shifted(potentials, i * samples + first), used)
         copy_out(shifted(final_r, i * WIDTH), shifted(activities, i * samples + first), used)
     for lane in range(used):
         steps[first + lane] = np.int32(lanes[at.TAKEN * WIDTH + lane])
@@ -245,7 +249,9 @@ def settle_across(frame, sample, first, matrices, packed, prepared, memory):
     for i in range(n):
         for lane in range(used):
             place = (lane * n + i) * samples + sample
-            potentials[place], activities[place] = final_u[i * WIDTH + lane], final_r[i * WIDTH + lane]
+            activities[place] = final_r[i * WIDTH + lane]
+            if keeps_potentials(frame):
+                potentials[place] = final_u[i * WIDTH + lane]
     steps, defects, sizes = figures_of(frame, first)
     left = 0
     for lane in range(used):

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from .._inputs import clamp
 from ..costs import objective, similarity_cost
 from ..datasets import load_dataset
-from ..energy import Activities, dual_cost
+from ..energy import Activities, dual_cost, signals
 from ..grid import Grid
 from ..layered import Layer, layered
 from ..network import Network
@@ -128,7 +128,8 @@ def compare(
     with jax.enable_x64(True):
         out = relax(net, x, tolerance=TOLERANCE, max_steps=MOST_STEPS)
         rules = local_rules(net, {name: np.asarray(r) for name, r in out.states.items()})
-        derived = [p.connectivity.to_dense(w) for p, w in zip(net.pathways, plasticity(net, out.states), strict=True)]
+        changes = plasticity(net, signals(net, out.states))
+        derived = [p.connectivity.to_dense(w) for p, w in zip(net.pathways, changes, strict=True)]
         synapses = [np.argwhere(structure(p) > 0) for p in net.pathways]
         chosen = [_chosen(p, pairs, most, rng) for p, pairs in zip(net.pathways, synapses, strict=True)]
         derivatives = dual_differences(net, x, out, chosen)
@@ -236,7 +237,7 @@ def learning(
 
 def _point(net: Network, x: np.ndarray, steps: int) -> Point:
     out = relax(net, x, tolerance=TOLERANCE, max_steps=MOST_STEPS)
-    change = plasticity(net, out.states)
+    change = plasticity(net, signals(net, out.states))
     length = 2 * float(jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(change))))
     return Point(steps, similarity_cost(net, out), objective(net, out), length)
 

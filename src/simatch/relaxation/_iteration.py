@@ -75,7 +75,7 @@ class Iteration(Solver):
         steps = jnp.zeros(value.shape, jnp.int32)
         state, value, steps, status = jax.lax.while_loop(unfinished, advance, (state, value, steps, status))
         u = self.potentials(state)
-        return Settled(u, problem.activities(u), value, steps, status)
+        return Settled(u if problem.potentials else {}, problem.activities(u), value, steps, status)
 
 
 def residual(problem: Problem, r: Activities) -> Float[Array, " samples"]:

@@ -38,6 +38,8 @@ class Problem(eqx.Module):
         Whether `force` is `drive` less `curvature`.
     blocks : int
         Number of consecutive, equally large groups of neurons that do not interact.
+    potentials : bool
+        Whether potentials are asked for, besides activities.
     """
 
     force: Callable[[Activities], Activities]
@@ -49,6 +51,7 @@ class Problem(eqx.Module):
     affine: bool = eqx.field(static=True)
     blocks: int = eqx.field(static=True)
     sizes: dict[str, int] = eqx.field(static=True)
+    potentials: bool = eqx.field(static=True)
 
     def activities(self, potentials: Activities) -> Activities:
         """Activities ``f(u)``."""
@@ -87,7 +90,7 @@ class Problem(eqx.Module):
         return jnp.concatenate(parts, axis=1)
 
 
-def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> Problem:
+def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities, *, potentials: bool = True) -> Problem:
     """Describe the relaxation of one stage, given the activities of the inputs and of all stages before it."""
     importance = {name: net.importance[name] for name in stage}
     sizes = {name: net.populations[name].grid.size for name in stage}
@@ -134,6 +137,7 @@ def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities) -> 
         affine=affine,
         blocks=blocks,
         sizes=sizes,
+        potentials=potentials,
     )
 
 

@@ -125,8 +125,8 @@ def relax(
     if max_steps is not None and max_steps < 1:
         raise ValueError(f"max_steps must be at least 1, got {max_steps!r}.")
     inputs = clamp(net, x)
-    potentials = None if start is None else start.potentials
-    out = _settle_jit(net, inputs, solver, jnp.asarray(tolerance), max_steps, potentials)
+    begin = None if start is None else start.potentials
+    out = _settle_jit(net, inputs, solver, jnp.asarray(tolerance), max_steps, begin, potentials=True)
     if not isinstance(out.status, Tracer):
         _warn_unconverged(out.status)
     return out
@@ -148,15 +148,21 @@ def settle(
     solver: Solver | None,
     tolerance: Float[Array, ""],
     max_steps: int | None = None,
-    potentials: Activities | None = None,
+    start: Activities | None = None,
+    *,
+    potentials: bool = False,
 ) -> Relaxation:
-    """Relax all stages of a network; `relax` without its checks, for use inside compiled functions."""
+    """Relax all stages of a network; `relax` without its checks, for use inside compiled functions.
+
+    It starts from potentials. Those that it reaches are part of the result only if they are asked for, as writing them
+    takes time and memory.
+    """
     solver = solver or Blockwise()
     states, final, parts = dict(inputs), {}, []
     for stage in net.stages:
-        problem = stage_problem(net, stage, states)
-        start = None if potentials is None else {name: potentials[name] for name in stage}
-        settled = solver.solve(problem, start, tolerance, max_steps or solver.max_steps)
+        problem = stage_problem(net, stage, states, potentials=potentials)
+        begin = None if start is None else {name: start[name] for name in stage}
+        settled = solver.solve(problem, begin, tolerance, max_steps or solver.max_steps)
         states, final = {**states, **settled.activities}, {**final, **settled.potentials}
         parts.append((settled.residual, settled.steps, settled.status))
     residual, steps, status = zip(*parts, strict=True)

@@ -36,7 +36,9 @@ class Settled(NamedTuple):
 
     Attributes
     ----------
-    potentials, activities : dict of str to array of shape (neurons, samples)
+    potentials : dict of str to array of shape (neurons, samples)
+        Empty if the problem does not ask for them.
+    activities : dict of str to array of shape (neurons, samples)
     residual, steps, status : array of shape (samples,)
         As in `simatch.Relaxation`.
     """

@@ -100,8 +100,10 @@ def settle_blocks(
         jnp.zeros((*shape[:2], 0), drive.dtype) if start is None else start[name].reshape(shape),
         jnp.stack([*map(jnp.float32, _numbers(activation)), tolerance.astype(jnp.float32)]),
         jnp.asarray([max_steps], jnp.int32),
+        potentials=problem.potentials,
     )
-    return {name: potentials.reshape(drive.shape)}, {name: activities.reshape(drive.shape)}, steps, defect, size
+    kept = {name: potentials.reshape(drive.shape)} if problem.potentials else {}
+    return kept, {name: activities.reshape(drive.shape)}, steps, defect, size
 
 
 def _solve(problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
