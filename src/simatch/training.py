@@ -446,15 +446,18 @@ def _learn_own(
 ):
     """`_learn_batches` on one device; `axis` names the mesh axis along which others learn from the same batches."""
 
+    def inputs(i):
+        return {name: x[i] for name, x in stack.items()}
+
     def learned(weights, states, i):
         own = net.with_weights(weights)
-        return update(own, signals(own, states, axis), rates[i]).weights
+        return update(own, signals(own, {**inputs(i), **states}, axis), rates[i]).weights
 
     def body(loop):
         # Learning from a batch is put off to the next one, so that the weights before it need not be kept besides.
         weights, i, _, totals, states = loop
         weights = jax.lax.cond(i > 0, learned, lambda weights, *_: weights, weights, states, i - 1)
-        out = settle(net.with_weights(weights), {name: x[i] for name, x in stack.items()}, solver, tolerance)
+        out = settle(net.with_weights(weights), inputs(i), solver, tolerance)
         diverged = jnp.any(out.status == Status.DIVERGED)
         if axis is not None:
             diverged = jax.lax.psum(diverged.astype(tolerance.dtype), axis) > 0
@@ -463,7 +466,8 @@ def _learn_own(
             "steps": totals["steps"] + jnp.sum(out.steps, dtype=jnp.int32),
             "unconverged": totals["unconverged"] + jnp.sum(out.status != Status.CONVERGED, dtype=jnp.int32),
         }
-        return weights, i + jnp.where(diverged, 0, 1), diverged, totals, out.states
+        states = {name: out.states[name] for name in net.layers}
+        return weights, i + jnp.where(diverged, 0, 1), diverged, totals, states
 
     def unfinished(loop):
         _, i, diverged, _, _ = loop
@@ -472,13 +476,13 @@ def _learn_own(
     zero = jnp.zeros((), jnp.int32)
     totals = {"residual": jnp.zeros((), tolerance.dtype), "steps": zero, "unconverged": zero}
     samples = next(iter(stack.values())).shape[-1]
-    states = {name: jnp.zeros((p.grid.size, samples), tolerance.dtype) for name, p in net.populations.items()}
+    states = {name: jnp.zeros((net.populations[name].grid.size, samples), tolerance.dtype) for name in net.layers}
     loop = (net.weights, zero, jnp.asarray(False), totals, states)
     weights, done, diverged, totals, states = jax.lax.while_loop(unfinished, body, loop)
 
     def finished(weights, states, i):
         own = net.with_weights(weights)
-        means = signals(own, states, axis)
+        means = signals(own, {**inputs(i), **states}, axis)
         return update(own, means, rates[i]).weights, synaptic_cost(own, means)
 
     as_before = lambda weights, *_: (weights, jnp.nan)  # noqa: E731
