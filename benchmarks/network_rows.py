@@ -100,7 +100,9 @@ def network_rows(
         training = Training(net, x, start(kind, stage), batches=batches, batch_size=batch_size)
         tasks[f"train {name}"] = trainings[name] = training
         if encode:
-            tasks[f"encode {name}"] = partial(sm.encode, net, x)
+            # Into memory that is there already: where there is much to write, to get new pages takes as long.
+            features = np.zeros((len(x), net.populations[net.layers[-1]].grid.size), np.float32)
+            tasks[f"encode {name}"] = partial(sm.encode, net, x, out=features)
     laps = in_turn({**tasks, **products()}, options.rounds)
     rate = product_rate(laps.seconds)
     results: list[Result] = []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import simatch as sm
+from simatch.encoding import samples_at_once
 
 
 def network(**layer):
@@ -169,6 +170,28 @@ def test_encoding_is_relaxing(x):
     np.testing.assert_allclose(features, np.asarray(out["layer1"]).reshape(130, -1), atol=1e-5)
     with pytest.raises(ValueError, match="no layer 'layer7'"):
         sm.encode(net, x, layers=["layer7"])
+
+
+def test_features_can_be_written_where_the_user_wants_them(x, tmp_path):
+    """For example to a file, in a layout of its own; with the last batch not full and more than one layer."""
+    grid = sm.Grid(6, 6)
+    net = sm.layered(grid, [sm.Layer(units=300, stride=2, radius=2.0), sm.Layer(units=2, radius=1.0)])
+    wanted = np.concatenate([np.asarray(r).reshape(130, -1) for r in sm.relax(net, x, tolerance=1e-3).activities], 1)
+    kept = np.memmap(tmp_path / "features", np.float64, "w+", shape=(2, *wanted.shape))
+    returned = sm.encode(net, x, layers=net.layers, batch_size=50, out=kept[1])
+    assert returned.base is kept or np.shares_memory(returned, kept)
+    np.testing.assert_allclose(kept[1], wanted, atol=1e-6)
+    assert (kept[0] == 0).all()
+    for wrong in (np.empty((130, 5)), np.empty(wanted.shape, int)):
+        with pytest.raises(ValueError, match="need a floating-point array of shape"):
+            sm.encode(net, x, layers=net.layers, out=wrong)
+
+
+@pytest.mark.parametrize(("side", "units", "samples"), [(14, 4, 512), (56, 16, 64), (200, 8, 16)])
+def test_as_many_samples_relax_together_as_fit_in_16_megabytes(side, units, samples):
+    """A power of two, at least 16 and at most 512."""
+    net = sm.layered(sm.Grid(side, side), [sm.Layer(units=units, stride=1, radius=0.5)])
+    assert samples_at_once(net) == samples
 
 
 def test_relaxing_and_learning_can_be_compiled_by_the_user(x):

@@ -30,6 +30,7 @@ def encode(
     solver: Solver | None = None,
     tolerance: float = 1e-3,
     mesh: Mesh | None = None,
+    out: np.ndarray | None = None,
 ) -> Float[np.ndarray, "samples features"]:
     """Activities as features, one row for each sample.
 
@@ -46,10 +47,13 @@ def encode(
     mesh : jax.sharding.Mesh, optional
         Devices over which the samples of every batch are spread; `batch_size` counts the samples on all of them.
         In a run of several processes each encodes its own samples, on its own devices of the mesh.
+    out : array of shape (samples, features), optional
+        Where to write them, such as a part of a larger array or a `numpy.memmap`; by default a new array.
 
     Returns
     -------
     array of shape (samples, features)
+        `out`, if that was given.
 
     Warns
     -----
@@ -59,7 +63,8 @@ def encode(
     Raises
     ------
     ValueError
-        If the input does not fit, there is no such layer, or the batch size is no multiple of the mesh's size.
+        If the input does not fit, there is no such layer, the batch size is no multiple of the mesh's size, or `out`
+        is not an array of numbers of that shape.
 
     Examples
     --------
@@ -74,8 +79,13 @@ def encode(
             raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, net.layers))}.")
     inputs = {name: np.asarray(r) for name, r in checked(net, x).items()}
     count = len(next(iter(inputs.values())))
-    sizes = [net.populations[name].grid.size for name in layers]
-    features = np.empty((count, sum(sizes)), next(iter(inputs.values())).dtype)
+    shape = (count, sum(net.populations[name].grid.size for name in layers))
+    if out is not None and not (isinstance(out, np.ndarray) and out.shape == shape and out.dtype.kind == "f"):
+        raise ValueError(
+            f"The features need a floating-point array of shape {shape}, but `out` is {_described(out)}; give one like "
+            "this, or none."
+        )
+    features = np.empty(shape, next(iter(inputs.values())).dtype) if out is None else out
     if batch_size is None:
         batch_size = samples_at_once(net) * (1 if mesh is None else mesh.size)
     if mesh is not None:
@@ -104,6 +114,10 @@ def encode(
             stacklevel=2,
         )
     return features
+
+
+def _described(out: object) -> str:
+    return f"of type {out.dtype} and shape {out.shape}" if isinstance(out, np.ndarray) else f"a {type(out).__name__}"
 
 
 def samples_at_once(net: Network) -> int:

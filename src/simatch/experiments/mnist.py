@@ -250,6 +250,6 @@ def _features(setting: Setting, network: Network, x: np.ndarray, encoded: Callab
     features = np.empty((len(x), size), np.float32)
     for start in range(0, len(x), ENCODE_AT_ONCE):
         part = slice(start, start + ENCODE_AT_ONCE)
-        features[part] = encode(network, x[part], tolerance=setting.tolerance)
+        encode(network, x[part], tolerance=setting.tolerance, out=features[part])
         encoded(min(start + ENCODE_AT_ONCE, len(x)))
     return features
