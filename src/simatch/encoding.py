@@ -103,7 +103,7 @@ def encode(
             columns[...] = r[chosen].T
             batch[name] = jnp.asarray(columns)
         batch = batch if mesh is None else spread(batch, mesh)
-        states, status = _settle_rows(net, batch, layers, solver, jnp.asarray(tolerance), mesh)
+        states, status = _settle_batch(net, batch, layers, solver, jnp.asarray(tolerance), mesh)
         real = min(batch_size, count - start)
         _turn(states, features[start : start + real])
         missed += int(np.sum(jax.device_get(status)[:real] != Status.CONVERGED))
@@ -142,7 +142,7 @@ def _turn(states: Sequence[Float[Array, "_ size"]], rows: Float[np.ndarray, "sam
 
 
 @eqx.filter_jit
-def _settle_rows(
+def _settle_batch(
     net: Network,
     batch: Activities,
     layers: tuple[str, ...],
@@ -150,7 +150,7 @@ def _settle_rows(
     tolerance: Float[Array, ""],
     mesh: Mesh | None,
 ):
-    """Settle, every device its share of the samples and each for as many steps as it takes; one row for each sample."""
+    """Settle, every device its share of the samples and each for as many steps as it takes: activities and status."""
 
     def settle_share(share):
         out = settle(net, share, solver, tolerance)
