@@ -450,13 +450,15 @@ def _learn_own(
         return {name: x[i] for name, x in stack.items()}
 
     def learned(weights, states, i):
-        own = net.with_weights(weights)
-        return update(own, signals(own, {**inputs(i), **states}, axis), rates[i]).weights
+        before = net.with_weights(weights)
+        means = signals(before, {**inputs(i), **states}, axis)
+        return update(before, means, rates[i]).weights, synaptic_cost(before, means)
 
     def body(loop):
         # Learning from a batch is put off to the next one, so that the weights before it need not be kept besides.
         weights, i, _, totals, states = loop
-        weights = jax.lax.cond(i > 0, learned, lambda weights, *_: weights, weights, states, i - 1)
+        new = lambda *now: learned(*now)[0]  # noqa: E731
+        weights = jax.lax.cond(i > 0, new, lambda weights, *_: weights, weights, states, i - 1)
         out = settle(net.with_weights(weights), inputs(i), solver, tolerance)
         diverged = jnp.any(out.status == Status.DIVERGED)
         if axis is not None:
@@ -479,12 +481,6 @@ def _learn_own(
     states = {name: jnp.zeros((net.populations[name].grid.size, samples), tolerance.dtype) for name in net.layers}
     loop = (net.weights, zero, jnp.asarray(False), totals, states)
     weights, done, diverged, totals, states = jax.lax.while_loop(unfinished, body, loop)
-
-    def finished(weights, states, i):
-        own = net.with_weights(weights)
-        means = signals(own, {**inputs(i), **states}, axis)
-        return update(own, means, rates[i]).weights, synaptic_cost(own, means)
-
     as_before = lambda weights, *_: (weights, jnp.nan)  # noqa: E731
-    final, synapses = jax.lax.cond(diverged, as_before, finished, weights, states, done - 1)
+    final, synapses = jax.lax.cond(diverged, as_before, learned, weights, states, done - 1)
     return net.with_weights(final), done, totals, (synapses, states)
