@@ -20,10 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import simatch as sm
-from simatch._inputs import clamp
 from simatch._native import NEWTON_SIZE
-from simatch.relaxation._problem import Problem, stage_problem
-from simatch.relaxation.blockwise import settle_blocks, suits
+from simatch.relaxation import Problem, clamp, stage_problem
+from simatch.relaxation._blockwise import settle_blocks, suits
 
 SIDE = 2048
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import simatch as sm
-from simatch.energy import Activities
-from simatch.relaxation._problem import Problem
+from simatch.network import Activities
+from simatch.relaxation import Problem
 from simatch.relaxation._spectrum import largest_eigenvalue
 
 UNROLLED = 8

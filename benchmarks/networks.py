@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 import simatch as sm
-from simatch.datasets import load_dataset
-from simatch.preprocessing import Preprocessing, default_preprocessing
+from simatch.data import Preprocessing, default_preprocessing, load_dataset
 
 Stage = Literal["early", "trained"]
 Images = Float[np.ndarray, "samples height width"]

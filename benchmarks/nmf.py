@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.decomposition import MiniBatchNMF
 
-from simatch.datasets import load_dataset
+from simatch.data import load_dataset
 
 from .network_rows import Training, activity_error, start
 from .networks import KINDS

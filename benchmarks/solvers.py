@@ -20,10 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 import simatch as sm
-from simatch._inputs import clamp
-from simatch.energy import Activities
-from simatch.relaxation import Iteration
-from simatch.relaxation._problem import Problem, stage_problem
+from simatch.network import Activities
+from simatch.relaxation import Iteration, Problem, clamp, stage_problem
 
 from .more_solvers import Anderson, Coordinate, Newton
 from .networks import KINDS, default_cache

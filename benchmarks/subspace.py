@@ -17,7 +17,7 @@ from jaxtyping import Float
 from sklearn.decomposition import IncrementalPCA
 
 import simatch as sm
-from simatch.datasets import load_dataset
+from simatch.data import load_dataset
 
 from .result import Options, Result
 from .timing import in_turn

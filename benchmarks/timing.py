@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-from simatch.experiments.mnist import peak_memory
+from simatch.papers.obeid2019._mnist import peak_memory
 
 REST = 0.1
 

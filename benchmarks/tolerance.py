@@ -17,8 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 import simatch as sm
-from simatch.datasets import load_dataset
-from simatch.preprocessing import Preprocessing
+from simatch.data import Preprocessing, load_dataset
 from simatch.readout import LinearReadout
 
 BATCHES, REPORT_EVERY, STRICT = 200, 10, 1e-4

@@ -11,8 +11,7 @@ import pytest
 
 import simatch as sm
 from simatch import _native as native
-from simatch.relaxation import settle
-from simatch.relaxation._problem import stage_problem
+from simatch.relaxation import settle, stage_problem
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="native code does not run here")
 ACTIVATIONS = ("tanh", "linear", "relu", "clip", "soft_threshold:0.2", "shifted_relu:0.1")

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 import simatch as sm
-from simatch import settings
 from simatch.cli import app, main
-from simatch.files import load
-from simatch.settings import SettingsError, merged
+from simatch.runs import SettingsError, merged
+from simatch.runs import _settings as settings
+from simatch.storage import load
 
 TINY = ["--units", "3", "--stride", "2", "--radius", "1.5", "--epochs", "1", "--batch-size", "100", "--rate", "0.02"]
 
@@ -159,7 +159,7 @@ def test_divergence_is_a_failure_and_keeps_the_network(data, tmp_path, monkeypat
     def diverge(net, x, **_):
         raise sm.DivergenceError("Learning stopped at batch 7.", net)
 
-    monkeypatch.setattr("simatch.experiments.training.train", diverge)
+    monkeypatch.setattr("simatch.runs._run.train", diverge)
     result = simatch("train", str(data), *TINY, "--out", str(tmp_path))
     assert result.exit_code == 1
     assert "batch 7" in result.stderr
@@ -170,7 +170,7 @@ def test_interrupt(data, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("simatch.experiments.training.train", interrupt)
+    monkeypatch.setattr("simatch.runs._run.train", interrupt)
     result = simatch("train", str(data), *TINY, "--out", str(tmp_path))
     assert result.exit_code == 130
     assert "Traceback" not in result.stderr

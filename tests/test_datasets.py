@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
-from simatch import datasets
-from simatch.datasets import known_datasets, load_dataset
+from simatch.data import _datasets as datasets
+from simatch.data import known_datasets, load_dataset
 
 REAL = os.environ.get("SIMATCH_DATA")
 

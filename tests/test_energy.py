@@ -9,8 +9,8 @@ import oracle
 import pytest
 
 import simatch as sm
-from simatch.energy import dual_cost, energy, optimal_weights, signals
-from simatch.plasticity import plasticity
+from simatch.learning import plasticity
+from simatch.network import dual_cost, energy, optimal_weights, signals
 
 jitted_energy, jitted_dual_cost = jax.jit(energy), jax.jit(dual_cost)
 jitted_plasticity = jax.jit(lambda net, states: plasticity(net, signals(net, states)))

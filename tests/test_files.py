@@ -10,7 +10,7 @@ import safetensors.numpy
 import scipy.sparse
 
 import simatch as sm
-from simatch.files import load, save, write_atomically
+from simatch.storage import load, save, write_atomically
 
 
 def structure(rng, shape):

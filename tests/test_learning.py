@@ -8,7 +8,7 @@ import scipy.linalg
 import sklearn.datasets
 
 import simatch as sm
-from simatch.energy import optimal_weights
+from simatch.network import optimal_weights
 
 
 def learned_from(net, x, steps, rate, **settings):

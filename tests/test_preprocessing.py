@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from simatch.preprocessing import Preprocessing, default_preprocessing
+from simatch.data import Preprocessing, default_preprocessing
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from simatch import readout as module
 from simatch.readout import LinearReadout, choose_cost
+from simatch.readout import _readout as module
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16

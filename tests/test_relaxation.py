@@ -8,8 +8,8 @@ import oracle
 import pytest
 
 import simatch as sm
-from simatch.energy import energy
-from simatch.relaxation._problem import stage_problem
+from simatch.network import energy
+from simatch.relaxation import stage_problem
 from simatch.relaxation._spectrum import _power_iteration, largest_eigenvalue
 
 SOLVERS = {"accelerated": sm.Accelerated(), "euler": sm.Euler(max_steps=20000)}

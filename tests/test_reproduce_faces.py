@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 import simatch as sm
-from simatch import datasets
-from simatch.cli import _kept, app
-from simatch.experiments import faces
-from simatch.report.faces import closeups
+from simatch import data as datasets
+from simatch.cli import app
+from simatch.papers.obeid2019 import _faces as faces
+from simatch.papers.obeid2019._faces_figures import closeups
+from simatch.storage import _run_folder
 
 SMALL = faces.Setting(
     units=(2, 3),
@@ -168,7 +169,7 @@ def test_closeups_show_the_centre():
 def test_command(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda _: dataset)
     monkeypatch.setattr(faces, "QUICK", SMALL)
-    monkeypatch.setattr(_kept, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(_run_folder, "CHECKPOINT_EVERY", 0.0)
     out = tmp_path / "out"
     arguments = ["reproduce", "faces", "--quick", "--json", "--out", str(out)]
 

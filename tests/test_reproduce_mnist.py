@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from simatch.cli import _kept, app
-from simatch.datasets import load_dataset
-from simatch.experiments import mnist as table
-from simatch.files import load
-from simatch.report.errors import error_by_units
+from simatch.cli import app
+from simatch.data import load_dataset
+from simatch.papers.obeid2019 import _mnist as table
+from simatch.papers.obeid2019._mnist_figures import error_by_units
+from simatch.storage import _run_folder, load
 
 SAMPLES = 2000
 QUICK = ["--quick", "--samples", str(SAMPLES)]
@@ -101,7 +101,7 @@ def stopping_after(reports: int):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_kept, "CHECKPOINT_EVERY", 0.0)
+        patch.setattr(_run_folder, "CHECKPOINT_EVERY", 0.0)
         patch.setattr(table, "learning", interrupted)
         yield
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from simatch.cli import _mnist_best, app
-from simatch.datasets import load_dataset
-from simatch.experiments import mnist as table
+from simatch.cli import app
+from simatch.data import load_dataset
+from simatch.papers.obeid2019 import _mnist as table
+from simatch.papers.obeid2019 import _mnist_best_command as _mnist_best
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 import simatch as sm
-from simatch.cli import _gradients, _toy, app
-from simatch.experiments import gradients, toy
+from simatch.cli import app
+from simatch.papers.obeid2019 import _gradients as gradients
+from simatch.papers.obeid2019 import _gradients_command as _gradients
+from simatch.papers.obeid2019 import _toy as toy
+from simatch.papers.obeid2019 import _toy_command as _toy
 
 GAMMA = 0.4
 X = np.random.default_rng(1).normal(size=(6, 5)) * np.array([2, 1.5, 0.3, 0.2, 0.1])

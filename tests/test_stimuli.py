@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simatch import stimuli
+from simatch import analysis as stimuli
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 8), (8, 7), (5, 9)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import simatch as sm
-from simatch.encoding import samples_at_once
+from simatch.learning import samples_at_once
 
 
 def network(**layer):
@@ -204,7 +204,7 @@ def test_relaxing_and_learning_can_be_compiled_by_the_user(x):
 def test_nothing_is_compiled_twice(x):
     """A second run with other data, seed, rate and tolerance reuses the programs of the first."""
     # The function `sm.training` hides the module of the same name.
-    programs = importlib.import_module("simatch.training")._learn_batches._cached._cache_size
+    programs = importlib.import_module("simatch.learning._training")._learn_batches._cached._cache_size
     settings = {"batch_size": 20, "progress": False}
     net, _ = sm.train(sm.calibrate(network(), x, batches=2), x, **settings)
     compiled = programs()

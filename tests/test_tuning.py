@@ -3,7 +3,8 @@
 import numpy as np
 
 import simatch as sm
-from simatch import analysis, tuning
+from simatch import analysis
+from simatch import analysis as tuning
 
 
 def test_orientation_selectivity_of_a_cosine():

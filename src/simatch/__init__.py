@@ -2,29 +2,34 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .activation import Activation as Activation
-from .activation import activation as activation
-from .calibration import calibrate as calibrate
-from .connectivity import Connectivity as Connectivity
-from .connectivity import Dense as Dense
-from .connectivity import Local as Local
-from .connectivity import Sparse as Sparse
-from .costs import Credit as Credit
-from .costs import credit as credit
-from .costs import objective as objective
-from .costs import similarity_cost as similarity_cost
-from .encoding import encode as encode
-from .files import load as load
-from .files import save as save
-from .grid import Grid as Grid
-from .layered import Layer as Layer
-from .layered import layered as layered
+from .learning import Credit as Credit
+from .learning import DivergenceError as DivergenceError
+from .learning import Report as Report
+from .learning import calibrate as calibrate
+from .learning import credit as credit
+from .learning import encode as encode
+from .learning import epochs_of as epochs_of
+from .learning import hyperbolic as hyperbolic
+from .learning import learn as learn
+from .learning import objective as objective
+from .learning import published_schedule as published_schedule
+from .learning import similarity_cost as similarity_cost
+from .learning import train as train
+from .learning import training as training
+from .models import Layer as Layer
+from .models import layered as layered
+from .network import Activation as Activation
+from .network import AntiHebbian as AntiHebbian
+from .network import Connectivity as Connectivity
+from .network import Dense as Dense
+from .network import Grid as Grid
+from .network import Hebbian as Hebbian
+from .network import Local as Local
 from .network import Network as Network
+from .network import Pathway as Pathway
 from .network import Population as Population
-from .pathway import AntiHebbian as AntiHebbian
-from .pathway import Hebbian as Hebbian
-from .pathway import Pathway as Pathway
-from .plasticity import learn as learn
+from .network import Sparse as Sparse
+from .network import activation as activation
 from .relaxation import Accelerated as Accelerated
 from .relaxation import Blockwise as Blockwise
 from .relaxation import ConvergenceWarning as ConvergenceWarning
@@ -33,13 +38,8 @@ from .relaxation import Relaxation as Relaxation
 from .relaxation import Solver as Solver
 from .relaxation import Status as Status
 from .relaxation import relax as relax
-from .training import DivergenceError as DivergenceError
-from .training import Report as Report
-from .training import epochs_of as epochs_of
-from .training import hyperbolic as hyperbolic
-from .training import published_schedule as published_schedule
-from .training import train as train
-from .training import training as training
+from .storage import load as load
+from .storage import save as save
 
 if TYPE_CHECKING:
     from .estimators import DeepSimilarityMatching as DeepSimilarityMatching

@@ -31,17 +31,7 @@ from ._blocks import (
     start_of,
     states_of,
 )
-from ._ffi import (
-    NUMERICS,
-    Words,
-    allocate,
-    compiled,
-    fast,
-    floats_of,
-    free,
-    plain,
-    wide_vectors,
-)
+from ._ffi import NUMERICS, Words, allocate, compiled, fast, floats_of, free, plain, wide_vectors
 from ._inverse import LEAST, inverse_size, invert
 from ._lanes import (
     WIDTH,

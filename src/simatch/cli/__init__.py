@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ..papers import reproduce
 from ._demo import demo
-from ._reproduce import reproduce
 from ._train import train
 
 EPILOG = """

@@ -6,17 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ._common import (
-    cache_compiled_programs,
-    command_line,
-    conclude,
-    keep_numbers,
-    percent,
-    progress,
-    reported,
-    results_folder,
-)
-from ._options import Json, Out, Overwrite
+from ..console import Json, Out, Overwrite, cache_compiled_programs, command_line, conclude, percent, progress, reported
+from ..storage import keep_numbers, results_folder
 
 
 def demo(
@@ -42,17 +33,18 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
     )
     cache_compiled_programs()
 
-    from .. import experiments, files
+    from .. import runs
     from ..report import Page, Story, provenance, write_page
+    from ..storage import _network_file as files
 
-    results: list[experiments.Demo] = []
-    for result in experiments.demo(splits=splits, seed=seed):
+    results: list[runs.Demo] = []
+    for result in runs.demo(splits=splits, seed=seed):
         if result.run is None:
             say(f"split {len(results) + 1}: linear readout of pixels    {result.pixels_error_percent:5.2f} % error")
         else:
             say(f"split {len(results) + 1}: linear readout of features  {result.features_error_percent:5.2f} % error")
             results.append(result)
-    pixels, features = experiments.mean_errors(results)
+    pixels, features = runs.mean_errors(results)
     say(f"mean of {splits}:  pixels {pixels:.2f} %   features {features:.2f} %")
 
     run = results[0].run

@@ -6,18 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from ._common import (
+from ..console import (
+    Json,
+    Overwrite,
     cache_compiled_programs,
     command_line,
     conclude,
     fail,
-    keep_numbers,
     percent,
     progress,
     reported,
-    results_folder,
 )
-from ._options import Json, Overwrite
+from ..storage import keep_numbers, results_folder
 
 PER_LAYER = "Once for each layer, or once for all."
 
@@ -92,20 +92,21 @@ def _train(
     overwrite: bool,
     json: bool,
 ) -> None:
-    from .. import experiments, files
-    from ..datasets import load_dataset
-    from ..settings import merged
-    from ..training import DivergenceError
+    from .. import runs
+    from ..data import load_dataset
+    from ..learning import DivergenceError
+    from ..runs import merged
+    from ..storage import _network_file as files
 
     settings = merged(data, file=config, options=options, layers=layers)
     cache_compiled_programs()
     progress(f"Loading {settings.data}.")
     dataset = load_dataset(settings.data)
-    settings.network(experiments.grid_of(dataset))  # what does not fit is said before anything is written
+    settings.network(runs.grid_of(dataset))  # what does not fit is said before anything is written
     folder = results_folder(out, dataset.name, overwrite=overwrite)
     files.write_atomically(folder / "settings.toml", settings.toml())
     try:
-        run = experiments.run(settings, dataset, say=progress)
+        run = runs.run(settings, dataset, say=progress)
     except DivergenceError as error:
         files.save(error.network, folder / "network.safetensors")
         fail(f"{error} They are in {str(folder / 'network.safetensors')!r}.", 1)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..energy import Activities
+from ..network import Activities
 from ._problem import Problem
 from ._solver import Settled, Solver, Status
 

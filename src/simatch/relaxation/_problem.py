@@ -7,10 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..activation import Activation
-from ..energy import Activities, interactions
-from ..network import Network
-from ..pathway import AntiHebbian, Pathway
+from ..network import Activation, Activities, AntiHebbian, Network, Pathway, interactions
 
 
 class Problem(eqx.Module):

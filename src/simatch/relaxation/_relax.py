@@ -8,12 +8,11 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from .._inputs import Inputs, clamp
-from ..energy import Activities
-from ..network import Network
+from ..network import Activities, Network
+from ._blockwise import Blockwise
+from ._inputs import Inputs, clamp
 from ._problem import stage_problem
 from ._solver import Solver, Status
-from .blockwise import Blockwise
 
 
 class ConvergenceWarning(UserWarning):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Float, Int
 
-from ..energy import Activities
+from ..network import Activities
 from ._problem import Problem
 
 

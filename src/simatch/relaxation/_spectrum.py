@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..energy import Activities
+from ..network import Activities
 from ._problem import Problem
 
 # Blocks up to this size are written out as matrices; larger ones are probed by power iteration.

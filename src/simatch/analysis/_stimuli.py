@@ -1,0 +1,156 @@
+"""Images that tell what units respond to: plain functions that make arrays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+Images = Float[np.ndarray, "samples height width channels"]
+
+
+def phase_scrambled(images: Images, *, seed: int = 0) -> Images:
+    """Give images random phases and leave every image its own amplitude spectrum.
+
+    What remains is how much of each spatial frequency and orientation an image has; edges, parts and their places are
+    lost. The same phases are added to all channels of an image.
+
+    Parameters
+    ----------
+    images : array of shape (samples, height, width, channels)
+    seed : int
+        Seed of the phases.
+
+    Returns
+    -------
+    array of the same shape and type
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.analysis import phase_scrambled
+    >>> x = np.random.default_rng(1).normal(size=(3, 8, 8, 1))
+    >>> amplitude = lambda images: np.abs(np.fft.fft2(images, axes=(1, 2)))
+    >>> bool(np.allclose(amplitude(phase_scrambled(x)), amplitude(x)))
+    True
+    """
+    axes, size = (1, 2), images.shape[1:3]
+    # The phases of an image have the symmetry that a real inverse needs.
+    noise = np.random.default_rng(seed).standard_normal((len(images), *size, 1))
+    phases = np.exp(1j * np.angle(np.fft.rfft2(noise, axes=axes)))
+    # The mean stays as it is, with its sign.
+    phases[:, 0, 0] = 1
+    return np.fft.irfft2(np.fft.rfft2(images, axes=axes) * phases, s=size, axes=axes).astype(images.dtype)
+
+
+def gratings(
+    height: int, width: int, *, orientations: int = 16, wavelengths: Sequence[float] = (6.0, 8.0, 12.0), phases: int = 8
+) -> Float[np.ndarray, "orientations wavelengths phases height width"]:
+    """Sinusoidal gratings that fill the image.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the image, in pixels.
+    orientations : int
+        Evenly spaced over half a turn; the stripes of number k run along the angle ``pi k / orientations``, from the
+        axis of columns towards that of rows.
+    wavelengths : sequence of float
+        In pixels.
+    phases : int
+        Evenly spaced over a period.
+
+    Returns
+    -------
+    array of shape (orientations, wavelengths, phases, height, width)
+        Of root mean square 1.
+
+    Examples
+    --------
+    >>> from simatch.analysis import gratings
+    >>> gratings(16, 16, orientations=4, phases=2).shape
+    (4, 3, 2, 16, 16)
+    """
+    angle = (np.pi * np.arange(orientations) / orientations)[:, None, None, None, None]
+    length = np.asarray(wavelengths, float)[:, None, None, None]
+    phase = (2 * np.pi * np.arange(phases) / phases)[:, None, None]
+    across = np.cos(angle) * np.arange(height)[:, None] - np.sin(angle) * np.arange(width)
+    return _unit(np.sin(2 * np.pi * across / length + phase))
+
+
+def edges(
+    height: int, width: int, *, orientations: int = 4, spacing: int = 4, wavelength: float = 8.0, size: float = 2.0
+) -> Float[np.ndarray, "orientations rows columns phases height width"]:
+    """Short edges and bars at every place: Gabor patches.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the image, in pixels.
+    orientations : int
+        As in `gratings`.
+    spacing : int
+        Pixels between the centres; the first is half as far from the border.
+    wavelength, size : float
+        Of the grating, and the standard deviation of its Gaussian envelope, in pixels.
+
+    Returns
+    -------
+    array of shape (orientations, rows, columns, 2, height, width)
+        Phase 0 is an edge (odd), phase 1 a bar (even). Of root mean square 1 over the image.
+
+    Examples
+    --------
+    >>> from simatch.analysis import edges
+    >>> edges(16, 16, spacing=8).shape
+    (4, 2, 2, 2, 16, 16)
+    """
+    angle = (np.pi * np.arange(orientations) / orientations)[:, None, None, None, None]
+    down = np.arange(height)[:, None] - (np.arange(spacing / 2, height, spacing) - 0.5)[:, None, None, None]
+    right = np.arange(width) - (np.arange(spacing / 2, width, spacing) - 0.5)[:, None, None]
+    across = np.cos(angle) * down - np.sin(angle) * right
+    envelope = np.exp(-(down**2 + right**2) / (2 * size**2))
+    waves = [wave(2 * np.pi * across / wavelength) * envelope for wave in (np.sin, np.cos)]
+    return _unit(np.stack(waves, axis=3))
+
+
+def occluded(images: Images, size: int) -> Float[np.ndarray, "rows columns samples height width channels"]:
+    """Set one square after another of every image to 0.
+
+    Parameters
+    ----------
+    images : array of shape (samples, height, width, channels)
+    size : int
+        Side of a square in pixels; must divide height and width.
+
+    Returns
+    -------
+    array of shape (height / size, width / size, samples, height, width, channels)
+
+    Raises
+    ------
+    ValueError
+        If the squares do not cover the image evenly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.analysis import occluded
+    >>> occluded(np.ones((1, 4, 4, 1)), 2)[0, 1, 0, :, :, 0]
+    array([[1., 1., 0., 0.],
+           [1., 1., 0., 0.],
+           [1., 1., 1., 1.],
+           [1., 1., 1., 1.]])
+    """
+    height, width = images.shape[1:3]
+    if size < 1 or height % size or width % size:
+        raise ValueError(f"Squares of {size} pixels do not cover images of {height} by {width} evenly.")
+    keep = np.kron(
+        1 - np.eye(height * width // size**2, dtype=images.dtype).reshape(-1, height // size, width // size),
+        np.ones((1, size, size), images.dtype),
+    )
+    covered = images * keep[:, None, :, :, None]
+    return covered.reshape(height // size, width // size, *images.shape)
+
+
+def _unit(waves: np.ndarray) -> np.ndarray:
+    return (waves / np.sqrt(np.mean(waves**2, axis=(-2, -1), keepdims=True))).astype(np.float32)

@@ -1,0 +1,254 @@
+"""What is done to images before a network sees them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._moments import framed
+
+Images = Float[np.ndarray, "samples height width channels"]
+
+
+class Preprocessing(TransformerMixin, BaseEstimator):
+    """Remove what all images share, and set the scale of the rest.
+
+    Each step is optional. They act in the order of the parameters below; what depends on many images, the mean image
+    and the scale of the whole set, is fitted on the training images only. A network's activities grow with the
+    scale of its input, so it decides between a silent, a graded and a binary code.
+
+    Parameters
+    ----------
+    deskew : bool
+        Shear each image upright, so that the mean column is the same in all rows, and move its centre of mass to the
+        middle; for handwriting.
+    spread : float
+        Move each image's centre of mass to the middle and resize height and width, each so that its standard deviation
+        comes half-way (the geometric mean) to this many pixels; 0 for none.
+    mean_image : bool
+        Subtract the mean of all training images.
+    blur : float
+        Subtract each image's own Gaussian blur of this deviation in pixels, which leaves high spatial frequencies;
+        0 for none.
+    own_mean : bool
+        Subtract each image's own mean over its pixels and channels.
+    own_scale : bool
+        Divide each image by its own root mean square.
+    scale : float
+        Multiply all images by the one factor that gives the training images this root mean square; 0 for no change.
+
+    Attributes
+    ----------
+    mean_image_ : array of shape (height, width, channels), or 0.0
+        What is subtracted from every image.
+    factor_ : float
+        What every image is multiplied by.
+
+    Notes
+    -----
+    `fit` and `transform` raise ValueError if an array is not of shape (samples, height, width, channels), is empty,
+    holds NaN or infinity, differs in shape from the training images, or where an image has nothing left to learn
+    from: after the subtraction of its own mean a constant image is zero. Deskewing and resizing weigh positions by the
+    pixels, which must not be negative; what they move in from beyond the border is 0.
+
+    See Also
+    --------
+    default_preprocessing : what suits each of the known data sets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.data import Preprocessing
+    >>> x = np.random.default_rng(0).random((5, 8, 8, 1))
+    >>> centred = Preprocessing(own_mean=True, scale=0.5).fit_transform(x)
+    >>> bool(abs(centred.mean((1, 2, 3))).max() < 1e-6), round(float(centred.std()), 3)
+    (True, 0.5)
+    """
+
+    def __init__(
+        self,
+        *,
+        deskew: bool = False,
+        spread: float = 0.0,
+        mean_image: bool = False,
+        blur: float = 0.0,
+        own_mean: bool = False,
+        own_scale: bool = False,
+        scale: float = 0.0,
+    ):
+        self.deskew = deskew
+        self.spread = spread
+        self.mean_image = mean_image
+        self.blur = blur
+        self.own_mean = own_mean
+        self.own_scale = own_scale
+        self.scale = scale
+
+    def fit(self, X: np.ndarray, y: object = None) -> "Preprocessing":
+        """Fit the mean image and the scale.
+
+        Parameters
+        ----------
+        X : array of shape (samples, height, width, channels)
+            Training images.
+        y : ignored
+        """
+        self._fit(X)
+        return self
+
+    def fit_transform(self, X: np.ndarray, y: object = None, **fit_params: object) -> np.ndarray:
+        """Fit on training images and return them processed, as `transform` does."""
+        x = self._fit(X)
+        x *= np.float32(self.factor_)
+        return x
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Process images.
+
+        Parameters
+        ----------
+        X : array of shape (samples, height, width, channels)
+
+        Returns
+        -------
+        array of the same shape, float32
+        """
+        check_is_fitted(self, "factor_")
+        x = self._checked(X)
+        if self.shape_ != x.shape[1:]:
+            raise ValueError(f"The images have shape {x.shape[1:]}, but those that were fitted have {self.shape_}.")
+        x = self._remainder(self._framed(x))
+        x *= np.float32(self.factor_)
+        return x
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings and fitted values as plain numbers and lists, for a TOML or JSON file.
+
+        See Also
+        --------
+        from_dict
+        """
+        check_is_fitted(self, "factor_")
+        fitted = {"shape": list(self.shape_), "factor": self.factor_}
+        if self.mean_image:
+            fitted["mean"] = np.asarray(self.mean_image_, float).ravel().tolist()
+        return {**self.get_params(), **fitted}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
+        """Restore what `to_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            If a value is missing or unknown.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from simatch.data import Preprocessing
+        >>> x = np.random.default_rng(0).random((5, 8, 8, 1))
+        >>> fitted = Preprocessing(mean_image=True, scale=1.0).fit(x)
+        >>> bool(np.all(Preprocessing.from_dict(fitted.to_dict()).transform(x) == fitted.transform(x)))
+        True
+        """
+        values = dict(values)
+        try:
+            shape, factor = tuple(values.pop("shape")), float(values.pop("factor"))
+            mean = values.pop("mean") if values.get("mean_image") else None
+            restored = cls(**values)
+            restored.mean_image_ = 0.0 if mean is None else np.asarray(mean, np.float32).reshape(shape)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"These are not the values of a fitted Preprocessing ({error}).") from error
+        restored.shape_, restored.factor_ = shape, factor
+        return restored
+
+    def _fit(self, X: np.ndarray) -> np.ndarray:
+        for name in ("spread", "blur", "scale"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"Preprocessing needs a number from 0 for {name}, got {getattr(self, name)!r}.")
+        x = self._checked(X)
+        if self.blur and x.shape[1:3] == (1, 1):
+            raise ValueError(f"A blur of {self.blur!r} pixels needs images, but these have one pixel; set it to 0.")
+        x = self._framed(x)
+        self.shape_ = x.shape[1:]
+        self.mean_image_ = x.mean(0, dtype=np.float64).astype(np.float32) if self.mean_image else 0.0
+        x = self._remainder(x)
+        rms = _rms(x, None).item()
+        if self.scale and not rms:
+            raise ValueError(f"Nothing is left of these {len(x)} images to be scaled: they are all alike or zero.")
+        self.factor_ = self.scale / rms if self.scale else 1.0
+        return x
+
+    def _checked(self, X: np.ndarray) -> np.ndarray:
+        x = np.asarray(X)
+        if x.dtype.kind not in "fiub":
+            raise ValueError(f"Images must be an array of real numbers, got one of type {x.dtype}.")
+        if x.ndim != 4 or not x.size:
+            raise ValueError(f"Images must have shape (samples, height, width, channels), got {x.shape}.")
+        x = x.astype(np.float32)  # a copy: the steps work in place
+        each = (1, 2, 3)
+        if (bad := ~np.isfinite(x).all(each)).any():
+            raise ValueError(
+                f"The images hold NaN or infinity, first in image {bad.argmax()}; remove or replace such values."
+            )
+        if self.own_mean and (flat := x.min(each) == x.max(each)).any():
+            first = int(flat.argmax())
+            raise ValueError(
+                f"Image {first} is constant (every value is {x[first].flat[0]:g}), so it carries nothing to learn "
+                "from; remove it."
+            )
+        return x
+
+    def _framed(self, x: np.ndarray) -> np.ndarray:
+        return framed(x, deskew=self.deskew, spread=self.spread) if self.deskew or self.spread else x
+
+    def _remainder(self, x: np.ndarray) -> np.ndarray:
+        each = (1, 2, 3)
+        x -= self.mean_image_
+        if self.blur:
+            # Pixels beyond the border repeat the nearest one, so that a border is no edge.
+            x -= gaussian_filter(x, sigma=(0, self.blur, self.blur, 0), mode="nearest")
+        if self.own_mean:
+            x -= x.mean(each, keepdims=True, dtype=np.float64).astype(np.float32)
+        if self.own_scale:
+            rms = _rms(x, each)
+            if not rms.all():
+                raise ValueError(f"Nothing is left of image {rms.argmin()} to be scaled; remove it.")
+            x /= rms
+        return x
+
+
+def default_preprocessing(name: str) -> Preprocessing:
+    """Preprocessing that suits a data set.
+
+    Parameters
+    ----------
+    name : str
+        As in `simatch.data.load_dataset`; for a set that is not known, such as a user's own file, each image's
+        own mean is subtracted and the scale set to 1.
+
+    Returns
+    -------
+    Preprocessing
+        Not fitted yet.
+
+    Examples
+    --------
+    >>> from simatch.data import default_preprocessing
+    >>> default_preprocessing("mnist")
+    Preprocessing(own_mean=True)
+    """
+    if name in ("digits", "mnist"):  # as published
+        return Preprocessing(own_mean=True)
+    if name == "lfw":  # what all faces share, and slow changes of light, would be all that is learned
+        return Preprocessing(mean_image=True, blur=3.0, scale=0.4)
+    return Preprocessing(own_mean=True, scale=1.0)
+
+
+def _rms(x: np.ndarray, axis: tuple[int, ...] | None) -> np.ndarray:
+    return np.sqrt(np.mean(np.square(x), axis=axis, keepdims=True, dtype=np.float64)).astype(np.float32)

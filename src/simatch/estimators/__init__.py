@@ -1,0 +1,4 @@
+"""The scikit-learn interface."""
+
+from ._estimators import DeepSimilarityMatching as DeepSimilarityMatching
+from ._estimators import SimilarityMatching as SimilarityMatching

@@ -1,0 +1,161 @@
+"""Activities of many samples, batch by batch."""
+
+import warnings
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float
+
+from ..network import Activities, Network
+from ..relaxation import ConvergenceWarning, Inputs, Solver, Status, aligned, checked, settle
+from ._devices import BATCH, batch_mesh, own_share, replicated, spread
+
+# Samples that relax together by default, and the most activities of all layers together.
+FEWEST, MOST, LARGEST = 16, 512, 1 << 22
+
+
+def encode(
+    net: Network,
+    x: Inputs,
+    *,
+    layers: Sequence[str] | None = None,
+    batch_size: int | None = None,
+    solver: Solver | None = None,
+    tolerance: float = 1e-3,
+    mesh: Mesh | None = None,
+    out: np.ndarray | None = None,
+) -> Float[np.ndarray, "samples features"]:
+    """Activities as features, one row for each sample.
+
+    Parameters
+    ----------
+    net : Network
+    x : array of samples, or a dict of them
+    layers : sequence of str, optional
+        Populations whose activities are concatenated; by default the last one.
+    batch_size : int, optional
+        Samples that relax together; by default as many as `samples_at_once` says, on each device.
+    solver, tolerance
+        See `simatch.relax`.
+    mesh : jax.sharding.Mesh, optional
+        Devices over which the samples of every batch are spread; `batch_size` counts the samples on all of them.
+        In a run of several processes each encodes its own samples, on its own devices of the mesh.
+    out : array of shape (samples, features), optional
+        Where to write them, such as a part of a larger array or a `numpy.memmap`; by default a new array.
+
+    Returns
+    -------
+    array of shape (samples, features)
+        `out`, if that was given.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If some samples did not converge.
+
+    Raises
+    ------
+    ValueError
+        If the input does not fit, there is no such layer, the batch size is no multiple of the mesh's size, or `out`
+        is not an array of numbers of that shape.
+
+    Examples
+    --------
+    >>> import jax, simatch as sm
+    >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
+    >>> sm.encode(net, jax.random.normal(jax.random.key(0), (7, 8, 8)), batch_size=5).shape
+    (7, 64)
+    """
+    layers = net.layers[-1:] if layers is None else tuple(layers)
+    for name in layers:
+        if name not in net.layers:
+            raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, net.layers))}.")
+    inputs = {name: np.asarray(r) for name, r in checked(net, x).items()}
+    count = len(next(iter(inputs.values())))
+    shape = (count, sum(net.populations[name].grid.size for name in layers))
+    if out is not None and not (isinstance(out, np.ndarray) and out.shape == shape and out.dtype.kind == "f"):
+        raise ValueError(
+            f"The features need a floating-point array of shape {shape}, but `out` is {_described(out)}; give one like "
+            "this, or none."
+        )
+    features = np.empty(shape, next(iter(inputs.values())).dtype) if out is None else out
+    if batch_size is None:
+        batch_size = samples_at_once(net) * (1 if mesh is None else mesh.size)
+    if mesh is not None:
+        batch_size, mesh = own_share(batch_size, mesh), batch_mesh(mesh, local=True)
+        net = replicated(net, mesh)
+    devices = 1 if mesh is None else mesh.size
+    size = min(batch_size, -(-count // devices) * devices)
+    missed = 0
+    for start in range(0, count, batch_size):
+        # The last batch is filled up with its own last sample: one shape, one compiled program.
+        chosen = np.minimum(np.arange(start, start + size), count - 1)
+        batch = {}
+        for name, r in inputs.items():
+            columns = aligned((r.shape[1], size))
+            columns[...] = r[chosen].T
+            batch[name] = jnp.asarray(columns)
+        batch = batch if mesh is None else spread(batch, mesh)
+        states, status = _settle_batch(net, batch, layers, solver, jnp.asarray(tolerance), mesh)
+        real = min(batch_size, count - start)
+        _turn(states, features[start : start + real])
+        missed += int(np.sum(jax.device_get(status)[:real] != Status.CONVERGED))
+    if missed:
+        warnings.warn(
+            f"{missed} of {count} samples did not converge; raise the solver's max_steps or the tolerance.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return features
+
+
+def _described(out: object) -> str:
+    return f"of type {out.dtype} and shape {out.shape}" if isinstance(out, np.ndarray) else f"a {type(out).__name__}"
+
+
+def samples_at_once(net: Network) -> int:
+    """Return how many samples to relax together: a power of two, at most 512 and at least 16.
+
+    Their activities take at most 16 MB, if that may be. Larger arrays are new memory at every call, which takes longer
+    to get from the system than to fill.
+    """
+    fitting = LARGEST // sum(net.populations[name].grid.size for name in net.layers)
+    return min(max(1 << fitting.bit_length() >> 1, FEWEST), MOST)
+
+
+def _turn(states: Sequence[Float[Array, "_ size"]], rows: Float[np.ndarray, "samples features"]) -> None:
+    """Write activities of layers, one after the other, to the rows of samples."""
+    begin = 0
+    for own in map(np.asarray, states):
+        # Some neurons at a time, so that what is read stays in the cache until all of it has been used.
+        for first in range(0, len(own), 256):
+            part = own[first : first + 256]
+            rows[:, begin + first : begin + first + len(part)] = part[:, : len(rows)].T
+        begin += len(own)
+
+
+@eqx.filter_jit
+def _settle_batch(
+    net: Network,
+    batch: Activities,
+    layers: tuple[str, ...],
+    solver: Solver | None,
+    tolerance: Float[Array, ""],
+    mesh: Mesh | None,
+):
+    """Settle, every device its share of the samples and each for as many steps as it takes: activities and status."""
+
+    def settle_share(share):
+        out = settle(net, share, solver, tolerance)
+        return [out.states[name] for name in layers], out.status
+
+    if mesh is None:
+        return settle_share(batch)
+    return jax.shard_map(
+        settle_share, mesh=mesh, in_specs=P(None, BATCH), out_specs=(P(None, BATCH), P(BATCH)), check_vma=False
+    )(batch)

@@ -1,0 +1,31 @@
+"""What a network is: grids, populations, terms of the energy, connectivity."""
+
+from ._activation import Activation as Activation
+from ._activation import Clip as Clip
+from ._activation import Linear as Linear
+from ._activation import ReLU as ReLU
+from ._activation import ShiftedReLU as ShiftedReLU
+from ._activation import SoftThreshold as SoftThreshold
+from ._activation import Tanh as Tanh
+from ._activation import activation as activation
+from ._energy import Activities as Activities
+from ._energy import activity_costs as activity_costs
+from ._energy import decays as decays
+from ._energy import dual_cost as dual_cost
+from ._energy import energy as energy
+from ._energy import interactions as interactions
+from ._energy import optimal_weights as optimal_weights
+from ._energy import primal_cost as primal_cost
+from ._energy import signals as signals
+from ._energy import synaptic_cost as synaptic_cost
+from ._energy import synaptic_terms as synaptic_terms
+from ._grid import Grid as Grid
+from ._network import Network as Network
+from ._network import Population as Population
+from ._pathway import AntiHebbian as AntiHebbian
+from ._pathway import Hebbian as Hebbian
+from ._pathway import Pathway as Pathway
+from .connectivity import Connectivity as Connectivity
+from .connectivity import Dense as Dense
+from .connectivity import Local as Local
+from .connectivity import Sparse as Sparse

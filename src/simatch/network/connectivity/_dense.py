@@ -1,0 +1,69 @@
+"""All-to-all connectivity, or an arbitrary matrix of structure constants."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._grid import Grid
+from ._base import Connectivity
+from ._structure import checked_structure
+
+
+class Dense(Connectivity):
+    """Every neuron of `pre` may reach every neuron of `post`.
+
+    Parameters
+    ----------
+    pre, post : Grid
+        Where the synapses come from and where they end.
+    structure : array of shape (post.size, pre.size), optional
+        Structure constants, at least 0; 0 means that the synapse does not exist. All ones by default. A
+        missing synapse still costs arithmetic and memory here; see `Sparse` and `Local`.
+
+    Raises
+    ------
+    ValueError
+        If `structure` has another shape, or a negative or non-finite entry.
+    """
+
+    pre: Grid = eqx.field(static=True)
+    post: Grid = eqx.field(static=True)
+    structure: Float[Array, "..."]
+
+    def __init__(self, pre: Grid, post: Grid, structure=None):
+        self.pre, self.post = pre, post
+        self.structure = jnp.ones(()) if structure is None else jnp.asarray(checked_structure(structure, pre, post))
+
+    @property
+    def synapses(self) -> int:
+        return int(np.count_nonzero(np.broadcast_to(self.structure, (self.post.size, self.pre.size))))
+
+    def project(
+        self, weights: Float[Array, "post pre"], activity: Float[Array, "pre samples"]
+    ) -> Float[Array, "post samples"]:
+        return self._existing(weights) @ activity
+
+    def matrices(self, weights: Float[Array, "post pre"]) -> Float[Array, "1 post pre"]:
+        return self._existing(weights)[None]
+
+    def _existing(self, weights: Float[Array, "post pre"]) -> Float[Array, "post pre"]:
+        # Masking here, not in the learning rule, makes every derivative respect the missing synapses.
+        return jnp.where(self.structure > 0, weights, 0) if self.structure.ndim else weights
+
+    def normal(self, rng: np.random.Generator) -> Float[Array, "post pre"]:
+        return self.gather(rng.standard_normal((self.post.size, self.pre.size)))
+
+    def gather(self, matrix: np.ndarray) -> Float[Array, "post pre"]:
+        return jnp.asarray(np.where(np.asarray(self.structure) > 0, matrix, 0), self.structure.dtype)
+
+    def to_dense(self, weights: Float[Array, "post pre"]) -> np.ndarray:
+        return np.asarray(weights)
+
+    def identity(self) -> Float[Array, "post pre"]:
+        return self.gather(np.eye(self.post.size))
+
+    @property
+    def symmetric(self) -> bool:
+        c = np.broadcast_to(self.structure, (self.post.size, self.pre.size))
+        return self.pre == self.post and np.array_equal(c, c.T)

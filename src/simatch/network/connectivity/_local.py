@@ -1,0 +1,137 @@
+"""Local connectivity between grids: every neuron sees a disc of the grid below (section 4 of the mathematics)."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from .._grid import Grid
+from ._base import Connectivity
+from ._receptive import drive
+
+
+class Local(Connectivity):
+    """Neurons connect to every unit of every site within a distance of their own centre.
+
+    With stride s, site (i, j) of `post` is centred at (i s + s/2, j s + s/2) in the coordinates of `pre`,
+    whose site (k, l) sits at (k + 1/2, l + 1/2). Weights are not shared between sites.
+
+    Sites at a border see fewer sites than those inside. Sites that see equally many form one dense block
+    ``(sites, units, inputs)``, so that a missing synapse costs no arithmetic and no memory; there are
+    as many blocks as there are different numbers of inputs.
+
+    Parameters
+    ----------
+    pre, post : Grid
+        Where the synapses come from and where they end.
+    radius : float
+        Largest Euclidean distance, in the coordinates of `pre`; at least 0.
+
+    Raises
+    ------
+    ValueError
+        If the grids do not fit on each other, or if some site has no input within `radius`.
+    """
+
+    pre: Grid = eqx.field(static=True)
+    post: Grid = eqx.field(static=True)
+    radius: float = eqx.field(static=True)
+    structure: tuple[Float[Array, ""], ...]
+    sources: tuple[Int[Array, "_ _"], ...]
+    order: Int[Array, " sites"]
+    own_site: bool = eqx.field(static=True)
+
+    def __init__(self, pre: Grid, post: Grid, radius: float):
+        groups, sources = _receptive_fields(pre, post, radius)
+        self.pre, self.post, self.radius = pre, post, float(radius)
+        self.structure = tuple(jnp.ones(()) for _ in sources)
+        self.sources = tuple(jnp.asarray(s, jnp.int32) for s in sources)
+        # Position of every site among the concatenated blocks.
+        self.order = jnp.asarray(np.argsort(np.concatenate(groups)), jnp.int32)
+        self.own_site = len(sources) == 1 and np.array_equal(sources[0], np.arange(pre.sites)[:, None])
+
+    @property
+    def synapses(self) -> int:
+        return sum(s.size for s in self.sources) * self.pre.units * self.post.units
+
+    @property
+    def blocks(self) -> int:
+        return self.post.sites if self.own_site else 1
+
+    def project(
+        self, weights: tuple[Float[Array, "_ units _"], ...], activity: Float[Array, "pre samples"]
+    ) -> Float[Array, "post samples"]:
+        return drive(self.pre, self.post, self.order, self.sources, weights, activity)
+
+    def matrices(self, weights: tuple[Float[Array, "_ units _"], ...]) -> Float[Array, "blocks units units"] | None:
+        return weights[0] if self.own_site else None
+
+    def normal(self, rng: np.random.Generator) -> tuple[Float[Array, "_ units _"], ...]:
+        shapes = [(s.shape[0], self.post.units, s.shape[1] * self.pre.units) for s in self.sources]
+        return tuple(jnp.asarray(rng.standard_normal(shape), self._dtype) for shape in shapes)
+
+    def gather(self, matrix: np.ndarray) -> tuple[Float[Array, "_ units _"], ...]:
+        matrix = np.asarray(matrix)
+        return tuple(jnp.asarray(matrix[rows, columns], self._dtype) for rows, columns in self._indices())
+
+    def to_dense(self, weights: tuple[Float[Array, "_ units _"], ...]) -> np.ndarray:
+        dense = np.zeros((self.post.size, self.pre.size), weights[0].dtype)
+        for w, (rows, columns) in zip(weights, self._indices(), strict=True):
+            dense[rows, columns] = w
+        return dense
+
+    def identity(self) -> tuple[Float[Array, "_ units _"], ...]:
+        return tuple(jnp.asarray(rows == columns, self._dtype) for rows, columns in self._indices())
+
+    @property
+    def symmetric(self) -> bool:
+        return self.pre == self.post
+
+    @property
+    def _dtype(self):
+        return self.structure[0].dtype
+
+    def _indices(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Dense row and column of every stored weight, a pair of broadcastable arrays for each block."""
+        site_of = np.argsort(np.asarray(self.order))
+        units, channels = np.arange(self.post.units), np.arange(self.pre.units)
+        indices, start = [], 0
+        for s in self.sources:
+            sites = site_of[start : start + len(s)]
+            start += len(s)
+            rows = sites[:, None, None] * self.post.units + units[:, None]
+            columns = (np.asarray(s)[:, :, None] * self.pre.units + channels).reshape(len(s), 1, -1)
+            indices.append((rows, columns))
+        return indices
+
+
+def _receptive_fields(pre: Grid, post: Grid, radius: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Group the sites of `post` by how many sites of `pre` they see: their numbers, and what each sees."""
+    if not np.isfinite(radius) or radius < 0:
+        raise ValueError(f"A radius must be finite and at least 0, got {radius!r}.")
+    stride = pre.height // post.height
+    if (post.height * stride, post.width * stride) != (pre.height, pre.width):
+        raise ValueError(
+            f"A grid of {post.height} by {post.width} sites does not lie on one of {pre.height} by {pre.width}: "
+            "both sides must shrink by the same whole factor."
+        )
+    # Offsets from a site's corner (i s, j s) to every site that could be in its disc: all sites share them,
+    # so that the work grows with the number of sites and not with its square.
+    reach = np.arange(int(np.floor(stride / 2 - radius - 0.5)), int(np.ceil(stride / 2 + radius)) + 1)
+    down, right = (o.ravel() for o in np.meshgrid(reach, reach, indexing="ij"))
+    inside = (down + 0.5 - stride / 2) ** 2 + (right + 0.5 - stride / 2) ** 2 <= radius**2 * (1 + 1e-12) + 1e-12
+    down, right = down[inside], right[inside]
+    row = (np.arange(post.height) * stride)[:, None, None] + down
+    column = (np.arange(post.width) * stride)[None, :, None] + right
+    exists = (row >= 0) & (row < pre.height) & (column >= 0) & (column < pre.width)
+    exists = exists.reshape(post.sites, -1)
+    source = (row * pre.width + column).reshape(post.sites, -1)
+    count = exists.sum(axis=1)
+    if not count.all():
+        nearest = np.sqrt(0.5) if stride % 2 == 0 else 0.0
+        raise ValueError(
+            f"A radius of {radius:g} reaches no input: the nearest site below lies {nearest:.3g} from a centre. "
+            "Use a larger radius."
+        )
+    groups = [np.flatnonzero(count == k) for k in np.unique(count)]
+    return groups, [source[g][exists[g]].reshape(len(g), -1) for g in groups]

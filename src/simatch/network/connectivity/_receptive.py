@@ -1,0 +1,161 @@
+"""The one form that all synapses of receptive fields make: ``sum_ij post_i W_ij pre_j``.
+
+Its derivatives in the activities above, in the weights and in the activities below are the drive, the association of
+plasticity, and the feedback. Each is linear in the two that are left, so that the derivative of any of them is one of
+them again: one primitive of JAX, told which of the three it makes.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array, Float, Int
+
+from ... import _native as native
+from .._grid import Grid
+
+ROLES = ("pre", "post", "weights")
+KERNELS = {"post": native.DRIVE, "weights": native.ASSOCIATE, "pre": native.FEED_BACK}
+
+
+def drive(
+    pre: Grid,
+    post: Grid,
+    order: Int[Array, " sites"],
+    sources: Sequence[Int[Array, "_ _"]],
+    weights: Sequence[Float[Array, "_ units _"]],
+    activity: Float[Array, "pre samples"],
+) -> Float[Array, "post samples"]:
+    """Drive that reaches every unit from the sites that it sees.
+
+    Parameters
+    ----------
+    pre, post : Grid
+        Where the synapses come from and where they end.
+    order : position of every site among the sites of all groups, one after the other
+    sources : for every group, the sites that each of its sites sees
+    weights : for every group, in the order of its sources with their units
+    activity : activities below
+    """
+    product = _Product("post", len(sources), pre, post.units)
+    return product.bind((order, *sources), {"pre": [activity], "weights": weights})[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Product:
+    """Which of the three is made, of how many groups of sites, below and above.
+
+    Operands are the order and the sources, then the two others in the order of `ROLES`.
+    """
+
+    makes: str
+    groups: int
+    pre: Grid
+    units: int
+
+    def bind(self, fields: Sequence[Any], known: dict[str, Sequence[Any]]) -> list[Any]:
+        return _form.bind(*fields, *(a for role in ROLES if role in known for a in known[role]), product=self)
+
+    def making(self, role: str) -> "_Product":
+        return dataclasses.replace(self, makes=role)
+
+    def split(self, operands: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Sequence[Any]]]:
+        """Separate where synapses are from the two that are multiplied."""
+        fields, rest = operands[: 1 + self.groups], operands[1 + self.groups :]
+        first, second = (role for role in ROLES if role != self.makes)
+        return fields, {first: rest[:1], second: rest[1:]}
+
+    def samples(self, operands: Sequence[Any]) -> int:
+        # Activities, of either end, come first.
+        return operands[1 + self.groups].shape[1]
+
+    def results(self, operands: Sequence[Any]) -> list[jax.ShapeDtypeStruct]:
+        (order, *sources), _ = self.split(operands)
+        samples, dtype = self.samples(operands), operands[1 + self.groups].dtype
+        shapes = {
+            "pre": [(self.pre.size, samples)],
+            "post": [(order.shape[0] * self.units, samples)],
+            "weights": [(s.shape[0], self.units, s.shape[1] * self.pre.units) for s in sources],
+        }
+        return [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes[self.makes]]
+
+
+_form = Primitive("receptive_fields")
+_form.multiple_results = True
+
+
+def _jvp(primals, tangents, *, product):
+    fields, known = product.split(primals)
+    _, moved = product.split(tangents)
+    parts = [
+        product.bind(fields, {**known, role: [ad.instantiate_zeros(t) for t in change]})
+        for role, change in moved.items()
+        if any(type(t) is not ad.Zero for t in change)
+    ]
+    return product.bind(fields, known), [functools.reduce(jnp.add, changes) for changes in zip(*parts, strict=True)]
+
+
+def _transpose(cotangents, *operands, product):
+    fields, known = product.split(operands)
+    (unknown,) = (role for role, own in known.items() if any(ad.is_undefined_primal(a) for a in own))
+    given = {role: own for role, own in known.items() if role != unknown}
+    answers = product.making(unknown).bind(
+        fields, {**given, product.makes: [ad.instantiate_zeros(c) for c in cotangents]}
+    )
+    aligned = {role: answers if role == unknown else [None] * len(own) for role, own in known.items()}
+    return [None] * len(fields) + [
+        answer if ad.is_undefined_primal(a) else None
+        for a, answer in zip(operands[len(fields) :], (a for own in aligned.values() for a in own), strict=True)
+    ]
+
+
+def _batched(operands, dims, *, product):
+    results = jax.vmap(functools.partial(_in_jax, product=product), in_axes=dims)(*operands)
+    return results, [0] * len(results)
+
+
+def _in_jax(*operands, product):
+    (order, *sources), known = product.split(operands)
+    pre, wanted = product.pre, product.results(operands)
+
+    def drive(weights, activity):
+        sites = activity.reshape(pre.sites, pre.units, -1)
+        drives = [
+            w @ sites[s].reshape(s.shape[0], s.shape[1] * pre.units, -1) for w, s in zip(weights, sources, strict=True)
+        ]
+        drive = drives[0] if len(drives) == 1 else jnp.concatenate(drives)[order]
+        return drive.reshape(len(order) * product.units, -1)
+
+    # Plasticity and feedback are its transposes.
+    if product.makes == "weights":
+        return jax.linear_transpose(lambda w: drive(w, *known["pre"]), wanted)(*known["post"])[0]
+    if product.makes == "pre":
+        return jax.linear_transpose(lambda a: drive(known["weights"], a), *wanted)(*known["post"])
+    return [drive(known["weights"], *known["pre"])]
+
+
+def _on_cpu(*operands, product):
+    results = product.results(operands)
+    # A product with one sample is no more than a pass over the weights, which XLA makes together with others.
+    if product.samples(operands) == 1 or any(r.dtype != jnp.float32 for r in results) or not native.available():
+        return _in_jax(*operands, product=product)
+    return native.call(KERNELS[product.makes], results, *operands)
+
+
+def _abstract(*operands, product):
+    return [ShapedArray(result.shape, result.dtype) for result in product.results(operands)]
+
+
+_form.def_abstract_eval(_abstract)
+_form.def_impl(jax.jit(_form.bind, static_argnames="product"))
+ad.primitive_jvps[_form] = _jvp
+ad.primitive_transposes[_form] = _transpose
+batching.primitive_batchers[_form] = _batched
+mlir.register_lowering(_form, mlir.lower_fun(_in_jax, multiple_results=True))
+mlir.register_lowering(_form, mlir.lower_fun(_on_cpu, multiple_results=True), platform="cpu")

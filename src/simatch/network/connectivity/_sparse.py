@@ -1,0 +1,74 @@
+"""Arbitrary sparse connectivity: one stored number for each synapse that exists."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+from jaxtyping import Array, Float, Int
+
+from .._grid import Grid
+from ._base import Connectivity
+from ._structure import checked_structure
+
+
+class Sparse(Connectivity):
+    """Exactly the synapses whose structure constant in a sparse matrix is above 0.
+
+    Parameters
+    ----------
+    pre, post : Grid
+        Where the synapses come from and where they end.
+    structure : SciPy sparse matrix or array of shape (post.size, pre.size)
+        Structure constants, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If `structure` has another shape, or a negative or non-finite entry.
+    """
+
+    pre: Grid = eqx.field(static=True)
+    post: Grid = eqx.field(static=True)
+    structure: Float[Array, " synapses"]
+    sources: Int[Array, " synapses"]
+    targets: Int[Array, " synapses"]
+
+    def __init__(self, pre: Grid, post: Grid, structure):
+        matrix = checked_structure(scipy.sparse.csr_array(structure), pre, post)
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+        self.pre, self.post = pre, post
+        self.structure = jnp.asarray(matrix.data)
+        self.sources = jnp.asarray(matrix.indices, jnp.int32)
+        self.targets = jnp.asarray(np.repeat(np.arange(post.size), np.diff(matrix.indptr)), jnp.int32)
+
+    @property
+    def synapses(self) -> int:
+        return self.structure.size
+
+    def project(
+        self, weights: Float[Array, " synapses"], activity: Float[Array, "pre samples"]
+    ) -> Float[Array, "post samples"]:
+        contributions = weights[:, None] * activity[self.sources]
+        return jax.ops.segment_sum(contributions, self.targets, self.post.size, indices_are_sorted=True)
+
+    def normal(self, rng: np.random.Generator) -> Float[Array, " synapses"]:
+        return jnp.asarray(rng.standard_normal(self.structure.shape), self.structure.dtype)
+
+    def gather(self, matrix: np.ndarray) -> Float[Array, " synapses"]:
+        return jnp.asarray(matrix, self.structure.dtype)[self.targets, self.sources]
+
+    def to_dense(self, weights: Float[Array, " synapses"]) -> np.ndarray:
+        dense = np.zeros((self.post.size, self.pre.size), np.asarray(weights).dtype)
+        dense[np.asarray(self.targets), np.asarray(self.sources)] = weights
+        return dense
+
+    def identity(self) -> Float[Array, " synapses"]:
+        return (self.targets == self.sources).astype(self.structure.dtype)
+
+    @property
+    def symmetric(self) -> bool:
+        entries = np.asarray(self.structure), (np.asarray(self.targets), np.asarray(self.sources))
+        c = scipy.sparse.csr_array(entries, shape=(self.post.size, self.pre.size))
+        return self.pre == self.post and (c != c.T).nnz == 0

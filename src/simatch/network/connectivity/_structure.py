@@ -1,0 +1,26 @@
+"""Validation of structure constants that a user gives."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from .._grid import Grid
+
+
+def checked_structure(structure: Any, pre: Grid, post: Grid) -> Any:
+    """Return `structure` as a float array, or CSR matrix if it is sparse, after checking shape and range."""
+    matrix: Any = np.asarray(structure, dtype=float) if not scipy.sparse.issparse(structure) else structure.tocsr()
+    if matrix.shape != (post.size, pre.size):
+        raise ValueError(
+            f"Structure constants have shape {matrix.shape}, but {pre.size} neurons that project to {post.size} "
+            f"need {(post.size, pre.size)} (rows are the neurons that receive)."
+        )
+    values = np.asarray(matrix.data if scipy.sparse.issparse(matrix) else matrix)
+    if values.size and not np.isfinite(values).all():
+        raise ValueError("Structure constants hold NaN or infinity; every one must be finite and at least 0.")
+    if values.size and values.min() < 0:
+        raise ValueError(f"Structure constants must be at least 0, but the smallest is {values.min():g}.")
+    if not np.any(values):
+        raise ValueError("All structure constants are 0, so that no synapse exists; give at least one above 0.")
+    return matrix

@@ -1,0 +1,21 @@
+"""``simatch reproduce``: what the paper shows, one command each, and a better network."""
+
+import typer
+
+from .obeid2019._faces_command import faces
+from .obeid2019._gradients_command import gradients
+from .obeid2019._mnist_best_command import mnist_best
+from .obeid2019._mnist_command import mnist
+from .obeid2019._toy_command import toy
+
+reproduce = typer.Typer(
+    name="reproduce",
+    help="Reproduce what the paper shows, one command each, as a page with figures and numbers.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+reproduce.command()(faces)
+reproduce.command()(gradients)
+reproduce.command()(mnist)
+reproduce.command()(mnist_best)
+reproduce.command()(toy)

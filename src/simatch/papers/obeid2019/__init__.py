@@ -1,0 +1,1 @@
+"""Obeid, Ramambason, Pehlevan, NeurIPS 2019: "Structured and Deep Similarity Matching"."""

@@ -1,0 +1,394 @@
+"""The paper's faces: three local layers on Labeled Faces in the Wild, and what figures say about their features."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.ndimage import zoom
+
+from ...analysis import _representations as analysis
+from ...analysis import _stimuli as stimuli
+from ...analysis import _tuning as tuning
+from ...data import Dataset, default_preprocessing
+from ...learning import SILENT_BELOW, Report, calibrate, encode, epochs_of, hyperbolic, largest_rate, training
+from ...models import Layer, layered
+from ...network import Grid, Network
+
+Images = Float[np.ndarray, "samples height width channels"]
+Responses = dict[str, Float[np.ndarray, "samples neurons"]]
+
+# Radii in pixels, measured on the published mosaics.
+PUBLISHED_EXTENT = (8, 12, 24)
+REPORT_EVERY, TOGETHER = 10, 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What determines the networks and their measurement.
+
+    Attributes
+    ----------
+    units, radii : tuple
+        Units a site, and radius in sites of the layer below, for every layer.
+    stride : int
+        Of every layer.
+    activation : str
+    level : float
+        Root mean square of the activities that the scale of the structure constants is set for.
+    calibration_batches, batches, feedback_batches, batch_size : int
+        Batches that set a layer's scale, those that it learns from afterwards, and those that first set the scales
+        and are then learned from by all layers together. Scales that are set early would not do for long learning:
+        activities go on growing, the more so the higher the layer.
+    feedback : float
+        gamma of equation (10), after every layer has learned without.
+    rate, decay : float
+        Learning rate, ``rate / (1 + decay progress)``, as a share of the largest possible.
+    tolerance : float
+        Residual at which neural dynamics count as settled.
+    held_out : int
+        Faces that are not learned from.
+    faces, correlated, covered : int
+        Held-out faces that responses are measured with, faces that features are correlated with, and held-out faces
+        that are covered square by square.
+    square : int
+        Side of such a square in pixels, and the distance of the places at which short edges are shown.
+    threshold : float
+        Share of its largest change of response from which a place counts to a unit's field.
+    """
+
+    units: tuple[int, ...] = (4, 8, 16)
+    radii: tuple[float, ...] = (8.0, 6.0, 6.0)
+    stride: int = 2
+    activation: str = "tanh"
+    level: float = 0.4
+    calibration_batches: int = 60
+    batches: int = 40
+    feedback_batches: int = 20
+    batch_size: int = 50
+    feedback: float = 0.1
+    rate: float = 0.1
+    decay: float = 20.0
+    tolerance: float = 1e-2
+    held_out: int = 1000
+    faces: int = 400
+    correlated: int = 1500
+    covered: int = 6
+    square: int = 4
+    threshold: float = 0.1
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What is learned one after the other: every layer, from below, then all with feedback."""
+        return (*(f"layer{i + 1}" for i in range(len(self.units))), "feedback")
+
+    def planned(self, stage: str) -> int:
+        """Return the number of batches of a stage."""
+        return self.feedback_batches if stage == "feedback" else self.batches
+
+
+QUICK = Setting(calibration_batches=25, batches=20, feedback_batches=8, faces=60, correlated=200, covered=2, square=8)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Faces:
+    """Faces as the network sees them, to learn from and held out."""
+
+    x: Float[np.ndarray, "train height width channels"]
+    x_test: Float[np.ndarray, "test height width channels"]
+
+
+def faces(dataset: Dataset, setting: Setting, seed: int) -> Faces:
+    """Hold faces out and preprocess all, by what those that are learned from have in common.
+
+    Raises
+    ------
+    ValueError
+        If there are too few images.
+    """
+    x = dataset.x_train
+    if len(x) < setting.held_out + setting.batch_size:
+        raise ValueError(
+            f"Holding {setting.held_out} images out of {len(x)} leaves less than a batch of {setting.batch_size}."
+        )
+    order = np.random.default_rng(seed).permutation(len(x))
+    preprocessing = default_preprocessing("lfw")
+    learned = preprocessing.fit_transform(x[order[setting.held_out :]])
+    return Faces(learned, preprocessing.transform(x[order[: setting.held_out]]))
+
+
+def untrained(setting: Setting, data: Faces, seed: int) -> Network:
+    """Build the whole network, without feedback, before it has learned."""
+    return layered(Grid(*data.x.shape[1:]), [_layer(setting, i) for i in range(len(setting.units))], seed=seed)
+
+
+def beginning(setting: Setting, below: Sequence[Network], data: Faces, seed: int) -> Network:
+    """Build what the next stage learns, on top of the layers that have learned.
+
+    That is a network of one layer whose input is the layer below, its scale set from data; and when all layers have
+    learned, all of them with feedback.
+    """
+    together = len(below) == len(setting.units)
+    batches = setting.feedback_batches if together else setting.calibration_batches
+    few = data.x[: batches * setting.batch_size]
+    if together:
+        net = stacked(setting, below, setting.feedback)
+    else:
+        parts = np.array_split(few, math.ceil(len(few) / TOGETHER))
+        few = np.concatenate(list(_heard(setting, below, parts)))
+        net = layered(Grid(*few.shape[1:]), [_layer(setting, len(below))], seed=seed + len(below))
+    return calibrate(net, few, level=setting.level, batches=batches, batch_size=setting.batch_size, seed=seed)
+
+
+def learning(
+    setting: Setting, below: Sequence[Network], network: Network, data: Faces, seed: int, *, done: int = 0
+) -> Iterator[tuple[int, Network, Report]]:
+    """Learn one stage; yields the number of batches until now, the network then, and a report.
+
+    With `done` batches behind it, a network goes on with the very samples and rates that it would have met without
+    a break.
+    """
+    together = len(below) == len(setting.units)
+    planned = setting.feedback_batches if together else setting.batches
+    epochs = planned * setting.batch_size / len(data.x) + 1
+    order = epochs_of(data.x, epochs=epochs, batch_size=setting.batch_size, seed=seed)
+    batches: Iterator[Any] = itertools.islice(order, done, planned)
+    runs = training(
+        network,
+        batches if together else _heard(setting, below, batches),
+        rate=hyperbolic(setting.rate * largest_rate(network), over=planned, decay=setting.decay),
+        tolerance=setting.tolerance,
+        report_every=REPORT_EVERY,
+        start=done,
+    )
+    for network, report in runs:
+        yield done + report.batches, network, report
+
+
+def stacked(setting: Setting, networks: Sequence[Network], feedback: float) -> Network:
+    """Put networks of one layer on top of each other.
+
+    With feedback gamma, the lateral weights of a layer that hears another are at their optimum 1 + gamma times larger.
+    """
+    layers = [_layer(setting, i, scale=float(net.feedforward[0].scale)) for i, net in enumerate(networks)]
+    grid = networks[0].populations["input"].grid
+    weights = []
+    for net in networks:
+        hears = 1 + feedback if net is not networks[-1] else 1
+        forward, lateral = net.weights
+        weights += [forward, jax.tree.map(lambda w, hears=hears: w * hears, lateral)]
+    return layered(grid, layers, feedback=feedback).with_weights(weights)
+
+
+def _layer(setting: Setting, number: int, scale: float = 1.0) -> Layer:
+    return Layer(
+        units=setting.units[number],
+        stride=setting.stride,
+        radius=setting.radii[number],
+        activation=setting.activation,
+        scale=scale,
+    )
+
+
+def _heard(setting: Setting, below: Sequence[Network], batches: Iterable[Images]) -> Iterator[Images]:
+    """What the next layer hears: the images, or the responses of the layers that have learned."""
+    for x in batches:
+        for net in below:
+            top = net.populations[net.layers[-1]].grid
+            x = encode(net, x, batch_size=TOGETHER, tolerance=setting.tolerance).reshape(-1, *top.shape)
+        yield x
+
+
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """What figures say about one layer.
+
+    Attributes
+    ----------
+    extent : float
+        Radius in pixels of the part of the image that elicits a response, median (`simatch.analysis.extent`).
+    reach : float
+        Radius in pixels beyond which no path of feedforward synapses leads.
+    alive, saturated : float
+        Share of units that respond to some held-out face, and of activities near a bound.
+    level : float
+        Root mean square of the activities.
+    sparseness : float
+        Over held-out faces, mean of the units that are alive; 0.36 if responses were normally distributed.
+    orientation, oriented : float
+        Selectivity for the orientation of faint gratings, median, and the share of units above 1/3.
+    position : float
+        Radius in pixels of the area where a short edge elicits at least half of the largest response, median.
+    learned_from, upside_down, scrambled : float
+        Power of the responses to faces that were learned from, to upside-down and to phase-scrambled held-out faces,
+        over that to held-out faces.
+    prefers_upright, prefers_faces : float
+        Share of held-out faces that a layer responds to with more power than to the same face upside down, and
+        scrambled.
+    completion : float
+        With one half of a face covered, correlation over faces between the responses of units that see nothing but
+        the cover and their responses to the whole face, mean; NaN if there is no such unit.
+    """
+
+    extent: float
+    reach: float
+    alive: float
+    saturated: float
+    level: float
+    sparseness: float
+    orientation: float
+    oriented: float
+    position: float
+    learned_from: float
+    upside_down: float
+    scrambled: float
+    prefers_upright: float
+    prefers_faces: float
+    completion: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """Measures of every layer, and the extent of every unit in pixels."""
+
+    measures: dict[str, Measures]
+    extents: dict[str, Float[np.ndarray, " _"]]
+
+
+def measure(
+    setting: Setting, network: Network, data: Faces, seed: int, *, say: Callable[[str], None] = lambda _: None
+) -> Measured:
+    """Measure a network on held-out faces and on stimuli."""
+    height, width, channels = data.x.shape[1:]
+    some = data.x_test[: setting.faces]
+    rms = float(np.sqrt(np.mean(data.x**2)))
+
+    def responses(x: Images) -> Responses:
+        return _responses(setting, network, x)
+
+    def shown(pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """Responses to grey pictures, in the shape of their stack."""
+        flat = np.repeat(pictures.reshape(-1, height, width, 1), channels, axis=-1)
+        return {name: r.reshape(*pictures.shape[:-2], -1) for name, r in responses(flat).items()}
+
+    say("faces")
+    upright = responses(some)
+    others = {
+        "learned_from": responses(data.x[: setting.faces]),
+        "upside_down": responses(some[:, ::-1, ::-1]),
+        "scrambled": responses(stimuli.phase_scrambled(some, seed=seed)),
+    }
+    half = some.copy()
+    half[:, :, : width // 2] = 0
+    covered_half = responses(half)
+    say("covered faces")
+    few = data.x_test[: setting.covered]
+    squares = stimuli.occluded(few, setting.square)
+    covered = responses(squares.reshape(-1, *few.shape[1:]))
+    say("gratings and edges")
+    # Faint, as a strong grating would drive units towards their bounds, where they hardly tell orientations apart. An
+    # edge has all its power in one place.
+    striped = shown(rms / 4 * stimuli.gratings(height, width))
+    edged = shown(rms / 4 * stimuli.edges(height, width, spacing=setting.square))
+
+    measures, extents = {}, {}
+    for number, name in enumerate(network.layers):
+        grid = network.populations[name].grid
+        centres, reach = tuning.centres(grid, height, width), _reach(setting, number)
+        r = upright[name]
+        change = np.abs(covered[name].reshape(*squares.shape[:3], -1) - r[: len(few)]).mean(axis=2)
+        extents[name] = tuning.extent(_fields(change, setting), centres)
+        power = {kind: (states[name] ** 2).mean(axis=1) for kind, states in others.items()}
+        own = (r**2).mean(axis=1)
+        tuned = tuning.orientation_selectivity(np.abs(striped[name]).max(axis=(1, 2)))
+        alive = np.abs(r).max(axis=0) >= SILENT_BELOW
+        blind = centres[:, 1] + reach < width // 2
+        measures[name] = Measures(
+            extent=float(np.nanmedian(extents[name])),
+            reach=reach,
+            alive=float(alive.mean()),
+            saturated=float(np.mean(network.activations[name].saturated(jnp.asarray(r)))),
+            level=float(np.sqrt(own.mean())),
+            sparseness=float(tuning.sparseness(r)[alive].mean()) if alive.any() else 0.0,
+            orientation=float(np.median(tuned)),
+            oriented=float(np.mean(tuned > 1 / 3)),
+            position=_position(np.abs(edged[name]).max(axis=3), setting.square),
+            **{kind: float(p.mean() / own.mean()) for kind, p in power.items()},
+            prefers_upright=float(np.mean(own > power["upside_down"])),
+            prefers_faces=float(np.mean(own > power["scrambled"])),
+            completion=_correlation(covered_half[name][:, blind], r[:, blind]),
+        )
+    return Measured(measures, extents)
+
+
+def features(
+    setting: Setting,
+    network: Network,
+    extents: Mapping[str, Float[np.ndarray, " _"]],
+    data: Faces,
+    chosen: Mapping[str, np.ndarray],
+) -> dict[str, Images]:
+    """Reverse correlations of chosen units of every layer, masked to a disc that has the extent of the unit."""
+    x = data.x[: setting.correlated]
+    height, width = x.shape[1:3]
+    masked = {}
+    for name, r in _responses(setting, network, x).items():
+        units = chosen[name]
+        place = tuning.centres(network.populations[name].grid, height, width)[units, :, None, None]
+        distance = np.linalg.norm(np.indices((height, width)) - place, axis=1)
+        inside = distance <= extents[name][units, None, None]
+        masked[name] = analysis.reverse_correlation(r[:, units], x) * inside[..., None]
+    return masked
+
+
+def spread(grid: Grid, most: int = 64) -> np.ndarray:
+    """Numbers of up to `most` units: all those of some sites, which lie evenly on a lattice."""
+    count = max(1, most // grid.units)
+    rows = min(grid.height, max(1, math.isqrt(count)))
+    columns = min(grid.width, count // rows)
+    down, right = (np.arange(1, n + 1) * side / (n + 1) for n, side in ((rows, grid.height), (columns, grid.width)))
+    sites = (down.astype(int)[:, None] * grid.width + right.astype(int)).ravel()
+    return (sites[:, None] * grid.units + np.arange(grid.units)).ravel()
+
+
+def _responses(setting: Setting, network: Network, x: Images) -> Responses:
+    states = encode(network, x, layers=network.layers, batch_size=TOGETHER, tolerance=setting.tolerance)
+    ends = np.cumsum([network.populations[name].grid.size for name in network.layers])
+    return dict(zip(network.layers, np.split(states, ends[:-1], axis=1), strict=True))
+
+
+def _reach(setting: Setting, number: int) -> float:
+    """Radius in pixels of all that a unit of a layer can see through the layers below."""
+    return sum(radius * setting.stride**i for i, radius in enumerate(setting.radii[: number + 1]))
+
+
+def _fields(
+    change: Float[np.ndarray, "rows columns neurons"], setting: Setting
+) -> Bool[np.ndarray, "neurons height width"]:
+    """Pixels at which a unit's response changes by more than a share of its largest change, between squares linear."""
+    factor = (1, setting.square, setting.square)
+    fine = zoom(change.transpose(2, 0, 1), factor, order=1, mode="nearest", grid_mode=True)
+    return fine > setting.threshold * np.max(change, axis=(0, 1))[:, None, None]
+
+
+def _position(responses: Float[np.ndarray, "orientations rows columns neurons"], spacing: int) -> float:
+    """Radius of the area with at least half of the largest response, for the orientation that elicits it."""
+    peaks = responses.max(axis=(1, 2))
+    neurons = np.arange(responses.shape[-1])
+    best = responses[peaks.argmax(axis=0), :, :, neurons]
+    places = (best >= peaks.max(axis=0)[:, None, None] / 2).sum(axis=(1, 2))
+    return float(np.median(np.sqrt(places * spacing**2 / np.pi)))
+
+
+def _correlation(a: Float[np.ndarray, "samples neurons"], b: Float[np.ndarray, "samples neurons"]) -> float:
+    """Mean over neurons of the correlation over samples; that of a neuron which never changes is 0."""
+    if not a.shape[1]:
+        return math.nan
+    a, b = (r - r.mean(axis=0) for r in (a, b))
+    size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    return float(np.divide((a * b).sum(axis=0), size, out=np.zeros_like(size), where=size > 0).mean())

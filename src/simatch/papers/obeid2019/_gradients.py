@@ -1,0 +1,277 @@
+"""The paper's central claim, checked: local rules follow the gradient of one cost, whatever structure and depth.
+
+Three ways to the same numbers, which share as little as they can:
+
+- the *rule*: for every synapse the product of its two activities, less a decay, typed out in NumPy (equation 11);
+- the *library's* rule, which is derived from the energy by automatic differentiation;
+- the *gradient*: every weight in turn is moved up and down, the network settles anew on the whole data set, and the
+  difference of the two dual costs is divided by the step. Neither rule nor derivative is involved, and that
+  activities react to a weight is part of it. That they need not be followed is what the envelope theorem claims.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+from ...data import load_dataset
+from ...learning import objective, plasticity, similarity_cost, training
+from ...models import Layer, layered
+from ...network import Activities, Grid, Network, Pathway, dual_cost, signals
+from ...relaxation import Accelerated, Relaxation, clamp, relax, settle
+
+Matrix = Float[np.ndarray, "_ _"]
+Pairs = Int[np.ndarray, "_ 2"]
+# The dual cost is stationary in the activities, so that this error of theirs changes it by its square only.
+TOLERANCE = 1e-10
+MOST_STEPS = 20000
+STEP = 1e-4  # of a weight; truncation and rounding of a central difference are both near 1e-8 of the gradient here
+FEEDBACK = 0.3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """The rule of one pathway beside the gradient, for the synapses whose gradient was measured.
+
+    Attributes
+    ----------
+    pathway : str
+    synapses : int
+        How many the pathway has.
+    rule, gradient : arrays of shape (measured,)
+        Change of every weight at a learning rate of 1, and what it should be: half the derivative of the dual
+        cost, down for feedforward and up for lateral synapses.
+    library_error : float
+        Of the library's rule, relative to the one typed out here.
+    """
+
+    pathway: str
+    synapses: int
+    rule: Float[np.ndarray, " measured"]
+    gradient: Float[np.ndarray, " measured"]
+    library_error: float
+
+    @property
+    def cosine(self) -> float:
+        """Cosine of the angle between rule and gradient."""
+        return float(self.rule @ self.gradient / (np.linalg.norm(self.rule) * np.linalg.norm(self.gradient)))
+
+    @property
+    def error(self) -> float:
+        """Length of the difference of rule and gradient, relative to the gradient."""
+        return float(np.linalg.norm(self.rule - self.gradient) / np.linalg.norm(self.gradient))
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """Costs of one network after some steps of learning from the whole data set.
+
+    Attributes
+    ----------
+    steps : int
+    primal, dual : float
+        Costs (8) and (9).
+    gradient : float
+        Length of the derivative of the dual cost in all weights.
+    """
+
+    steps: int
+    primal: float
+    dual: float
+    gradient: float
+
+    @property
+    def gap(self) -> float:
+        """Distance of primal and dual cost."""
+        return abs(self.primal - self.dual)
+
+
+def networks(*, seed: int = 0) -> dict[str, Network]:
+    """Return the four kinds of network on 8 by 8 images; the deep ones with feedback."""
+    local = Layer(units=2, stride=2, radius=2.0)
+    image = Grid(8, 8)
+    return {
+        "single": layered(image, [Layer(units=4)], seed=seed),
+        "structured": layered(image, [local], seed=seed),
+        "deep": layered(image, [Layer(units=4), Layer(units=2)], feedback=FEEDBACK, seed=seed),
+        "deep structured": layered(
+            image, [local, Layer(units=2, stride=2, radius=1.5, lateral_radius=2.0)], feedback=FEEDBACK, seed=seed
+        ),
+    }
+
+
+def digits(samples: int, *, seed: int = 0) -> Float[np.ndarray, "samples 8 8"]:
+    """Digits that ship with scikit-learn, each less its own mean."""
+    images = np.asarray(load_dataset("digits").x_train, float)
+    x = images[np.random.default_rng(seed).permutation(len(images))[:samples]].reshape(-1, 8, 8)
+    return (x - x.mean(axis=(1, 2), keepdims=True)) / np.ptp(images)
+
+
+def compare(
+    net: Network, x: Float[np.ndarray, "samples *image"], *, most: int | None = None, seed: int = 0
+) -> list[Comparison]:
+    """Compare rule and gradient, pathway by pathway, in double precision.
+
+    At most `most` synapses of a pathway are measured, drawn at random; all of them by default.
+    """
+    rng = np.random.default_rng(seed)
+    with jax.enable_x64(True):
+        out = relax(net, x, tolerance=TOLERANCE, max_steps=MOST_STEPS)
+        rules = local_rules(net, {name: np.asarray(r) for name, r in out.states.items()})
+        changes = plasticity(net, signals(net, out.states))
+        derived = [p.connectivity.to_dense(w) for p, w in zip(net.pathways, changes, strict=True)]
+        synapses = [np.argwhere(structure(p) > 0) for p in net.pathways]
+        chosen = [_chosen(p, pairs, most, rng) for p, pairs in zip(net.pathways, synapses, strict=True)]
+        derivatives = dual_differences(net, x, out, chosen)
+    return [
+        Comparison(
+            pathway=f"{p.pre} to {p.post}" if p.sign < 0 else f"within {p.post}",
+            synapses=len(pairs),
+            rule=rule[tuple(some.T)],
+            gradient=p.sign * derivative / 2,
+            library_error=float(np.linalg.norm(own - rule) / np.linalg.norm(rule)),
+        )
+        for p, pairs, some, rule, own, derivative in zip(
+            net.pathways, synapses, chosen, rules, derived, derivatives, strict=True
+        )
+    ]
+
+
+def _chosen(pathway: Pathway, pairs: Pairs, most: int | None, rng: np.random.Generator) -> Pairs:
+    # A lateral weight and its mirror image are one number.
+    free = pairs if pathway.sign < 0 else pairs[pairs[:, 0] <= pairs[:, 1]]
+    return free if most is None else free[np.sort(rng.permutation(len(free))[:most])]
+
+
+def structure(pathway: Pathway) -> Matrix:
+    """Structure constants c of a pathway; 0 where no synapse exists."""
+    c = jax.tree.map(lambda w, s: jnp.ones_like(w) * s, pathway.weights, pathway.connectivity.structure)
+    return np.asarray(pathway.scale) * pathway.connectivity.to_dense(c)
+
+
+def local_rules(net: Network, r: dict[str, Float[np.ndarray, "neurons samples"]]) -> list[Matrix]:
+    """Equation (11) for a chain of layers, typed out: outer products of activities, less a decay.
+
+    The sum over samples is that of the changes that single samples make.
+    """
+    gamma = {p.pre: p.feedback for p in net.feedforward}
+    changes = []
+    for pathway in net.pathways:
+        height = net.layers.index(pathway.post) + 1 - len(net.layers)  # p - P
+        below = next(p for p in net.feedforward if p.post == pathway.post)
+        factor = (gamma.get(pathway.post) or below.feedback) ** height if len(net.layers) > 1 else 1.0
+        c, weights = structure(pathway), np.asarray(pathway.to_dense(), float)
+        exists = c > 0
+        together = r[pathway.post] @ r[pathway.pre].T / r[pathway.pre].shape[1]
+        heard = 1 + gamma.get(pathway.post, 0.0) if pathway.sign > 0 else 1.0
+        decay = np.divide(weights, heard * c, out=np.zeros_like(weights), where=exists)
+        eta = 0.5 if pathway.sign > 0 else 1.0
+        changes.append(np.where(exists, eta * factor * (together - decay), 0))
+    return changes
+
+
+def dual_differences(
+    net: Network, x: Float[np.ndarray, "samples *image"], out: Relaxation, chosen: list[Pairs]
+) -> list[Float[np.ndarray, " measured"]]:
+    """Central differences of the dual cost in the chosen weights of every pathway; the network settles anew for each.
+
+    A lateral weight moves together with its mirror image, as the matrix is symmetric; each has half of the effect.
+    """
+    numbers, own, mirrored, start = [], [], [], 1.0
+    for pathway, pairs in zip(net.pathways, chosen, strict=True):
+        shape = pathway.connectivity.post.size, pathway.connectivity.pre.size
+        # Every synapse has a number, by which it is found wherever the connectivity stores its weight.
+        numbers.append(pathway.connectivity.gather(start + np.arange(np.prod(shape), dtype=float).reshape(shape)))
+        own.append(start + np.ravel_multi_index(tuple(pairs.T), shape))
+        other = pairs if pathway.sign < 0 else pairs[:, ::-1]
+        mirrored.append(start + np.ravel_multi_index(tuple(other.T), shape))
+        start += np.prod(shape)
+    a, b = np.concatenate(own), np.concatenate(mirrored)
+    inputs = clamp(net, x)
+    differences = np.asarray(_differences(net, inputs, out.potentials, tuple(numbers), jnp.asarray(a), jnp.asarray(b)))
+    return np.split(differences / np.where(a == b, 1, 2), np.cumsum([len(pairs) for pairs in chosen])[:-1])
+
+
+@eqx.filter_jit
+def _differences(
+    net: Network,
+    inputs: Activities,
+    potentials: Activities,
+    numbers: tuple[PyTree, ...],
+    own: Float[Array, " measured"],
+    mirrored: Float[Array, " measured"],
+) -> Float[Array, " measured"]:
+    def difference(pair: tuple[Array, Array]) -> Array:
+        def cost(size: Array) -> Array:
+            move = jax.tree.map(lambda w, n: w + size * ((n == pair[0]) | (n == pair[1])), net.weights, numbers)
+            moved = net.with_weights(move)
+            settled = settle(moved, inputs, Accelerated(), jnp.asarray(TOLERANCE), MOST_STEPS, potentials)
+            return dual_cost(moved, settled.states, moved.weights)
+
+        down, up = jax.lax.map(cost, jnp.array([-STEP, STEP]))
+        return (up - down) / (2 * STEP)
+
+    return jax.lax.map(difference, (own, mirrored))
+
+
+def learning(
+    net: Network, x: Float[np.ndarray, "samples *image"], *, steps: int, rate: float, points: int = 40
+) -> Iterator[tuple[Network, Point]]:
+    """Learn by the local rules, averaged over the whole data set, and measure costs and gradient on the way."""
+    with jax.enable_x64(True):
+        yield net, _point(net, x, 0)
+        runs = training(net, (x for _ in range(steps)), rate=rate, report_every=max(1, steps // points), tolerance=1e-8)
+        for net, report in runs:
+            yield net, _point(net, x, report.batches)
+
+
+def _point(net: Network, x: np.ndarray, steps: int) -> Point:
+    out = relax(net, x, tolerance=TOLERANCE, max_steps=MOST_STEPS)
+    change = plasticity(net, signals(net, out.states))
+    length = 2 * float(jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(change))))
+    return Point(steps, similarity_cost(net, out), objective(net, out), length)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Claim:
+    """What was found for one kind of network.
+
+    Attributes
+    ----------
+    name : str
+    before, during : list of Comparison
+        With the first weights, and after a twentieth of the steps: at the end nothing is left of the gradient.
+    points : list of Point
+    """
+
+    name: str
+    before: list[Comparison]
+    during: list[Comparison]
+    points: list[Point]
+
+
+def gradients(
+    *,
+    samples: int,
+    most: int | None,
+    steps: int,
+    rate: float,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Claim]:
+    """Check the claim for every kind of network: rules against gradients, and both costs over learning."""
+    x = digits(samples, seed=seed)
+    with jax.enable_x64(True):
+        kinds = networks(seed=seed)
+    for name, net in kinds.items():
+        say(f"{name}: moving every weight" if most is None else f"{name}: moving {most} weights a pathway")
+        before = compare(net, x, most=most, seed=seed)
+        say(f"{name}: learning")
+        path = list(learning(net, x, steps=steps, rate=rate))
+        say(f"{name}: moving weights again, during learning")
+        during = compare(path[len(path) // 20][0], x, most=most, seed=seed)
+        yield Claim(name, before, during, [point for _, point in path])

@@ -1,0 +1,171 @@
+"""``simatch reproduce toy``."""
+
+import functools
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ...console import (
+    Json,
+    Out,
+    Overwrite,
+    Quick,
+    Seed,
+    cache_compiled_programs,
+    command_line,
+    conclude,
+    progress,
+    reported,
+)
+from ...storage import keep_numbers, results_folder
+
+if TYPE_CHECKING:
+    from ._toy import Toy
+
+FEEDBACK = 0.4
+NETWORKS = 5
+
+
+def toy(
+    out: Out = None, quick: Quick = False, seed: Seed = 0, overwrite: Overwrite = False, json: Json = False
+) -> None:
+    """Show what feedback does where two streams meet, on familiar inputs and where one stream is new.
+
+    Networks with and without feedback learn from the same 1000 pairs of inputs, one at a time; five of each, or one of
+    each with --quick.
+    """
+    with reported():
+        _toy(out, quick, seed, overwrite, json)
+
+
+def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) -> None:
+    folder = results_folder(out, "toy", overwrite=overwrite)
+    say = functools.partial(typer.echo, err=json)
+    cache_compiled_programs()
+
+    import dataclasses
+
+    from ...report import Figure, Page, provenance, write_page
+    from ._toy import Setting
+    from ._toy import toy as learned
+    from ._toy_figures import costs, feedback_title, similarities
+
+    began = time.perf_counter()
+    setting = Setting()
+    groups: list[list[Toy]] = []
+    for feedback in (0.0, FEEDBACK):
+        group = []
+        for number in range(seed, seed + (1 if quick else NETWORKS)):
+            progress(f"feedback {feedback:g}, seed {number}: learning from {setting.samples} pairs, one at a time")
+            group.append(learned(setting, feedback, seed=number))
+        groups.append(group)
+    seconds = time.perf_counter() - began
+
+    rows = [(title, *(f"{_mean(measure, group):.3f}" for group in groups)) for title, measure in MEASURES.items()]
+    for row in rows:
+        say(f"{row[0]}: {row[1]} without feedback, {row[2]} with")
+    numbers = {
+        "rows": [
+            {
+                "measure": title,
+                "no_feedback": _mean(measure, groups[0]),
+                "feedback": _mean(measure, groups[1]),
+                "no_feedback_by_seed": [measure(t) for t in groups[0]],
+                "feedback_by_seed": [measure(t) for t in groups[1]],
+            }
+            for title, measure in MEASURES.items()
+        ],
+        "cost": {feedback_title(group[0]): [t.history for t in group] for group in groups},
+        "settings": {**dataclasses.asdict(setting), "feedback": FEEDBACK},
+        "seed": seed,
+        "seconds": seconds,
+        "out": str(folder),
+    }
+    # Adding 0 turns a rounded -0 into 0.
+    pulled = [round(_mean(MEASURES[CONTRAST], group), 2) + 0.0 for group in reversed(groups)]
+    page = Page(
+        title="Two streams that meet, with feedback",
+        lead="Each of two subnetworks sees its own stream, and a population above hears both. When one stream is new, "
+        "feedback gives its responses the order of the other, familiar one: samples that go with one familiar input "
+        f"are more alike than others by {pulled[0]:.2f} in cosine similarity, and by {pulled[1]:.2f} without feedback.",
+        columns=("measure", *(feedback_title(group[0]) for group in groups)),
+        rows=rows,
+        figures=[
+            Figure(
+                "similarities",
+                similarities([group[0] for group in groups]),
+                "Similarity of every pair of samples, sorted by pair, for familiar inputs and where the right input is "
+                "new. Without feedback the right subnetwork has no order then, and the left one is as before. "
+                "With feedback the left input reaches the right subnetwork through the top.",
+            ),
+            Figure(
+                "cost",
+                costs(groups),
+                "Primal cost of familiar inputs over the pairs learned from, one line a network. The two costs are not "
+                "comparable with each other: feedback is a part of what is minimised.",
+                format="svg",
+            ),
+        ],
+        settings={
+            **dataclasses.asdict(setting),
+            "feedback": f"{FEEDBACK:g}, beside 0",
+            "networks": f"{len(groups[0])} with and {len(groups[0])} without feedback, seeds from {seed}",
+            "seconds": f"{seconds:.0f}",
+        },
+        provenance=provenance(command_line()),
+        remarks=(
+            "Means over networks, and over which of the two streams is new.",
+            (
+                "Order: how much more alike two samples of one pair are than samples of two, in cosines. Where one "
+                "stream is new, a sample counts to the pair of the other, familiar one."
+            ),
+            (
+                "Pull: how much more the subnetwork's response to something new resembles its response to the partner "
+                "of what the other stream shows than its responses to the other inputs that it knows, in cosines."
+            ),
+            (
+                "Change of a matrix: the length of the difference, relative to the matrix for familiar inputs. The "
+                "familiar stream shows the same samples in both cases: without feedback nothing changes."
+            ),
+        ),
+    )
+    path = write_page(page, folder)
+    keep_numbers(folder, numbers)
+    conclude(f"Page and figures: {path}", numbers, json=json)
+
+
+CONTRAST = "order in the new stream's subnetwork, one pair against others"
+
+
+def _both(value: "Callable[[Toy, str, str], float]") -> "Callable[[Toy], float]":
+    """Mean over which stream is new: `value` is given the names of its subnetwork and of the other."""
+
+    def mean(toy: "Toy") -> float:
+        left, right = "left subnetwork", "right subnetwork"
+        return (value(toy, left, right) + value(toy, right, left)) / 2
+
+    return mean
+
+
+def _new(name: str) -> str:
+    return f"{name.removesuffix(' subnetwork')} new"
+
+
+MEASURES: "dict[str, Callable[[Toy], float]]" = {
+    "order in a subnetwork, both streams familiar": _both(lambda toy, new, _: toy.contrast["familiar"][new]),
+    CONTRAST: _both(lambda toy, new, _: toy.contrast[_new(new)][new]),
+    "pull of the familiar stream on the other's subnetwork": _both(lambda toy, new, _: toy.pull[_new(new)]),
+    "change of the new stream's similarity matrix": _both(lambda toy, new, _: toy.change[_new(new)][new]),
+    "change of the familiar stream's similarity matrix": _both(lambda toy, new, other: toy.change[_new(new)][other]),
+    "order in the top, one stream new": _both(lambda toy, new, _: toy.contrast[_new(new)]["top"]),
+    "primal cost before learning": lambda toy: toy.history[0][1],
+    "primal cost after learning": lambda toy: toy.history[-1][1],
+}
+
+
+def _mean(measure: "Callable[[Toy], float]", toys: "list[Toy]") -> float:
+    return statistics.fmean(measure(toy) for toy in toys)

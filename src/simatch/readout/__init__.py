@@ -1,0 +1,4 @@
+"""Linear readouts: what features are worth."""
+
+from ._readout import LinearReadout as LinearReadout
+from ._readout import choose_cost as choose_cost

@@ -1,0 +1,71 @@
+"""Accelerated proximal gradient descent of the energy, the default."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..network import Activities
+from ._iteration import Iteration
+from ._problem import Problem
+from ._spectrum import largest_eigenvalue
+
+
+class _State(eqx.Module):
+    potentials: Activities
+    activities: Activities
+    change: Activities
+    momentum: Float[Array, "blocks samples"]
+
+
+class Accelerated(Iteration):
+    """Proximal gradient steps with Nesterov's momentum, restarted where it points uphill.
+
+    The step is one over the largest eigenvalue of the energy's curvature in every block of neurons that
+    interact (a site, where lateral synapses stay within it and no feedback arrives). Momentum and restarts
+    are kept for every block and sample.
+
+    Parameters
+    ----------
+    max_steps : int
+        Steps after which a sample counts as not converged.
+    check_every : int
+        Steps between two measurements of the residual.
+
+    References
+    ----------
+    Beck and Teboulle 2009; O'Donoghue and Candes 2015 (restarts); section 6 of ``docs/mathematics.md``.
+    """
+
+    max_steps: int = eqx.field(static=True, default=1000)
+    check_every: int = eqx.field(static=True, default=5)
+
+    def prepare(self, problem: Problem) -> Activities:
+        """Length of the proximal step of every neuron."""
+        # A block that hardly feels itself would ask for a huge step.
+        return problem.spread(1 / jnp.maximum(largest_eigenvalue(problem), 1e-3))
+
+    def init(self, problem: Problem, potentials: Activities) -> _State:
+        r = problem.activities(potentials)
+        samples = next(iter(r.values())).shape[-1]
+        dtype = next(iter(r.values())).dtype
+        return _State(potentials, r, jax.tree.map(jnp.zeros_like, r), jnp.zeros((problem.blocks, samples), dtype))
+
+    def step(self, problem: Problem, prepared: Activities, state: _State) -> _State:
+        length, k = prepared, state.momentum
+        weight = problem.spread(k / (k + 3))
+        ahead = jax.tree.map(lambda r, d, w: r + w * d, state.activities, state.change, weight)
+        force = problem.force(ahead)
+        u = {
+            name: problem.activations[name].refine(
+                ahead[name] + length[name] * force[name], length[name], state.potentials[name], state.activities[name]
+            )
+            for name in ahead
+        }
+        r = problem.activities(u)
+        change = jax.tree.map(jnp.subtract, r, state.activities)
+        overshoot = problem.inner(jax.tree.map(jnp.subtract, ahead, r), change) > 0
+        return _State(u, r, change, jnp.where(overshoot, 0, k + 1))
+
+    def potentials(self, state: _State) -> Activities:
+        return state.potentials

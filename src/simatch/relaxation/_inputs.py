@@ -1,0 +1,144 @@
+"""From what a user passes as input to the engine's layout, with every check in one place."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Float
+
+from ..network import Activities, Grid, Network
+
+# Bytes of which the address of an array is a multiple where JAX does not copy it.
+ALIGNMENT = 64
+
+Samples = jax.Array | np.ndarray
+Inputs = Samples | Mapping[str, Samples]
+
+
+def is_input(x: object) -> TypeGuard[Inputs]:
+    """Whether `x` is one input of many samples, rather than a stream of them."""
+    return isinstance(x, jax.Array | np.ndarray | Mapping)
+
+
+def clamp(net: Network, x: Inputs) -> Activities:
+    """Check input and return it as ``(neurons, samples)`` arrays, one for each input population.
+
+    Raises
+    ------
+    ValueError
+        If an input is missing, has the wrong shape, is empty, or holds NaN or infinity.
+    """
+    return {name: jnp.asarray(r.T) for name, r in checked(net, x).items()}
+
+
+def checked(net: Network, x: Inputs) -> dict[str, Samples]:
+    """Check input and return it as ``(samples, neurons)`` arrays, where it is and without a copy if that may be."""
+    inputs = {name: r.astype(jnp.result_type(float), copy=False) for name, r in _shaped(net, x).items()}
+    for name, r in inputs.items():
+        _check_finite(r, name)
+    return inputs
+
+
+def stacked(net: Network, group: Sequence[Inputs], most: int) -> dict[str, Float[jax.Array, "most _ samples"]]:
+    """Check batches of one shape together and stack them as ``(neurons, samples)`` arrays.
+
+    The last batch fills what is missing to `most`. Small batches are checked and moved to the device together: each by
+    itself this takes longer than learning from it.
+    """
+    first, stacks = _shaped(net, group[0]), {}
+    try:
+        stacks = {name: _stacked([_part(x, name).reshape(r.shape) for x in group], most) for name, r in first.items()}
+        sound = all(_xp(stack).isfinite(stack).all() for stack in stacks.values())
+    except TypeError:  # some batch does not hold real numbers
+        sound = False
+    if not sound:
+        for x in group:
+            checked(net, x)  # says in which sample of its batch the trouble is
+    return jax.device_put(stacks)
+
+
+def _part(x: Inputs, name: str) -> Samples:
+    part = x[name] if isinstance(x, Mapping) else x
+    return part if isinstance(part, jax.Array) else np.asarray(part)
+
+
+def _stacked(parts: list[Samples], most: int) -> Samples:
+    parts = parts + parts[-1:] * (most - len(parts))
+    if any(isinstance(part, jax.Array) for part in parts):
+        return jnp.stack([jnp.asarray(part, float) for part in parts]).swapaxes(1, 2)
+    stack = aligned((most, *parts[0].shape[::-1]))
+    np.stack(parts, out=stack.swapaxes(1, 2))
+    return stack
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Make an array that JAX takes for its own on a CPU, as it copies those that begin elsewhere in memory."""
+    dtype = jnp.result_type(float)
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    return memory[begin : begin + size].view(dtype).reshape(shape)
+
+
+def _named(net: Network, x: Inputs) -> Mapping[str, Samples]:
+    """Give every input of a network its array."""
+    if not isinstance(x, Mapping):
+        if len(net.inputs) > 1:
+            raise ValueError(
+                f"The network has {len(net.inputs)} inputs ({', '.join(map(repr, net.inputs))}); "
+                "pass a dict from their names to arrays."
+            )
+        x = dict.fromkeys(net.inputs, x)
+    if set(x) != set(net.inputs):
+        raise ValueError(
+            f"The network's inputs are {', '.join(map(repr, net.inputs))}, but arrays were given for "
+            f"{', '.join(map(repr, x)) or 'none'}."
+        )
+    x = {name: _part(x, name) for name in net.inputs}
+    counts = {name: len(r) for name, r in x.items() if r.ndim}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"All inputs need the same number of samples, got {counts}.")
+    return x
+
+
+def _shaped(net: Network, x: Inputs) -> dict[str, Samples]:
+    """Check everything but the values, and return ``(samples, neurons)`` arrays of the type that was given."""
+    return {name: _flat(part, net.populations[name].grid, name) for name, part in _named(net, x).items()}
+
+
+def _flat(x: Samples, grid: Grid, name: str) -> Samples:
+    """Check type and shape of one input array and return it as ``(samples, neurons)``."""
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+        raise ValueError(f"The {name} must be an array of real numbers, got one of type {x.dtype}.")
+    accepted = [grid.shape, (grid.size,)] + ([grid.shape[:2]] if grid.units == 1 else [])
+    if x.ndim == 0 or x.shape[1:] not in accepted:
+        wanted = " or ".join(str(("batch", *shape)).replace("'", "") for shape in dict.fromkeys(accepted))
+        hint = " A single sample needs a batch axis: x[None]." if x.shape in accepted else ""
+        raise ValueError(f"The {name} has shape {tuple(x.shape)}, but the network expects {wanted}.{hint}")
+    if not x.shape[0]:
+        raise ValueError(f"The {name} holds no samples (shape {tuple(x.shape)}); pass at least one.")
+    return x.reshape(x.shape[0], grid.size)
+
+
+def _check_finite(x: Samples, name: str) -> None:
+    if not isinstance(x, Tracer):
+        finite = np.asarray(_xp(x).isfinite(x).all(axis=1))
+        if not finite.all():
+            raise ValueError(
+                f"The {name} holds NaN or infinity in {len(x) - finite.sum()} of {len(x)} samples, first in sample "
+                f"{finite.argmin()}; remove or replace them."
+            )
+
+
+def _xp(x: Samples):
+    """The library whose array it is."""
+    return jnp if isinstance(x, jax.Array) else np
+
+
+def count_samples(x: Inputs) -> int:
+    """Return the number of samples in an input that `clamp` has accepted."""
+    return len(jax.tree.leaves(x)[0])

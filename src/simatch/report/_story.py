@@ -1,0 +1,148 @@
+"""The figures of a run: what its units respond to, how its layers represent similarity, how it learned."""
+
+import dataclasses
+
+import matplotlib.figure
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..analysis import _representations as analysis
+from ..learning import Report, encode, similarity_cost
+from ..network import Network
+from ..relaxation import relax
+from ._figures import curves, mosaic, overview, similarity_matrices
+from ._page import Figure
+
+MOST_SEEN, MOST_COMPARED = 2000, 200
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Story:
+    """Features and similarities of a network, computed once for all figures.
+
+    Attributes
+    ----------
+    features : dict from a title to images
+        Receptive fields of the first layer, reverse correlations of those above.
+    matrices : dict from a title to a similarity matrix
+        Of the input and of every layer.
+    labels : array of shape (samples,), or None
+        Classes of the samples of the matrices.
+    reports : list of Report
+    history : list of pairs
+        Number of samples seen, and the similarity cost (8) of some fixed samples then.
+    titles : dict from the name of a layer to its title
+    """
+
+    features: dict[str, Float[np.ndarray, "_ _ _ _"]]
+    matrices: dict[str, Float[np.ndarray, "samples samples"]]
+    labels: np.ndarray | None
+    reports: list[Report]
+    history: list[tuple[int, float]]
+    titles: dict[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        snapshots: list[tuple[int, Network]],
+        reports: list[Report],
+        x: Float[np.ndarray, "samples height width channels"],
+        labels: Int[np.ndarray, " samples"] | None = None,
+        classes: tuple[str, ...] = (),
+        *,
+        seed: int = 0,
+    ) -> "Story":
+        """Compute features and similarities of the last network on preprocessed samples `x`.
+
+        Snapshots are numbers of samples seen and the network then, the first and the last among them.
+
+        A network of one population a layer and one input is assumed, as `simatch.layered` makes it.
+        """
+        _, network = snapshots[-1]
+        titles = {name: f"Layer {i}" for i, name in enumerate(network.layers, start=1)}
+        few = x[:MOST_SEEN]
+        activities = dict(
+            zip(
+                network.layers,
+                _by_layer(network, encode(network, few, layers=network.layers, batch_size=MOST_COMPARED)),
+                strict=True,
+            )
+        )
+        features = {}
+        for name, title in titles.items():
+            first = name == network.layers[0]
+            images = (
+                analysis.receptive_fields(network.feedforward[0])
+                if first
+                else analysis.reverse_correlation(activities[name], few)
+            )
+            features[f"{title}: {'weights' if first else 'mean input, weighted by activity'}"] = _spread(
+                images, network.populations[name].grid.units
+            )
+        if labels is None or len(np.unique(labels[:MOST_SEEN])) < 2:
+            chosen, names = np.arange(min(MOST_COMPARED, len(few))), None
+        else:
+            kinds = np.unique(labels[:MOST_SEEN])[:10]
+            chosen = analysis.class_samples(labels[:MOST_SEEN], 20, seed=seed)
+            chosen = chosen[np.isin(labels[chosen], kinds)]
+            names = labels[chosen] if not classes else np.array(classes)[labels[chosen]]
+            if names.dtype.kind == "U" and all(str(n).isdigit() for n in names):
+                names = names.astype(int)
+        states = {"Input": few, **{titles[name]: r for name, r in activities.items()}}
+        matrices = {title: analysis.similarity(r[chosen]) for title, r in states.items()}
+        return cls(features, matrices, names, reports, _history(snapshots, few[:MOST_COMPARED]), titles)
+
+    def contrast(self) -> dict[str, float] | None:
+        """How much more alike samples of one class are than others, in the input and in every layer."""
+        if self.labels is None:
+            return None
+        return {title: analysis.similarity_contrast(m, self.labels) for title, m in self.matrices.items()}
+
+    def figures(self) -> list[Figure]:
+        """Draw everything."""
+        sorted_by = "" if self.labels is None else ", sorted by class"
+        return [
+            Figure(
+                "features",
+                mosaic(
+                    self.features, note="red: positive, blue: negative, grey: no synapse; each scaled by its largest"
+                ),
+                "What units respond to. First layer: the weights of each unit on the image. Layers above: the mean of "
+                "the inputs, each weighted by the activity that it elicits (reverse correlation).",
+            ),
+            Figure(
+                "similarities",
+                similarity_matrices(self.matrices, self.labels),
+                f"Similarity of every pair of {len(next(iter(self.matrices.values())))} samples{sorted_by}, in the "
+                "input and in each layer, on one colour scale.",
+            ),
+            Figure(
+                "learning",
+                curves(self.reports, self.history, titles=self.titles),
+                "Over the samples seen: the similarity cost of some samples that stay the same; the largest residual "
+                "of the neural dynamics; and how many activities are near a bound and how many units never respond.",
+                format="svg",
+            ),
+        ]
+
+    def overview(self) -> matplotlib.figure.Figure:
+        """Draw one sheet with everything on it."""
+        return overview(self.features, self.matrices, self.labels, self.history)
+
+
+def _history(snapshots: list[tuple[int, Network]], x: np.ndarray) -> list[tuple[int, float]]:
+    """Similarity cost of the samples `x` over learning."""
+    return [(samples, similarity_cost(net, relax(net, x, tolerance=1e-3))) for samples, net in snapshots]
+
+
+def _by_layer(network: Network, features: np.ndarray) -> list[np.ndarray]:
+    ends = np.cumsum([network.populations[name].grid.size for name in network.layers])
+    return np.split(features, ends[:-1], axis=1)
+
+
+def _spread(images: np.ndarray, units: int, most: int = 96) -> np.ndarray:
+    """Features of whole sites, from sites spread evenly over the layer."""
+    sites = len(images) // units
+    count = max(1, min(sites, most // units))
+    chosen = np.linspace(0, sites - 1, count + 2)[1:-1].round().astype(int) if count < sites else np.arange(sites)
+    return images.reshape(sites, units, *images.shape[1:])[chosen].reshape(-1, *images.shape[1:])[:most]

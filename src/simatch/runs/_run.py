@@ -1,0 +1,230 @@
+"""Train one network on one data set, and say what its features are worth."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..data import Dataset, Preprocessing
+from ..learning import Report, calibrate, check_rate, encode, largest_rate, saturated_share, silent_share, train
+from ..network import Grid, Network
+from ..readout import LinearReadout
+from ..relaxation import relax
+from ._settings import RunSettings
+
+# A labelled set whose classes are that many and that small names individuals, not kinds.
+MOST_CLASSES, SAMPLES_A_CLASS = 100, 10
+HELD_OUT = 0.25
+# Samples that settle together after training, of which also a layer's state is told: one size, one compiled program.
+SAMPLE = 200
+# Networks that a run keeps, to show how it learned.
+SNAPSHOTS = 20
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerState:
+    """One layer after training.
+
+    Attributes
+    ----------
+    name : str
+    grid : tuple of int
+        ``(height, width, units)``.
+    scale : float
+        Of the feedforward structure constants.
+    saturated, silent : float
+        Share of activities near a bound, and of units that never respond, on a sample of the data.
+    """
+
+    name: str
+    grid: tuple[int, int, int]
+    scale: float
+    saturated: float
+    silent: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """What one run gave.
+
+    Attributes
+    ----------
+    settings : RunSettings
+    network : Network
+        After learning.
+    snapshots : list of pairs
+        Samples seen and the network then, from before learning to after it.
+    preprocessing : Preprocessing
+        Fitted.
+    reports : list of Report
+    layers : list of LayerState
+    test_error_percent : float or None
+        Of the linear readout on the activities of all layers; None without labels.
+    test_samples : int
+    held_out : bool
+        Whether the test part was cut from the training part, for lack of one.
+    dataset : Dataset
+        As it was used: split, and before preprocessing.
+    seconds : dict of str to float
+        Wall time of each part.
+    """
+
+    settings: RunSettings
+    network: Network
+    snapshots: list[tuple[int, Network]]
+    preprocessing: Preprocessing
+    reports: list[Report]
+    layers: list[LayerState]
+    test_error_percent: float | None
+    test_samples: int
+    held_out: bool
+    dataset: Dataset
+    seconds: dict[str, float]
+
+
+def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -> Run:
+    """Train a network as `settings` say; labels serve only the readout, and the test part only its score.
+
+    Parameters
+    ----------
+    settings : RunSettings
+    dataset : Dataset
+        Without a test part but with labels, a seeded quarter is held out.
+    say : callable
+        Told, in a sentence, what happens next.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        If the data or a setting does not fit, before anything is learned.
+    DivergenceError
+        If activities grow without bound.
+    """
+    labelled = _has_kinds(dataset)
+    held_out = labelled and dataset.y_test is None
+    if held_out:
+        dataset = dataset.held_out(HELD_OUT, seed=settings.seed)
+    network = settings.network(grid_of(dataset))
+    preprocessing = settings.preprocessor()
+    x_train = preprocessing.fit_transform(dataset.x_train)
+    x_test = preprocessing.transform(dataset.x_test) if labelled and dataset.x_test is not None else None
+    clock = _Clock()
+    if any(layer.scale == "auto" for layer in settings.layers):
+        say("Finding the scale of the structure constants.")
+        network = _calibrated(network, x_train, settings)
+        clock.lap("scale")
+    rate = settings.rate
+    if rate == "auto":
+        rate = min(0.05, largest_rate(network) / 2)
+    check_rate(network, rate)
+    say(f"Learning from {len(x_train):,} samples, {settings.epochs:g} times: {network.synapses:,} synapses.")
+    snapshots = [(0, network)]
+    every = max(1, round(settings.epochs * len(x_train) / SNAPSHOTS))
+
+    def observe(network: Network, report: Report) -> None:
+        if report.samples - snapshots[-1][0] >= every:
+            snapshots.append((report.samples, network))
+
+    network, reports = train(
+        network,
+        x_train,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        rate=rate,
+        seed=settings.seed,
+        tolerance=settings.tolerance,
+        observe=observe,
+    )
+    if snapshots[-1][0] < reports[-1].samples:
+        snapshots.append((reports[-1].samples, network))
+    clock.lap("learning")
+    error = None
+    if labelled and x_test is not None and dataset.y_train is not None and dataset.y_test is not None:
+        say("Reading out.")
+        features, test_features = (
+            encode(network, x, layers=network.layers, batch_size=SAMPLE, tolerance=settings.tolerance)
+            for x in (x_train, x_test)
+        )
+        error = readout_error(features, dataset.y_train, test_features, dataset.y_test)
+        clock.lap("readout")
+    return Run(
+        settings=settings,
+        snapshots=snapshots,
+        network=network,
+        preprocessing=preprocessing,
+        reports=reports,
+        layers=layer_states(network, x_train[:SAMPLE], settings.tolerance),
+        test_error_percent=error,
+        test_samples=0 if x_test is None else len(x_test),
+        held_out=held_out,
+        dataset=dataset,
+        seconds=clock.laps,
+    )
+
+
+def readout_error(
+    train: Float[np.ndarray, "train features"],
+    y_train: Int[np.ndarray, " train"],
+    test: Float[np.ndarray, "test features"],
+    y_test: Int[np.ndarray, " test"],
+) -> float:
+    """Percentage of test samples that a linear readout, fitted on the training samples, gets wrong."""
+    readout = LinearReadout(class_weight="balanced").fit(train, y_train)
+    return 100 * float(np.mean(readout.predict(test) != y_test))
+
+
+def layer_states(
+    network: Network, x: Float[np.ndarray, "samples height width channels"], tolerance: float = 1e-3
+) -> list[LayerState]:
+    """Describe how every layer uses its range on some samples."""
+    states = relax(network, x, tolerance=tolerance).states
+    saturated, silent = saturated_share(network, states), silent_share(network, states)
+    scales = {p.post: float(p.scale) for p in network.feedforward}
+    return [
+        LayerState(
+            name, network.populations[name].grid.shape, scales[name], float(saturated[name]), float(silent[name])
+        )
+        for name in network.layers
+    ]
+
+
+def _has_kinds(dataset: Dataset) -> bool:
+    y = dataset.y_train
+    if y is None or len(np.unique(y)) < 2:
+        return False
+    count = len(dataset.classes)
+    return count <= MOST_CLASSES or len(y) >= SAMPLES_A_CLASS * count
+
+
+def grid_of(dataset: Dataset) -> Grid:
+    """Return the grid of a network's input for these images."""
+    return Grid(*dataset.shape)
+
+
+def _calibrated(network: Network, x: np.ndarray, settings: RunSettings) -> Network:
+    """Find the scales that are to be found; weights start anew at them."""
+    found = calibrate(network, x, batch_size=settings.batch_size, rate=0.01, seed=settings.seed)
+    layers = [
+        layer.model_copy(update={"scale": float(pathway.scale)}) if layer.scale == "auto" else layer
+        for layer, pathway in zip(settings.layers, found.feedforward, strict=True)
+    ]
+    return settings.model_copy(update={"layers": layers}).network(network.populations["input"].grid)
+
+
+class _Clock:
+    def __init__(self):
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now

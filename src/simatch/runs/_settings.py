@@ -1,0 +1,235 @@
+"""Complete settings of a training run: defaults, then a TOML file, then options; validated, and written back."""
+
+import copy
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import tomli_w
+
+from ..data import Preprocessing, default_preprocessing
+from ..models import Layer, layered
+from ..network import Grid, Network, activation
+
+Settings = dict[str, Any]
+
+
+class SettingsError(ValueError):
+    """A setting is missing, unknown or out of range; the message says which."""
+
+
+def _none(value: Any) -> Any:
+    return None if isinstance(value, str) and value.lower() == "none" else value
+
+
+def _known_activation(name: str) -> str:
+    activation(name)
+    return name
+
+
+class LayerSettings(pydantic.BaseModel):
+    """One layer; see `simatch.Layer`."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    units: pydantic.PositiveInt
+    stride: Annotated[pydantic.PositiveInt | None, pydantic.BeforeValidator(_none)] = None
+    radius: Annotated[pydantic.NonNegativeFloat | None, pydantic.BeforeValidator(_none)] = None
+    lateral_radius: Annotated[pydantic.NonNegativeFloat | None, pydantic.BeforeValidator(_none)] = 0.0
+    activation: Annotated[str, pydantic.AfterValidator(_known_activation)] = "tanh"
+    scale: pydantic.PositiveFloat | Literal["auto"] = 1.0
+    lateral_scale: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1.0
+
+
+class PreprocessingSettings(pydantic.BaseModel):
+    """See `simatch.data.Preprocessing`."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    deskew: bool = False
+    spread: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
+    mean_image: bool = False
+    blur: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
+    own_mean: bool = False
+    own_scale: bool = False
+    scale: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
+
+
+class RunSettings(pydantic.BaseModel):
+    """Everything that determines a training run."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    data: str
+    seed: pydantic.NonNegativeInt = 0
+    feedback: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
+    epochs: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 2.0
+    batch_size: pydantic.PositiveInt = 100
+    rate: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] | Literal["auto"] = "auto"
+    tolerance: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1e-3
+    preprocessing: PreprocessingSettings
+    layers: Annotated[list[LayerSettings], pydantic.Field(min_length=1)]
+
+    def network(self, input: Grid) -> Network:
+        """Build the untrained network; a layer whose scale is to be found starts at 1."""
+        layers = [
+            Layer(**{**layer.model_dump(), "scale": 1.0 if layer.scale == "auto" else layer.scale})
+            for layer in self.layers
+        ]
+        return layered(input, layers, feedback=self.feedback, seed=self.seed)
+
+    def preprocessor(self) -> Preprocessing:
+        """Return the preprocessing, to be fitted on the training images."""
+        return Preprocessing(**self.preprocessing.model_dump())
+
+    def toml(self) -> str:
+        """Return the settings as a TOML file that `merged` reads back."""
+        return tomli_w.dumps(_spelled(self.model_dump()))
+
+
+def merged(
+    data: str | None,
+    *,
+    file: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    layers: Mapping[str, Sequence[Any]] | None = None,
+) -> RunSettings:
+    """Merge defaults, a TOML file and options, each over the one before.
+
+    Parameters
+    ----------
+    data : str, optional
+        Data set or file; by default what the TOML file says.
+    file : Path, optional
+        TOML file.
+    options : mapping, optional
+        Settings of the run; None is not given.
+    layers : mapping from a setting of a layer to a sequence, optional
+        One value for each layer, or one for all. The number of layers is that of the file, or else
+        of the longest sequence, or else of the defaults.
+
+    Returns
+    -------
+    RunSettings
+
+    Raises
+    ------
+    SettingsError
+        With one sentence that says which setting is wrong and why.
+
+    Examples
+    --------
+    >>> from simatch.runs import merged
+    >>> [layer.stride for layer in merged("mnist", layers={"units": [4, 8], "stride": [2]}).layers]
+    [2, 2]
+    """
+    given = {} if file is None else _read(file)
+    data = data or given.get("data")
+    if not isinstance(data, str):
+        raise SettingsError('No data set was named; give one, or a settings file with a line `data = "..."`.')
+    values = {**defaults(data), **{k: v for k, v in given.items() if k != "layers"}, "data": data}
+    values |= {name: value for name, value in (options or {}).items() if value is not None}
+    values["layers"] = _layers(values["layers"], given.get("layers"), layers or {})
+    try:
+        return RunSettings.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise SettingsError(_sentence(error, file)) from None
+
+
+def defaults(data: str) -> Settings:
+    """Return the settings that a data set starts from; a file of one's own has those of no particular one."""
+    own = copy.deepcopy(_DEFAULTS.get(data, _DEFAULTS[""]))
+    return {"preprocessing": default_preprocessing(data).get_params(), **own}
+
+
+_PAPER: Settings = {"units": 4, "stride": 2, "radius": 4.0}
+_DEFAULTS: dict[str, Settings] = {
+    "digits": {
+        "epochs": 8.0,
+        "batch_size": 25,
+        "feedback": 0.1,
+        # What all digits share would be all that the second layer hears of the first.
+        "preprocessing": {"mean_image": True, "own_mean": True, "scale": 0.5},
+        "layers": [
+            {"units": 24, "stride": 2, "radius": 2.5},
+            # Both scales small: as loud as with both large, but lateral synapses keep up with the others.
+            {"units": 16, "stride": 2, "radius": 2.0, "scale": 0.08, "lateral_scale": 0.25},
+        ],
+    },
+    "mnist": {"layers": [_PAPER]},
+    "cifar10": {"layers": [{**_PAPER, "units": 16, "scale": "auto"}]},
+    "patches": {"layers": [{"units": 64, "scale": "auto"}]},
+    "lfw": {
+        "layers": [
+            {"units": 4, "stride": 2, "radius": 8.0, "scale": "auto"},
+            {"units": 8, "stride": 2, "radius": 6.0, "scale": "auto"},
+            {"units": 16, "stride": 2, "radius": 6.0, "scale": "auto"},
+        ],
+    },
+    "": {"layers": [{"units": 32, "scale": "auto"}]},
+}
+
+
+def _layers(base: list[Settings], file: Any, options: Mapping[str, Sequence[Any]]) -> list[Any]:
+    counts = {name: len(values) for name, values in options.items() if values}
+    if file is not None:
+        if not isinstance(file, list) or not all(isinstance(layer, dict) for layer in file):
+            raise SettingsError("`layers` in the settings file must be a list of tables: [[layers]].")
+        base = [{**base[min(i, len(base) - 1)], **layer} for i, layer in enumerate(file)]
+    # A single value for all layers says nothing about how many there are, unless it is how a network is described.
+    described = file is None and "units" in counts
+    number = max(counts.values()) if counts and (described or max(counts.values()) > 1) else len(base)
+    for name, count in counts.items():
+        if count not in (1, number):
+            option = name.replace("_", "-")
+            raise SettingsError(
+                f"--{option} was given {count} times, but the network has {number} layer{'s' * (number > 1)}: "
+                "give it once for each, or once for all."
+            )
+    layers = [dict(base[min(i, len(base) - 1)]) for i in range(number)]
+    for name, values in options.items():
+        for i, layer in enumerate(layers):
+            if values:
+                layer[name] = values[i if len(values) > 1 else 0]
+    for layer in layers:
+        all_to_all = "radius" in counts and _none(layer["radius"]) is None
+        if all_to_all and "stride" not in counts:
+            layer["stride"] = None  # a stride of the defaults would mean many sites that all see the same
+    return layers
+
+
+def _read(file: Path) -> Settings:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"There is no settings file {str(file)!r}.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"The settings file {str(file)!r} cannot be read as TOML: {error}.") from None
+
+
+def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:
+    """Say the first thing that is wrong in one sentence."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "extra_forbidden":
+        *_, name = first["loc"]
+        known = LayerSettings.model_fields if "layers" in first["loc"] else RunSettings.model_fields
+        where = f"{str(file)!r} has" if file else "There is"
+        return f"{where} an unknown setting {name!r}; known ones are {', '.join(known)}."
+    message = first["msg"].removeprefix("Value error, ").removesuffix(".")
+    where = [str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained"))]
+    if len(where) > 1 and where[0] == "layers":
+        name = f"{where[2].replace('_', '-') if len(where) > 2 else 'settings'} of layer {int(where[1]) + 1}"
+    else:
+        name = where[0].replace("_", "-")
+    return f"The {name} cannot be {first['input']!r}: {message[0].lower()}{message[1:]}."
+
+
+def _spelled(value: Any) -> Any:
+    """TOML has no null: write it as a word."""
+    if isinstance(value, dict):
+        return {name: _spelled(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [_spelled(v) for v in value]
+    return "none" if value is None else value

@@ -1,0 +1,10 @@
+"""Files: networks, results, and folders of long runs."""
+
+from ._atomic import write_atomically as write_atomically
+from ._network_file import load as load
+from ._network_file import save as save
+from ._results import RUNS as RUNS
+from ._results import as_json as as_json
+from ._results import keep_numbers as keep_numbers
+from ._results import results_folder as results_folder
+from ._run_folder import RunFolder as RunFolder
