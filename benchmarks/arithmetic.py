@@ -21,7 +21,8 @@ import numpy as np
 
 import simatch as sm
 from simatch._native import NEWTON_SIZE
-from simatch.relaxation import Problem, clamp, stage_problem
+from simatch.network import Activities
+from simatch.relaxation import Problem, check_inputs, stage_problem
 from simatch.relaxation._blockwise import settle_blocks, suits
 
 SIDE = 2048
@@ -51,7 +52,7 @@ def necessary(net: sm.Network, steps: float, *, learning: bool) -> float:
 
 def mean_steps(net: sm.Network, x: np.ndarray, tolerance: float) -> float:
     """Solver steps, mean over images and over blocks that settle for themselves."""
-    inputs = clamp(net, x)
+    inputs = check_inputs(net, x)
     problem = _problem(net, len(x), inputs)
     if not suits(problem):
         return float(np.mean(sm.relax(net, x, tolerance=tolerance).steps))
@@ -59,9 +60,9 @@ def mean_steps(net: sm.Network, x: np.ndarray, tolerance: float) -> float:
     return float(np.mean(steps))
 
 
-def _problem(net: sm.Network, samples: int, inputs: dict | None = None) -> Problem:
-    if len(net.stages) > 1:
-        raise ValueError(f"Steps of {len(net.stages)} stages cannot be told apart; measure networks of one stage.")
+def _problem(net: sm.Network, samples: int, inputs: Activities | None = None) -> Problem:
+    if len(net.stages()) > 1:
+        raise ValueError(f"Steps of {len(net.stages())} stages cannot be told apart; measure networks of one stage.")
     silent = {name: jnp.zeros((net.populations[name].grid.size, samples)) for name in net.inputs}
     return stage_problem(net, net.layers, inputs or silent)
 

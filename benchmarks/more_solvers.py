@@ -54,7 +54,7 @@ class Newton(_OnePopulation):
     defect G; no slope is divided by, so that saturated and silent units do no harm.
     """
 
-    def init(self, problem: Problem, potentials: Activities) -> Activities:
+    def begin(self, problem: Problem, prepared: Any, potentials: Activities) -> Activities:
         return potentials
 
     def step(self, problem: Problem, prepared: Matrix, state: Activities) -> Activities:
@@ -85,7 +85,7 @@ class Newton(_OnePopulation):
 class Coordinate(_OnePopulation):
     """Coordinate descent: one unit of every block after the other goes to its optimum; a step is one sweep."""
 
-    def init(self, problem: Problem, potentials: Activities) -> Any:
+    def begin(self, problem: Problem, prepared: Any, potentials: Activities) -> Any:
         rest = jax.tree.map(jnp.zeros_like, potentials)
         return potentials, problem.force(rest)
 
@@ -125,7 +125,7 @@ class Anderson(sm.relaxation.Iteration):
     def prepare(self, problem: Problem) -> Activities:
         return problem.spread(1 / jnp.maximum(largest_eigenvalue(problem), 1e-3))
 
-    def init(self, problem: Problem, potentials: Activities) -> Any:
+    def begin(self, problem: Problem, prepared: Any, potentials: Activities) -> Any:
         history = jax.tree.map(lambda u: jnp.zeros((self.memory, *u.shape), u.dtype), potentials)
         return potentials, potentials, jax.tree.map(jnp.zeros_like, potentials), history, history
 

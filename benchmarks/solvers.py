@@ -21,7 +21,7 @@ from rich.table import Table
 
 import simatch as sm
 from simatch.network import Activities
-from simatch.relaxation import Iteration, Problem, clamp, stage_problem
+from simatch.relaxation import Iteration, Problem, check_inputs, stage_problem
 
 from .more_solvers import Anderson, Coordinate, Newton
 from .networks import KINDS, default_cache
@@ -48,7 +48,7 @@ SOLVERS: dict[str, dict[str, Iteration]] = {
 
 def the_problem(net: sm.Network, inputs: Activities) -> Problem:
     """Describe the relaxation of a network of one stage."""
-    (stage,) = net.stages
+    (stage,) = net.stages()
     return stage_problem(net, stage, inputs)
 
 
@@ -57,7 +57,7 @@ def run(solver: Iteration, net: sm.Network, inputs: Activities, start: Activitie
     """Potentials after a number of steps."""
     problem = the_problem(net, inputs)
     prepared = solver.prepare(problem)
-    state = solver.init(problem, start)
+    state = solver.begin(problem, prepared, start)
     state = jax.lax.fori_loop(0, steps, lambda _, s: solver.step(problem, prepared, s), state)
     return solver.potentials(state)
 
@@ -84,7 +84,7 @@ def errors_by_step(
         state = solver.step(problem, prepared, state)
         return state, error(state)
 
-    return jax.lax.scan(step, solver.init(problem, start), None, length=most)[1]
+    return jax.lax.scan(step, solver.begin(problem, prepared, start), None, length=most)[1]
 
 
 @eqx.filter_jit
@@ -101,7 +101,7 @@ def block_steps(net: sm.Network, inputs: Activities, start: Activities, toleranc
         allowed = tolerance**2 * jnp.sum(problem.inner(r, r), axis=0) / problem.blocks
         return state, problem.inner(defect, defect) > allowed
 
-    return jnp.sum(jax.lax.scan(step, solver.init(problem, start), None, length=most)[1], axis=0) + 1
+    return jnp.sum(jax.lax.scan(step, solver.begin(problem, prepared, start), None, length=most)[1], axis=0) + 1
 
 
 def first_below(errors: np.ndarray, error: float) -> int | None:
@@ -115,7 +115,7 @@ def study(name: str, cache: Path, rounds: int) -> dict:
     kind = KINDS[name]
     net = kind.network("trained", cache)
     x = kind.images(max(100 * LATER_BATCHES, 2 * IMAGES), cache)
-    inputs = clamp(net, x[:IMAGES])
+    inputs = check_inputs(net, x[:IMAGES])
     rest = {layer: jnp.zeros((net.populations[layer].grid.size, IMAGES)) for layer in net.layers}
     truth = split(net, solution(net, x[:IMAGES]))
     rows, tasks = {}, {}
@@ -141,7 +141,7 @@ def warm(net: sm.Network, kind, x: np.ndarray, truth: Activities, rest: Activiti
     later, _ = sm.train(
         net, sm.epochs_of(x, epochs=100 * LATER_BATCHES / len(x)), rate=kind.rate(kind.batches), progress=False
     )
-    inputs, truth = clamp(later, x[:IMAGES]), split(net, solution(later, x[:IMAGES]))
+    inputs, truth = check_inputs(later, x[:IMAGES]), split(net, solution(later, x[:IMAGES]))
     starts = {
         "rest": rest,
         "other images": sm.relax(later, x[IMAGES : 2 * IMAGES]).potentials,

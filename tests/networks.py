@@ -53,7 +53,7 @@ def randomised(net, rng, lateral=0.3):
     weights = []
     for p in net.pathways:
         pre, post = p.connectivity.pre.size, p.connectivity.post.size
-        if p.sign < 0:
+        if p.signs < 0:
             dense = rng.normal(size=(post, pre)) / np.sqrt(pre)
         else:
             noise = lateral * rng.normal(size=(post, post)) / np.sqrt(post)

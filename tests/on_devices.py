@@ -23,7 +23,7 @@ def network(sm, kind, seed=0):
     }
     net = sm.layered(sm.Grid(4, 4), layers[kind], feedback=0.3 if kind == "feedback" else 0, seed=seed)
     # Strong lateral synapses, so that relaxing takes its time.
-    return net.with_weights([jax.tree.map(lambda w, add=4 * (p.sign > 0): w + add, p.weights) for p in net.pathways])
+    return net.with_weights([jax.tree.map(lambda w, add=4 * (p.signs > 0): w + add, p.weights) for p in net.pathways])
 
 
 def samples():

@@ -9,11 +9,10 @@ import oracle
 import pytest
 
 import simatch as sm
-from simatch.learning import plasticity
-from simatch.network import dual_cost, energy, optimal_weights, signals
+from simatch.network import energy, optimal_parameters, total_cost
 
-jitted_energy, jitted_dual_cost = jax.jit(energy), jax.jit(dual_cost)
-jitted_plasticity = jax.jit(lambda net, states: plasticity(net, signals(net, states)))
+jitted_energy, jitted_cost = jax.jit(energy), jax.jit(total_cost)
+jitted_rule = jax.jit(lambda net, states: sm.GradientRule().change(net, (states,), None, {}).parameters)
 
 CASES = [(kind, gamma, kind != "local") for kind in networks.KINDS for gamma in (0.0, 0.3, 1.0)]
 
@@ -31,17 +30,17 @@ def case(request, rng, x64):
     return net, gamma, [c[0], c[2]], [c[1], c[3]], x, r, states
 
 
-def test_energy_is_the_bracket(case):
+def test_energy_is_half_of_the_bracket(case):
     net, gamma, _, _, x, r, states = case
     W, L = networks.matrices(net)
-    np.testing.assert_allclose(energy(net, states), oracle.bracket(x, r, W, L, gamma, oracle.tanh_cost), rtol=1e-10)
+    np.testing.assert_allclose(2 * energy(net, states), oracle.bracket(x, r, W, L, gamma, oracle.tanh_cost), rtol=1e-10)
 
 
 def test_dual_cost(case):
     net, gamma, cW, cL, x, r, states = case
     W, L = networks.matrices(net)
     expected = oracle.dual(x, r, W, L, cW, cL, gamma, oracle.tanh_cost)
-    np.testing.assert_allclose(dual_cost(net, states, net.weights), expected, rtol=1e-10)
+    np.testing.assert_allclose(2 * total_cost(net, states), expected, rtol=1e-10)
 
 
 def test_primal_cost_is_the_double_sum_over_samples(case):
@@ -55,34 +54,34 @@ def test_plasticity_is_rule_11(case):
     net, gamma, cW, cL, x, r, states = case
     W, L = networks.matrices(net)
     dW, dL = oracle.rules(x, r, W, L, cW, cL, gamma, eta=1.0)
-    changes = jitted_plasticity(net, states)
+    changes = jitted_rule(net, states)
     for pathway, change, expected in zip(net.pathways, changes, [dW[0], dL[0], dW[1], dL[1]], strict=True):
         np.testing.assert_allclose(pathway.connectivity.to_dense(change), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_plasticity_by_finite_differences(case):
-    """Every weight moves along half the slope of the dual cost: down if Hebbian, up if anti-Hebbian."""
+    """Every weight moves along the slope of the cost: down if Hebbian, up if anti-Hebbian."""
     net, _, _, _, _, _, states = case
-    changes = jitted_plasticity(net, states)
+    changes = jitted_rule(net, states)
     rng = np.random.default_rng(1)
     for k, pathway in enumerate(net.pathways):
         n = (pathway.connectivity.post.size, pathway.connectivity.pre.size)
         direction = rng.normal(size=n)
-        direction = pathway.connectivity.gather(direction if pathway.sign < 0 else direction + direction.T)
+        direction = pathway.connectivity.gather(direction if pathway.signs < 0 else direction + direction.T)
 
         def cost(h, k=k, direction=direction):
             weights = list(net.weights)
             weights[k] = jax.tree.map(lambda w, d: w + h * d, weights[k], direction)
-            return float(jitted_dual_cost(net, states, tuple(weights)))
+            return float(jitted_cost(net.with_weights(weights), states))
 
         slope = (cost(1e-5) - cost(-1e-5)) / 2e-5
         products = jax.tree.map(lambda a, b: jnp.sum(a * b), changes[k], direction)
         along = sum(float(v) for v in jax.tree.leaves(products))
-        np.testing.assert_allclose(along, pathway.sign * slope / 2, rtol=1e-6)
+        np.testing.assert_allclose(along, pathway.signs * slope, rtol=1e-6)
 
 
 def test_forces_by_finite_differences(case):
-    """The dynamics' right side less -u is minus half the energy's slope over the importance: equation (10)."""
+    """The dynamics' right side less -u is minus the energy's slope over the population's weight: equation (10)."""
     net, gamma, _, _, x, r, states = case
     W, L = networks.matrices(net)
     below = [x, *r[:-1]]
@@ -96,11 +95,11 @@ def test_forces_by_finite_differences(case):
             moved = {**states, name: states[name] + h * jnp.asarray(direction.T)}
             # Without feedback a layer does not feel the terms of the layer above.
             own = [p for p in net.pathways if p.post == name or (gamma > 0 and p.pre == name)]
-            scaled = eqx.tree_at(lambda n: n.pathways, net, tuple(own))
+            scaled = eqx.tree_at(lambda n: n.terms, net, tuple(own))
             return float(jnp.sum(jitted_energy(scaled, moved)))
 
         slope = (bracket(1e-6) - bracket(-1e-6)) / 2e-6
-        np.testing.assert_allclose(np.sum(current * direction), -slope / 2 / net.importance[name], rtol=1e-5)
+        np.testing.assert_allclose(np.sum(current * direction), -slope / net.energy_weight[name], rtol=1e-5)
 
 
 def test_credit_sums_to_the_objective(case):
@@ -119,7 +118,7 @@ def test_credit_sums_to_the_objective(case):
 
 def test_optimal_weights_are_scaled_correlations(case):
     net, gamma, cW, cL, x, r, states = case
-    best = optimal_weights(net, states)
+    best = optimal_parameters(net, states)
     dense = [p.connectivity.to_dense(w) for p, w in zip(net.pathways, best, strict=True)]
     np.testing.assert_allclose(dense[0], cW[0] * (r[0].T @ x) / 7, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(dense[1], (1 + gamma) * cL[0] * (r[0].T @ r[0]) / 7, rtol=1e-9, atol=1e-12)

@@ -71,7 +71,7 @@ def test_own_kinds_are_refused(tmp_path):
         def cost(self, r):
             return 0 * r
 
-    with pytest.raises(ValueError, match="only simatch's own activations"):
+    with pytest.raises(ValueError, match="cannot describe a Mine, which is not registered"):
         save(sm.layered(4, [sm.Layer(units=2, activation=Mine())]), tmp_path / "net")
     assert not list(tmp_path.iterdir())
 
@@ -92,7 +92,7 @@ def test_bad_files(tmp_path):
         load(bad)
 
 
-@pytest.mark.parametrize("key", ["pathways.0.weights.0", "pathways.1.scale"])
+@pytest.mark.parametrize("key", ["terms.0/.parameters", "terms.1/.scale"])
 @pytest.mark.parametrize("change", [lambda a: np.full_like(a, np.nan), lambda a: np.zeros((7, 7, 7)), None])
 def test_inconsistent_files(key, change, tmp_path):
     path = tmp_path / "net"
@@ -111,9 +111,9 @@ def test_unknown_parts(tmp_path):
     with safetensors.safe_open(path, framework="numpy") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     header = json.loads(metadata["simatch"])
-    header["pathways"][0]["kind"] = "quantum"
+    header["terms"][0]["term"] = "quantum"
     path.write_bytes(safetensors.numpy.save(tensors, {"simatch": json.dumps(header)}))
-    with pytest.raises(ValueError, match="unknown kind of pathway 'quantum'"):
+    with pytest.raises(ValueError, match="no term 'quantum'"):
         load(path)
 
 

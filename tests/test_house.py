@@ -16,7 +16,7 @@ def test_signatures_are_checked():
         sm.Grid(2, 2).coarsened("two", 1)  # pyright: ignore[reportArgumentType]
     connectivity = sm.Dense(sm.Grid(1, 1, 3), sm.Grid(1, 1, 2))
     with pytest.raises(jaxtyping.TypeCheckError):
-        sm.Hebbian("a", "b", connectivity).interaction(jnp.ones((2, 3)), jnp.ones(3), jnp.ones((2, 1)))
+        sm.Hebbian("a", "b", connectivity).energy(jnp.ones((2, 3)), jnp.ones(3), jnp.ones((2, 1)))
 
 
 def test_warnings_are_errors():

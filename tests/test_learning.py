@@ -8,7 +8,7 @@ import scipy.linalg
 import sklearn.datasets
 
 import simatch as sm
-from simatch.network import optimal_weights
+from simatch.network import optimal_parameters
 
 
 def learned_from(net, x, steps, rate, **settings):
@@ -43,7 +43,7 @@ def test_primal_equals_dual_at_the_optimum(rng, x64):
     gap = sm.similarity_cost(net, x) - sm.objective(net, x)
     assert abs(start) > 1e-2
     assert abs(gap) < 1e-6
-    best = optimal_weights(net, sm.relax(net, x, tolerance=1e-10).states)
+    best = optimal_parameters(net, sm.relax(net, x, tolerance=1e-10).states)
     jax.tree.map(lambda w, b: np.testing.assert_allclose(w, b, atol=1e-4), net.weights, best)
 
 

@@ -60,9 +60,9 @@ def test_energy_never_rises_along_the_dynamics(name, rng, x64):
     net = network("local", 0.3, rng)
     solver = sm.Euler(step_size=0.02, smallest=0.02, decay=0.0) if name == "euler" else sm.Accelerated()
     inputs = {"input": jnp.asarray(rng.normal(size=(networks.BELOW.size, 5)))}
-    problem = stage_problem(net, net.stages[0], inputs)
+    problem = stage_problem(net, net.stages()[0], inputs)
     prepared = solver.prepare(problem)
-    state = solver.init(problem, {"layer1": jnp.zeros((18, 5)), "layer2": jnp.zeros((5, 5))})
+    state = solver.begin(problem, prepared, {"layer1": jnp.zeros((18, 5)), "layer2": jnp.zeros((5, 5))})
     step = jax.jit(lambda s: solver.step(problem, prepared, s))
     level = jax.jit(lambda s: energy(net, {**inputs, **problem.activities(solver.potentials(s))}))
     energies = [level(state)]
@@ -81,7 +81,7 @@ def test_energy_never_rises_along_the_dynamics(name, rng, x64):
 def test_no_feedback_is_layer_by_layer(rng, x64):
     c = networks.structure(rng)
     net = networks.randomised(networks.two_layers("local", c, 0.0), rng)
-    assert net.stages == (("layer1",), ("layer2",))
+    assert net.stages() == (("layer1",), ("layer2",))
     x = rng.normal(size=(5, networks.BELOW.size))
     both = sm.relax(net, x, tolerance=1e-10)
     first, second = (
@@ -184,7 +184,7 @@ def test_an_energy_without_minimum_is_reported():
 def test_stiffness_bounds_the_spectrum(gamma, rng, x64):
     net = network("local", gamma, rng)
     inputs = {"input": jnp.zeros((networks.BELOW.size, 1))}
-    problem = stage_problem(net, net.stages[0], inputs)
+    problem = stage_problem(net, net.stages()[0], inputs)
     W, L = networks.matrices(net)
     if gamma:
         exact = [np.linalg.eigvals(np.block([[L[0], -gamma * W[1].T], [-W[1], L[1]]])).real.max()]

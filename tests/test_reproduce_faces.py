@@ -76,12 +76,12 @@ def test_held_out_faces_are_not_learned_from(dataset, data):
 def test_stacked_layers_respond_as_each_on_the_one_below(data, learned):
     below, above, together = learned
     net = faces.stacked(SMALL, [below, above], 0.0)
-    assert net.stages == (("layer1",), ("layer2",))
+    assert net.stages() == (("layer1",), ("layer2",))
     first = sm.encode(below, data.x_test, batch_size=10)
     second = sm.encode(above, first.reshape(-1, *below.populations["layer1"].grid.shape), batch_size=10)
     ours = sm.encode(net, data.x_test, layers=net.layers, batch_size=10)
     np.testing.assert_allclose(ours, np.concatenate([first, second], axis=1), atol=5e-3)
-    assert together.stages == (("layer1", "layer2"),)
+    assert together.stages() == (("layer1", "layer2"),)
     assert [p.feedback for p in together.feedforward] == [SMALL.feedback] * 2
 
 

@@ -111,9 +111,9 @@ def test_the_cost_of_familiar_inputs_falls(toys):
 
 def test_the_network_is_a_graph_with_one_energy():
     net = toy.network(SMALL, 0.5)
-    assert net.stages == (("left subnetwork", "right subnetwork", "top"),)
-    assert net.importance == {"left subnetwork": 2.0, "right subnetwork": 2.0, "top": 1.0}
-    assert len(toy.network(SMALL, 0.0).stages) == 3
+    assert net.stages() == (("left subnetwork", "right subnetwork", "top"),)
+    assert net.energy_weight == {"left subnetwork": 2.0, "right subnetwork": 2.0, "top": 1.0}
+    assert len(toy.network(SMALL, 0.0).stages()) == 3
 
 
 def test_new_inputs_are_as_long_as_familiar_ones():

@@ -1,7 +1,5 @@
 """Training: repeatable, the same as its steps by hand, honest about what went wrong."""
 
-import importlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +7,7 @@ import pytest
 
 import simatch as sm
 from simatch.learning import samples_at_once
+from simatch.learning._loop import learn_batches
 
 
 def network(**layer):
@@ -203,8 +202,7 @@ def test_relaxing_and_learning_can_be_compiled_by_the_user(x):
 
 def test_nothing_is_compiled_twice(x):
     """A second run with other data, seed, rate and tolerance reuses the programs of the first."""
-    # The function `sm.training` hides the module of the same name.
-    programs = importlib.import_module("simatch.learning._training")._learn_batches._cached._cache_size
+    programs = learn_batches._cached._cache_size
     settings = {"batch_size": 20, "progress": False}
     net, _ = sm.train(sm.calibrate(network(), x, batches=2), x, **settings)
     compiled = programs()

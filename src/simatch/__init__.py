@@ -2,9 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .learning import Change as Change
+from .learning import ContrastRule as ContrastRule
 from .learning import Credit as Credit
 from .learning import DivergenceError as DivergenceError
+from .learning import GradientRule as GradientRule
+from .learning import LearningState as LearningState
 from .learning import Report as Report
+from .learning import Rule as Rule
 from .learning import calibrate as calibrate
 from .learning import credit as credit
 from .learning import encode as encode
@@ -20,21 +25,31 @@ from .models import Layer as Layer
 from .models import layered as layered
 from .network import Activation as Activation
 from .network import AntiHebbian as AntiHebbian
+from .network import Bias as Bias
 from .network import Connectivity as Connectivity
 from .network import Dense as Dense
 from .network import Grid as Grid
 from .network import Hebbian as Hebbian
+from .network import Leak as Leak
 from .network import Local as Local
 from .network import Network as Network
+from .network import Nudge as Nudge
 from .network import Pathway as Pathway
 from .network import Population as Population
 from .network import Sparse as Sparse
+from .network import Term as Term
 from .network import activation as activation
+from .network import register as register
 from .relaxation import Accelerated as Accelerated
+from .relaxation import Adaptive as Adaptive
 from .relaxation import Blockwise as Blockwise
 from .relaxation import ConvergenceWarning as ConvergenceWarning
 from .relaxation import Euler as Euler
+from .relaxation import Iteration as Iteration
+from .relaxation import Phase as Phase
+from .relaxation import Problem as Problem
 from .relaxation import Relaxation as Relaxation
+from .relaxation import Settled as Settled
 from .relaxation import Solver as Solver
 from .relaxation import Status as Status
 from .relaxation import relax as relax

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..network import Network, Pathway, optimal_weights
-from ..relaxation import Inputs, Solver, clamp, count_samples, settle
+from ..network import Activities, Network, Pathway, Term, optimal_parameters
+from ..relaxation import Inputs, Solver, check_inputs, count_samples, settle
+from ._batches import epochs_of
 from ._statistics import root_mean_square
-from ._training import epochs_of
 
 
 def calibrate(
@@ -50,7 +50,8 @@ def calibrate(
     Raises
     ------
     ValueError
-        If `level` is not above 0, or the input does not fit or is 0 everywhere.
+        If `level` is not above 0, if the input does not fit or is 0 everywhere, or if a term has parameters whose
+        optimum for given activities has no closed form.
 
     References
     ----------
@@ -68,33 +69,35 @@ def calibrate(
     """
     if not level > 0:
         raise ValueError(f"The level of activity must be above 0, got {level!r}.")
-    if not any(jnp.any(r) for r in clamp(net, x).values()):
+    if not any(jnp.any(r) for r in check_inputs(net, x).values()):
         raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
     count = count_samples(x)
     epochs = batches * min(batch_size, count) / count
     for batch in epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed):
-        net = _adjust(net, clamp(net, batch), jnp.asarray(level), jnp.asarray(rate), solver)
+        net = _adjust(net, check_inputs(net, batch), jnp.asarray(level), jnp.asarray(rate), solver)
     return net
 
 
 @eqx.filter_jit
 def _adjust(
-    net: Network, inputs: dict, level: Float[Array, ""], rate: Float[Array, ""], solver: Solver | None
+    net: Network, inputs: Activities, level: Float[Array, ""], rate: Float[Array, ""], solver: Solver | None
 ) -> Network:
     out = settle(net, inputs, solver, jnp.asarray(1e-2, level.dtype))
     # The same fixed points as plasticity, approached at the same pace whatever the scale.
-    weights = jax.tree.map(lambda w, best: w + rate * (best - w), net.weights, optimal_weights(net, out.states))
-    net = net.with_weights(weights)
+    best = optimal_parameters(net, out.states)
+    net = net.with_parameters(jax.tree.map(lambda w, b: w + rate * (b - w), net.parameters, best))
     factor = {
         name: jnp.clip(level / jnp.maximum(rms, 1e-6), 0.8, 1.25)
         for name, rms in root_mean_square(net, out.states).items()
     }
-    pathways = tuple(_rescaled(p, factor[p.post]) for p in net.pathways)
-    return eqx.tree_at(lambda n: n.pathways, net, pathways)
+    terms = tuple(_rescaled(term, factor[term.populations[-1]]) for term in net.terms)
+    return eqx.tree_at(lambda n: n.terms, net, terms)
 
 
-def _rescaled(pathway: Pathway, factor: Float[Array, ""]) -> Pathway:
-    hebbian = pathway.sign < 0
-    scale = pathway.scale * factor**2 if hebbian else pathway.scale
-    weights: PyTree = jax.tree.map(lambda w: w * factor ** (3 if hebbian else 2), pathway.weights)
-    return eqx.tree_at(lambda p: (p.scale, p.weights), pathway, (scale, weights))
+def _rescaled(term: Term, factor: Float[Array, ""]) -> Term:
+    if not isinstance(term, Pathway):
+        return term
+    across = term.pre != term.post
+    scale = term.scale * factor**2 if across else term.scale
+    weights: PyTree = jax.tree.map(lambda w: w * factor ** (3 if across else 2), term.parameters)
+    return eqx.tree_at(lambda p: (p.scale, p.parameters), term, (scale, weights))

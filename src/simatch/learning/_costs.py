@@ -1,12 +1,24 @@
 """The objective in its primal and dual form, and its split into synapses."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
-from ..network import Activities, Network, activity_costs, dual_cost, primal_cost, signals, synaptic_terms
-from ..relaxation import Inputs, Relaxation, relax
+from ..network import (
+    Activities,
+    Network,
+    activity_costs,
+    cost_shares,
+    energy_gradients,
+    optimal_parameters,
+    total_cost,
+)
+from ..relaxation import Inputs, Phase, Relaxation, relax
+from ._learn import check_states
 
 
 class Credit(eqx.Module):
@@ -15,20 +27,21 @@ class Credit(eqx.Module):
     Attributes
     ----------
     synapses : tuple of pytrees
-        For each pathway, one term a synapse, in the layout of its weights; missing synapses have none, or 0.
+        For each term of the network one number a synapse, in the layout of its parameters; missing synapses have none,
+        or 0. A term that cannot be split among its parameters, such as one that is not linear in them, has one number.
     neurons : dict of str to array of shape (neurons,)
-        For each layer, one term a neuron: the cost ``2 F(r)`` of its activity.
+        For each layer, one number a neuron: the cost ``2 F(r)`` of its activity.
     """
 
     synapses: tuple[PyTree, ...]
     neurons: dict[str, Float[Array, " _"]]
 
-    def total(self) -> float:
-        """Sum of all terms: the dual cost."""
-        return float(sum(jnp.sum(leaf) for leaf in jax.tree.leaves((self.synapses, self.neurons))))
+    def total(self) -> Any:
+        """Sum of all numbers: the dual cost."""
+        return _number(sum(jnp.sum(leaf) for leaf in jax.tree.leaves((self.synapses, self.neurons))))
 
 
-def objective(net: Network, x: Inputs | Relaxation) -> float:
+def objective(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = None) -> Any:
     """Dual cost (9): what plasticity descends in the feedforward and ascends in the lateral weights.
 
     Parameters
@@ -36,10 +49,12 @@ def objective(net: Network, x: Inputs | Relaxation) -> float:
     net : Network
     x : array of samples, a dict of them, or the Relaxation of some
         Samples are relaxed first.
+    phase : Phase, optional
+        In which samples are relaxed; its own terms do not count.
 
     Returns
     -------
-    float
+    float, or a scalar array inside ``jax.jit``
         Mean over the samples.
 
     Raises
@@ -60,10 +75,10 @@ def objective(net: Network, x: Inputs | Relaxation) -> float:
     >>> sm.objective(net, out) == sm.objective(net, x)
     True
     """
-    return float(_dual(net, _states(net, x), net.weights))
+    return _number(_dual(net, *_settled(net, x, phase)))
 
 
-def similarity_cost(net: Network, x: Inputs | Relaxation) -> float:
+def similarity_cost(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = None) -> Any:
     """Primal cost (8) of the activities: how well their similarities match those of the layer below.
 
     For one all-to-all layer this is equation (1) less ``1/(2T^2) sum (x.x')^2``, which no network can change.
@@ -73,15 +88,18 @@ def similarity_cost(net: Network, x: Inputs | Relaxation) -> float:
     ----------
     net : Network
     x : array of samples, a dict of them, or the Relaxation of some
+    phase : Phase, optional
+        In which samples are relaxed.
 
     Returns
     -------
-    float
+    float, or a scalar array inside ``jax.jit``
 
     Raises
     ------
     ValueError
-        If the input does not fit.
+        If the input does not fit, or a term has parameters whose optimum for given activities has no closed form, so
+        that there is no primal cost.
 
     References
     ----------
@@ -98,19 +116,21 @@ def similarity_cost(net: Network, x: Inputs | Relaxation) -> float:
     >>> sm.similarity_cost(net, x) > best
     True
     """
-    return float(_primal(net, _states(net, x)))
+    return _number(_primal(net, *_settled(net, x, phase)))
 
 
-def credit(net: Network, x: Inputs | Relaxation) -> Credit:
-    """Split the dual cost into one term for each synapse and one for each neuron.
+def credit(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = None) -> Credit:
+    """Split the dual cost into one number for each synapse and one for each neuron.
 
-    A synapse's term, ``-2 W_ij r_i x_j + W_ij^2 / c`` or ``L_ij r_i r_j - L_ij^2 / (2c)``, averaged over the
+    A synapse's share, ``-2 W_ij r_i x_j + W_ij^2 / c`` or ``L_ij r_i r_j - L_ij^2 / (2c)``, averaged over the
     samples, contains only what its two neurons know.
 
     Parameters
     ----------
     net : Network
     x : array of samples, a dict of them, or the Relaxation of some
+    phase : Phase, optional
+        In which samples are relaxed.
 
     Returns
     -------
@@ -133,18 +153,35 @@ def credit(net: Network, x: Inputs | Relaxation) -> Credit:
     >>> abs(sm.credit(net, x).total() - sm.objective(net, x)) < 1e-4
     True
     """
-    return _credit(net, _states(net, x))
+    return _credit(net, *_settled(net, x, phase))
 
 
-def _states(net: Network, x: Inputs | Relaxation) -> Activities:
-    return x.states if isinstance(x, Relaxation) else relax(net, x).states
+def _settled(net: Network, x: Inputs | Relaxation, phase: Phase | None) -> tuple[Activities, tuple[str, ...]]:
+    out = x if isinstance(x, Relaxation) else relax(net, x, phase=phase)
+    check_states(net, out.states, phase or Phase())
+    return out.states, out.relaxed
 
 
-_dual = jax.jit(dual_cost)
-_primal = jax.jit(primal_cost)
+def _number(cost: Any) -> Any:
+    """Return a cost as a float, unless it is not known yet, inside a compiled function."""
+    return cost if isinstance(cost, Tracer) else float(cost)
 
 
-@jax.jit
-def _credit(net: Network, states: Activities) -> Credit:
-    neurons = {name: jnp.mean(cost, axis=-1) for name, cost in activity_costs(net, states).items()}
-    return Credit(synaptic_terms(net, signals(net, states)), neurons)
+@eqx.filter_jit
+def _dual(net: Network, states: Activities, relaxed: tuple[str, ...]) -> Float[Array, ""]:
+    return 2 * total_cost(net, states, relaxed)
+
+
+@eqx.filter_jit
+def _primal(net: Network, states: Activities, relaxed: tuple[str, ...]) -> Float[Array, ""]:
+    return 2 * total_cost(net.with_parameters(optimal_parameters(net, states)), states, relaxed)
+
+
+@eqx.filter_jit
+def _credit(net: Network, states: Activities, relaxed: tuple[str, ...]) -> Credit:
+    shares = [share for _, share in cost_shares(net, states, energy_gradients(net, states))]
+    costs = activity_costs(net, states, relaxed)
+    return Credit(
+        jax.tree.map(lambda share: 2 * share, tuple(shares)),
+        {name: 2 * jnp.mean(cost, axis=-1) for name, cost in costs.items()},
+    )

@@ -7,12 +7,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
 from ..network import Activities, Network
-from ..relaxation import ConvergenceWarning, Inputs, Solver, Status, aligned, checked, settle
+from ..relaxation import ConvergenceWarning, Inputs, Phase, Solver, Status, aligned, checked, settle
 from ._devices import BATCH, batch_mesh, own_share, replicated, spread
 
 # Samples that relax together by default, and the most activities of all layers together.
@@ -23,7 +24,8 @@ def encode(
     net: Network,
     x: Inputs,
     *,
-    layers: Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
+    phase: Phase | None = None,
     batch_size: int | None = None,
     solver: Solver | None = None,
     tolerance: float = 1e-3,
@@ -36,8 +38,10 @@ def encode(
     ----------
     net : Network
     x : array of samples, or a dict of them
-    layers : sequence of str, optional
-        Populations whose activities are concatenated; by default the last one.
+    layers : str or sequence of str, optional
+        Names of the populations whose activities are concatenated; by default the last one.
+    phase : Phase, optional
+        Who is clamped and what else differs; by default all populations without activation are clamped.
     batch_size : int, optional
         Samples that relax together; by default as many as `samples_at_once` says, on each device.
     solver, tolerance
@@ -71,11 +75,18 @@ def encode(
     >>> sm.encode(net, jax.random.normal(jax.random.key(0), (7, 8, 8)), batch_size=5).shape
     (7, 64)
     """
-    layers = net.layers[-1:] if layers is None else tuple(layers)
+    phase = phase or Phase()
+    relaxing = phase.relaxing(net)
+    layers = relaxing[-1:] if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
     for name in layers:
-        if name not in net.layers:
-            raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, net.layers))}.")
-    inputs = {name: np.asarray(r) for name, r in checked(net, x).items()}
+        if name not in relaxing:
+            raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, relaxing))}.")
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, x))):
+        raise ValueError(
+            "encode goes through arrays batch by batch, which cannot be compiled or differentiated as a whole; "
+            "inside jax.jit or jax.grad use relax."
+        )
+    inputs = {name: np.asarray(r) for name, r in checked(net, x, [phase]).items()}
     count = len(next(iter(inputs.values())))
     shape = (count, sum(net.populations[name].grid.size for name in layers))
     if out is not None and not (isinstance(out, np.ndarray) and out.shape == shape and out.dtype.kind == "f"):
@@ -101,10 +112,10 @@ def encode(
             columns[...] = r[chosen].T
             batch[name] = jnp.asarray(columns)
         batch = batch if mesh is None else spread(batch, mesh)
-        states, status = _settle_batch(net, batch, layers, solver, jnp.asarray(tolerance), mesh)
+        states, status = _settle_batch(net, batch, layers, phase, solver, jnp.asarray(tolerance), mesh)
         real = min(batch_size, count - start)
         _turn(states, features[start : start + real])
-        missed += int(np.sum(jax.device_get(status)[:real] != Status.CONVERGED))
+        missed += int(np.sum(jax.device_get(status)[:real] >= Status.MAX_STEPS))
     if missed:
         warnings.warn(
             f"{missed} of {count} samples did not converge; raise the solver's max_steps or the tolerance.",
@@ -144,6 +155,7 @@ def _settle_batch(
     net: Network,
     batch: Activities,
     layers: tuple[str, ...],
+    phase: Phase,
     solver: Solver | None,
     tolerance: Float[Array, ""],
     mesh: Mesh | None,
@@ -151,7 +163,7 @@ def _settle_batch(
     """Settle, every device its share of the samples and each for as many steps as it takes: activities and status."""
 
     def settle_share(share):
-        out = settle(net, share, solver, tolerance)
+        out = settle(net, share, solver, tolerance, phase=phase)
         return [out.states[name] for name in layers], out.status
 
     if mesh is None:

@@ -13,7 +13,7 @@ def saturated_share(net: Network, activities: Activities) -> dict[str, Float[Arr
 
     Near 1 the code is binary: units no longer grade their response (section 7 of ``docs/mathematics.md``).
     """
-    return {name: jnp.mean(f.saturated(activities[name])) for name, f in net.activations.items()}
+    return {name: jnp.mean(f.saturated(activities[name])) for name, f in net.activations.items() if name in activities}
 
 
 def silent_share(net: Network, activities: Activities) -> dict[str, Float[Array, ""]]:
@@ -21,9 +21,10 @@ def silent_share(net: Network, activities: Activities) -> dict[str, Float[Array,
     return {
         name: jnp.mean(jnp.max(jnp.abs(activities[name]), axis=-1) < SILENT_BELOW, dtype=activities[name].dtype)
         for name in net.layers
+        if name in activities
     }
 
 
 def root_mean_square(net: Network, activities: Activities) -> dict[str, Float[Array, ""]]:
     """Root mean square of the activities of every layer."""
-    return {name: jnp.sqrt(jnp.mean(activities[name] ** 2)) for name in net.layers}
+    return {name: jnp.sqrt(jnp.mean(activities[name] ** 2)) for name in net.layers if name in activities}

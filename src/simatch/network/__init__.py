@@ -1,4 +1,4 @@
-"""What a network is: grids, populations, terms of the energy, connectivity."""
+"""What a network is: populations on grids, and the terms of their energy."""
 
 from ._activation import Activation as Activation
 from ._activation import Clip as Clip
@@ -10,21 +10,33 @@ from ._activation import Tanh as Tanh
 from ._activation import activation as activation
 from ._energy import Activities as Activities
 from ._energy import activity_costs as activity_costs
-from ._energy import decays as decays
-from ._energy import dual_cost as dual_cost
+from ._energy import ascent_gradients as ascent_gradients
+from ._energy import cost_gradients as cost_gradients
+from ._energy import cost_shares as cost_shares
 from ._energy import energy as energy
-from ._energy import interactions as interactions
-from ._energy import optimal_weights as optimal_weights
-from ._energy import primal_cost as primal_cost
-from ._energy import signals as signals
-from ._energy import synaptic_cost as synaptic_cost
-from ._energy import synaptic_terms as synaptic_terms
+from ._energy import energy_gradients as energy_gradients
+from ._energy import optimal_parameters as optimal_parameters
+from ._energy import parameter_cost as parameter_cost
+from ._energy import present as present
+from ._energy import term_energies as term_energies
+from ._energy import total_cost as total_cost
+from ._graph import felt_in as felt_in
 from ._grid import Grid as Grid
 from ._network import Network as Network
-from ._network import Population as Population
+from ._network import described as described
 from ._pathway import AntiHebbian as AntiHebbian
 from ._pathway import Hebbian as Hebbian
 from ._pathway import Pathway as Pathway
+from ._population import Population as Population
+from ._registry import entry_of as entry_of
+from ._registry import named as named
+from ._registry import names as names
+from ._registry import register as register
+from ._term import Term as Term
+from ._term import signs_of as signs_of
+from ._terms import Bias as Bias
+from ._terms import Leak as Leak
+from ._terms import Nudge as Nudge
 from .connectivity import Connectivity as Connectivity
 from .connectivity import Dense as Dense
 from .connectivity import Local as Local

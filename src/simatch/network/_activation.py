@@ -4,13 +4,17 @@ Equation (2) of ``docs/mathematics.md`` ties the two: ``F'(r) = u - r`` where ``
 """
 
 import abc
+import inspect
 import math
-from typing import ClassVar
+from typing import ClassVar, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from .. import _native as native
+from ._registry import named, names, register
 
 
 class Activation(eqx.Module):
@@ -97,6 +101,8 @@ class Activation(eqx.Module):
         return (r > 0.9 * self.upper) | low
 
 
+@register("linear", Activation, native=native.SHRINK)
+@final
 class Linear(Activation):
     """``f(u) = u``, unbounded, ``F = 0``."""
 
@@ -110,6 +116,8 @@ class Linear(Activation):
         return z
 
 
+@register("relu", Activation, native=native.SHRINK)
+@final
 class ReLU(Activation):
     """``f(u) = max(u, 0)``, ``r >= 0``, ``F = 0``."""
 
@@ -131,6 +139,8 @@ def _threshold(value: float) -> float:
     return float(value)
 
 
+@register("soft_threshold", Activation, native=native.SHRINK)
+@final
 class SoftThreshold(Activation):
     """Two-sided soft threshold ``sign(u) max(|u| - threshold, 0)``, ``F(r) = threshold |r|``: sparse activities.
 
@@ -158,6 +168,8 @@ class SoftThreshold(Activation):
         return jnp.where(jnp.abs(z) > step * self.threshold, active, z / step)
 
 
+@register("shifted_relu", Activation, native=native.SHRINK)
+@final
 class ShiftedReLU(Activation):
     """One-sided soft threshold ``max(u - threshold, 0)``, ``r >= 0``, ``F(r) = threshold r``.
 
@@ -185,6 +197,8 @@ class ShiftedReLU(Activation):
         return jnp.where(z > step * self.threshold, z + (1 - step) * self.threshold, z / step)
 
 
+@register("clip", Activation, native=native.SHRINK)
+@final
 class Clip(Activation):
     """``f(u) = min(max(u, 0), 1)``, ``0 <= r <= 1``, ``F = 0``."""
 
@@ -201,6 +215,8 @@ class Clip(Activation):
         return jnp.where(z < 0, z / step, jnp.where(z > 1, (z - 1) / step + 1, z))
 
 
+@register("tanh", Activation, native=native.TANH)
+@final
 class Tanh(Activation):
     """``f(u) = tanh(u)``, ``-1 < r < 1``, ``F(r) = r artanh(r) + log(1 - r^2)/2 - r^2/2``."""
 
@@ -246,16 +262,6 @@ class Tanh(Activation):
         return v - (step * v + (1 - step) * r - size) / (step + (1 - step) * (1 - r * r))
 
 
-_BY_NAME = {
-    "linear": Linear,
-    "relu": ReLU,
-    "soft_threshold": SoftThreshold,
-    "shifted_relu": ShiftedReLU,
-    "clip": Clip,
-    "tanh": Tanh,
-}
-
-
 def activation(name: "str | Activation") -> Activation:
     """Return the activation called `name`.
 
@@ -264,7 +270,7 @@ def activation(name: "str | Activation") -> Activation:
     name : str or Activation
         ``"linear"``, ``"relu"``, ``"clip"``, ``"tanh"``, or ``"soft_threshold"`` and ``"shifted_relu"``,
         which take their threshold (0.1 by default) after a colon: ``"soft_threshold:0.2"``. An
-        `Activation` is returned as it is.
+        `Activation` is returned as it is. Kinds of your own come in with `simatch.register`.
 
     Raises
     ------
@@ -280,12 +286,18 @@ def activation(name: "str | Activation") -> Activation:
     if isinstance(name, Activation):
         return name
     kind, _, argument = str(name).partition(":")
-    if kind not in _BY_NAME or (argument and _BY_NAME[kind] not in (SoftThreshold, ShiftedReLU)):
-        raise ValueError(f"There is no activation {name!r}; use one of {', '.join(_BY_NAME)}, or an sm.Activation.")
+    if kind not in names(Activation):
+        raise ValueError(
+            f"There is no activation {name!r}; use one of {', '.join(names(Activation))}, or an sm.Activation."
+        )
+    known = named(kind, Activation).kind
+    settings = inspect.signature(known).parameters
     if not argument:
-        return _BY_NAME[kind]()
+        return known()
+    if len(settings) != 1:
+        raise ValueError(f"The activation {kind!r} takes no number, so that {name!r} has no meaning; use {kind!r}.")
     try:
-        threshold = float(argument)
+        number = float(argument)
     except ValueError:
         raise ValueError(f"The threshold in activation {name!r} is not a number.") from None
-    return _BY_NAME[kind](threshold)
+    return known(number)

@@ -1,7 +1,8 @@
-"""Pathways: bundles of synapses, each adding one term to the energy."""
+"""Pathways: terms whose parameters are synapses between two populations, or within one."""
 
 import abc
-from typing import ClassVar
+from collections.abc import Collection
+from typing import final
 
 import equinox as eqx
 import jax
@@ -9,15 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from ._registry import register
+from ._term import Term
 from .connectivity import Connectivity
 
 
-class Pathway(eqx.Module):
-    """Synapses from population `pre` to population `post`, and what they contribute to the cost.
+class Pathway(Term):
+    """Synapses from population `pre` to population `post`.
 
-    A pathway is defined by two scalars: `interaction`, its term in the bracket of equation (9), which
-    depends on the activities at both ends, and `regulariser`, its term outside. Dynamics, feedback and
-    plasticity are their derivatives.
+    To write one, give the energy and the cost as for any `Term`; `energy` takes the weights and the activities of
+    `pre` and `post`, or of the one population where both are the same.
 
     Attributes
     ----------
@@ -25,70 +27,85 @@ class Pathway(eqx.Module):
         Names of the populations at both ends.
     connectivity : Connectivity
         Which synapses exist, with their structure constants.
-    weights : pytree of arrays or None
-        In the layout of `connectivity`; None until the network draws them.
-    scale : float
+    scale : scalar array
         Factor on all structure constants: synapses have ``c = scale * connectivity.structure``.
     feedback : float
         How strongly `pre` feels this term compared with `post` (gamma); 0 if it does not feel it.
-    gain : scalar array
-        Factor on the structure constants that the network sets: ``1 + gamma (1 - delta_pP)`` of equation (9)
-        for lateral pathways, where `post` also feels the populations above it, and 1 otherwise.
-    sign : int
-        -1 if plasticity descends the cost (Hebbian), +1 if it ascends it (anti-Hebbian).
-    quadratic : bool
-        Whether the interaction is at most quadratic in the activities of both ends together, so that the
-        forces of a stage can be linearised once for all steps.
+    parameters : pytree of arrays or None
+        The weights, in the layout of `connectivity`; None until a network draws them.
     """
 
     pre: eqx.AbstractVar[str]
     post: eqx.AbstractVar[str]
     connectivity: eqx.AbstractVar[Connectivity]
-    weights: eqx.AbstractVar[PyTree]
     scale: eqx.AbstractVar[Float[Array, ""]]
     feedback: eqx.AbstractVar[float]
-    gain: eqx.AbstractVar[Float[Array, ""]]
-    sign: ClassVar[int]
-    quadratic: ClassVar[bool] = True
 
-    @abc.abstractmethod
-    def interaction(
-        self, weights: PyTree, pre: Float[Array, "pre samples"], post: Float[Array, "post samples"]
-    ) -> Float[Array, " samples"]:
-        """Term in the bracket of (9), for every sample. It is linear in the weights."""
+    @property
+    def populations(self) -> tuple[str, ...]:
+        return (self.post,) if self.pre == self.post else (self.pre, self.post)
 
-    @abc.abstractmethod
-    def regulariser(self, weights: PyTree) -> PyTree:
-        """Term outside the bracket of (9), for every synapse, in the layout of the weights."""
+    @property
+    def felt(self) -> tuple[float, ...]:
+        return (1.0,) if self.pre == self.post else (self.feedback, 1.0)
+
+    @property
+    def weights(self) -> PyTree:
+        """The parameters, by their usual name."""
+        return self.parameters
 
     @abc.abstractmethod
     def initial(self, rng: np.random.Generator) -> PyTree:
         """Weights before learning."""
 
+    def constants(self) -> PyTree:
+        """Structure constants c, each leaf broadcastable against the leaf of the weights; 0 for a missing synapse."""
+        return jax.tree.map(lambda c: c * self.scale, self.connectivity.structure)
+
     def decay(self, weights: PyTree) -> PyTree:
         """``weights / c``, the decay of the learning rules (7) and (11)."""
         inverse = self.connectivity.inverse_structure()
-        return jax.tree.map(lambda w, i: w * (i / (self.scale * self.gain)), weights, inverse)
+        return jax.tree.map(lambda w, i: w * (i / self.scale), weights, inverse)
 
     def to_dense(self) -> np.ndarray:
         """Weights as a NumPy array of shape (post neurons, pre neurons), zero where no synapse exists."""
-        return self.connectivity.to_dense(self.weights)
+        return self.connectivity.to_dense(self.parameters)
 
 
-def _scale(value: float) -> Array:
+def checked_scale(value: float) -> Array:
+    """Return a scale of structure constants as an array.
+
+    Raises
+    ------
+    ValueError
+        If it is not finite or not above 0.
+    """
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"The scale of structure constants must be finite and above 0, got {value!r}.")
     return jnp.asarray(value, float)
 
 
-def _feedback(value: float) -> float:
+def checked_feedback(value: float) -> float:
+    """Return feedback as a float.
+
+    Raises
+    ------
+    ValueError
+        If it is not finite or below 0.
+    """
     if not (np.isfinite(value) and value >= 0):
         raise ValueError(f"Feedback must be finite and at least 0, got {value!r}.")
     return float(value)
 
 
+def _dot(a: PyTree, b: PyTree) -> Float[Array, ""]:
+    return sum(jax.tree.leaves(jax.tree.map(jnp.vdot, a, b)), start=jnp.zeros(()))
+
+
+@register("hebbian", Term)
+@final
 class Hebbian(Pathway):
-    """Feedforward synapses that learn by Hebb's rule: interaction ``-2 r_post' W r_pre``.
+    """Feedforward synapses that learn by Hebb's rule: energy ``-r_post' W r_pre``, cost ``sum W^2 / 2c``.
 
     Parameters
     ----------
@@ -114,34 +131,55 @@ class Hebbian(Pathway):
     pre: str = eqx.field(static=True)
     post: str = eqx.field(static=True)
     connectivity: Connectivity
-    weights: PyTree
     scale: Float[Array, ""]
     feedback: float = eqx.field(static=True)
-    gain: Float[Array, ""]
-    sign: ClassVar[int] = -1
 
-    def __init__(self, pre: str, post: str, connectivity: Connectivity, *, scale: float = 1.0, feedback: float = 0.0):
-        self.pre, self.post, self.connectivity, self.weights = pre, post, connectivity, None
-        self.scale, self.feedback, self.gain = _scale(scale), _feedback(feedback), jnp.ones(())
+    def __init__(
+        self,
+        pre: str,
+        post: str,
+        connectivity: Connectivity,
+        *,
+        scale: float = 1.0,
+        feedback: float = 0.0,
+        parameters=None,
+    ):
+        self.pre, self.post, self.connectivity, self.parameters = pre, post, connectivity, parameters
+        self.scale, self.feedback = checked_scale(scale), checked_feedback(feedback)
 
-    def interaction(
-        self, weights: PyTree, pre: Float[Array, "pre samples"], post: Float[Array, "post samples"]
+    def energy(
+        self, parameters: PyTree, pre: Float[Array, "pre samples"], post: Float[Array, "post samples"]
     ) -> Float[Array, " samples"]:
-        # The factor is on the synapses, which are fewer than the activities of many samples.
-        doubled = jax.tree.map(lambda w: -2 * w, weights)
-        return jnp.sum(post * self.connectivity.project(doubled, pre), axis=0)
+        return _bilinear_form(self.connectivity, parameters, pre, post)
 
-    def regulariser(self, weights: PyTree) -> PyTree:
-        return jax.tree.map(jnp.multiply, weights, self.decay(weights))
+    def cost(self, parameters: PyTree) -> Float[Array, ""]:
+        return _dot(parameters, self.decay(parameters)) / 2
 
     def initial(self, rng: np.random.Generator) -> PyTree:
         """N(0, 1) over the square root of the mean number of inputs to a neuron, as published."""
         inputs = self.connectivity.synapses / self.connectivity.post.size
         return jax.tree.map(lambda w: w / np.sqrt(inputs), self.connectivity.normal(rng))
 
+    def quadratic(self, relaxing: Collection[str]) -> bool:
+        return True
 
+    def curvature(self, parameters: PyTree, population: str) -> tuple[Float[Array, "_ _ _"], ...]:
+        return ()
+
+    def shares(self, parameters: PyTree, gradients: PyTree) -> PyTree:
+        return jax.tree.map(lambda w, g, d: w * (g + d / 2), parameters, gradients, self.decay(parameters))
+
+    def optimum(self, gradients: PyTree) -> PyTree:
+        return jax.tree.map(lambda g, c: -g * c, gradients, self.constants())
+
+
+@register("anti_hebbian", Term)
+@final
 class AntiHebbian(Pathway):
-    """Lateral synapses that learn by the anti-Hebbian rule: interaction ``+ r' L r``, L symmetric.
+    """Lateral synapses that learn by the anti-Hebbian rule: energy ``r' L r / 2``, cost ``-sum L^2 / 4c``.
+
+    L is symmetric. Where the population also feels those above it with gamma, its structure constants are those given
+    times `gain` = 1 + gamma, the factor ``1 + gamma (1 - delta_pP)`` of equation (9); a network sets it.
 
     Parameters
     ----------
@@ -165,38 +203,90 @@ class AntiHebbian(Pathway):
     pre: str = eqx.field(static=True)
     post: str = eqx.field(static=True)
     connectivity: Connectivity
-    weights: PyTree
     scale: Float[Array, ""]
     feedback: float = eqx.field(static=True)
     gain: Float[Array, ""]
-    sign: ClassVar[int] = 1
 
-    def __init__(self, population: str, connectivity: Connectivity, *, scale: float = 1.0):
+    signs = 1
+    homogeneous = True
+
+    def __init__(self, population: str, connectivity: Connectivity, *, scale: float = 1.0, parameters: PyTree = None):
         if not connectivity.symmetric:
             raise ValueError(
                 f"The lateral structure constants of {population!r} are not symmetric; "
                 "give c and c' the same entries, for example (c + c.T) / 2."
             )
         self.pre = self.post = population
-        self.connectivity, self.weights = connectivity, None
-        self.scale, self.feedback, self.gain = _scale(scale), 1.0, jnp.ones(())
+        self.connectivity, self.parameters = connectivity, parameters
+        self.scale, self.feedback, self.gain = checked_scale(scale), 1.0, jnp.ones(())
 
-    def interaction(
-        self, weights: PyTree, pre: Float[Array, "pre samples"], post: Float[Array, "post samples"]
-    ) -> Float[Array, " samples"]:
-        return _quadratic_form(self.connectivity, weights, post)
+    @property
+    def population(self) -> str:
+        """Name of the population."""
+        return self.post
 
-    def regulariser(self, weights: PyTree) -> PyTree:
-        return jax.tree.map(lambda w, d: -w * d / 2, weights, self.decay(weights))
+    def energy(self, parameters: PyTree, r: Float[Array, "neurons samples"]) -> Float[Array, " samples"]:
+        return _quadratic_form(self.connectivity, parameters, r)
+
+    def cost(self, parameters: PyTree) -> Float[Array, ""]:
+        return -_dot(parameters, self.decay(parameters)) / 4
+
+    def constants(self) -> PyTree:
+        return jax.tree.map(lambda c: c * (self.scale * self.gain), self.connectivity.structure)
+
+    def decay(self, weights: PyTree) -> PyTree:
+        inverse = self.connectivity.inverse_structure()
+        return jax.tree.map(lambda w, i: w * (i / (self.scale * self.gain)), weights, inverse)
 
     def initial(self, rng: np.random.Generator) -> PyTree:
         """The identity, as published."""
         return self.connectivity.identity()
 
+    def placed(self, feedback: float) -> Term:
+        return eqx.tree_at(lambda p: p.gain, self, jnp.asarray(1 + feedback, float))
+
+    def quadratic(self, relaxing: Collection[str]) -> bool:
+        return True
+
+    def curvature(self, parameters: PyTree, population: str) -> tuple[Float[Array, "_ _ _"], ...] | None:
+        matrices = self.connectivity.matrices(parameters)
+        return None if matrices is None else (matrices,)
+
+    def shares(self, parameters: PyTree, gradients: PyTree) -> PyTree:
+        return jax.tree.map(lambda w, g, d: w * (g - d / 4), parameters, gradients, self.decay(parameters))
+
+    def optimum(self, gradients: PyTree) -> PyTree:
+        return jax.tree.map(lambda g, c: 2 * g * c, gradients, self.constants())
+
+
+# In both forms the factors of a derivative in the weights stand at the weights, of which there are fewer than
+# activities of many samples.
+
+
+@eqx.filter_custom_jvp
+def _bilinear_form(connectivity, weights, pre, post):
+    return -jnp.sum(post * connectivity.project(weights, pre), axis=0)
+
+
+@_bilinear_form.def_jvp
+def _bilinear_form_jvp(primals, tangents):
+    connectivity, weights, pre, post = primals
+    _, d_weights, d_pre, d_post = tangents
+    drive = connectivity.project(weights, pre)
+    change = jnp.zeros(post.shape[1:], post.dtype)
+    if d_post is not None:
+        change = change - jnp.sum(d_post * drive, axis=0)
+    if d_pre is not None:
+        change = change - jnp.sum(post * connectivity.project(weights, d_pre), axis=0)
+    if _any(d_weights):
+        opposite = jax.tree.map(jnp.negative, _whole(d_weights, weights))
+        change = change + jnp.sum(post * connectivity.project(opposite, pre), axis=0)
+    return -jnp.sum(post * drive, axis=0), change
+
 
 @eqx.filter_custom_jvp
 def _quadratic_form(connectivity, weights, r):
-    return jnp.sum(r * connectivity.project(weights, r), axis=0)
+    return jnp.sum(r * connectivity.project(weights, r), axis=0) / 2
 
 
 @_quadratic_form.def_jvp
@@ -208,7 +298,19 @@ def _quadratic_form_jvp(primals, tangents):
     drive = connectivity.project(weights, r)
     change = jnp.zeros(r.shape[1:], r.dtype)
     if d_r is not None:
-        change = change + 2 * jnp.sum(d_r * drive, axis=0)
-    if any(leaf is not None for leaf in jax.tree.leaves(d_weights, is_leaf=lambda leaf: leaf is None)):
-        change = change + jnp.sum(r * connectivity.project(d_weights, r), axis=0)
-    return jnp.sum(r * drive, axis=0), change
+        change = change + jnp.sum(d_r * drive, axis=0)
+    if _any(d_weights):
+        half = jax.tree.map(lambda d: d / 2, _whole(d_weights, weights))
+        change = change + jnp.sum(r * connectivity.project(half, r), axis=0)
+    return jnp.sum(r * drive, axis=0) / 2, change
+
+
+def _any(tangents: PyTree) -> bool:
+    return any(leaf is not None for leaf in jax.tree.leaves(tangents, is_leaf=lambda leaf: leaf is None))
+
+
+def _whole(tangents: PyTree, weights: PyTree) -> PyTree:
+    """Tangents with zeros where there are none."""
+    return jax.tree.map(
+        lambda d, w: jnp.zeros_like(w) if d is None else d, tangents, weights, is_leaf=lambda leaf: leaf is None
+    )

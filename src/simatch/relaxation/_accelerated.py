@@ -3,11 +3,13 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ..network import Activities
+from ._adaptive import Adaptive
 from ._iteration import Iteration
 from ._problem import Problem
+from ._solver import Settled
 from ._spectrum import largest_eigenvalue
 
 
@@ -23,7 +25,8 @@ class Accelerated(Iteration):
 
     The step is one over the largest eigenvalue of the energy's curvature in every block of neurons that
     interact (a site, where lateral synapses stay within it and no feedback arrives). Momentum and restarts
-    are kept for every block and sample.
+    are kept for every block and sample. An energy that is not quadratic, whose curvature is not the same everywhere, is
+    left to `Adaptive`.
 
     Parameters
     ----------
@@ -40,12 +43,17 @@ class Accelerated(Iteration):
     max_steps: int = eqx.field(static=True, default=1000)
     check_every: int = eqx.field(static=True, default=5)
 
+    def solve(self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+        if not problem.affine:
+            return Adaptive(check_every=self.check_every).solve(problem, start, tolerance, max_steps)
+        return super().solve(problem, start, tolerance, max_steps)
+
     def prepare(self, problem: Problem) -> Activities:
         """Length of the proximal step of every neuron."""
         # A block that hardly feels itself would ask for a huge step.
         return problem.spread(1 / jnp.maximum(largest_eigenvalue(problem), 1e-3))
 
-    def init(self, problem: Problem, potentials: Activities) -> _State:
+    def begin(self, problem: Problem, prepared: PyTree, potentials: Activities) -> _State:
         r = problem.activities(potentials)
         samples = next(iter(r.values())).shape[-1]
         dtype = next(iter(r.values())).dtype

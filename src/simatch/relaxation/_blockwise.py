@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .. import _native as native
-from ..network import Activation, Activities, Clip, Linear, ReLU, ShiftedReLU, SoftThreshold, Tanh
+from ..network import Activation, Activities, entry_of
 from ._accelerated import Accelerated
 from ._problem import Problem
 from ._solver import Settled, Solver, Status
@@ -70,18 +70,17 @@ def suits(problem: Problem) -> bool:
         and problem.affine
         and problem.block_size <= LARGEST_BLOCK
         and all(drive.dtype == jnp.float32 for drive in problem.drive.values())
-        and all(type(f) in _KINDS for f in problem.activations.values())
+        and all((entry := entry_of(f)) is not None and entry.native is not None for f in problem.activations.values())
         and native.available()
     )
 
 
-_KINDS = (Tanh, Linear, ReLU, Clip, SoftThreshold, ShiftedReLU)
-
-
 def _numbers(f: Activation) -> tuple[float, float, float, float]:
     """Describe an activation to native code: its kind, threshold and bounds."""
-    kind = native.TANH if isinstance(f, Tanh) else native.SHRINK
-    return kind, getattr(f, "threshold", 0.0), f.lower, f.upper
+    entry = entry_of(f)
+    assert entry is not None
+    assert entry.native is not None
+    return entry.native, getattr(f, "threshold", 0.0), f.lower, f.upper
 
 
 def settle_blocks(

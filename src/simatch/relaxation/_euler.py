@@ -36,7 +36,9 @@ class Euler(Iteration):
     max_steps: int = eqx.field(static=True, default=3000)
     check_every: int = eqx.field(static=True, default=10)
 
-    def init(self, problem: Problem, potentials: Activities) -> tuple[Activities, Int[Array, " samples"]]:
+    def begin(
+        self, problem: Problem, prepared: None, potentials: Activities
+    ) -> tuple[Activities, Int[Array, " samples"]]:
         samples = next(iter(potentials.values())).shape[-1]
         return potentials, jnp.zeros(samples, jnp.int32)
 

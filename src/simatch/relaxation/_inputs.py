@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Float
 
 from ..network import Activities, Grid, Network
+from ._phase import DEFAULT, Phase
 
 # Bytes of which the address of an array is a multiple where JAX does not copy it.
 ALIGNMENT = 64
@@ -24,32 +25,38 @@ def is_input(x: object) -> TypeGuard[Inputs]:
     return isinstance(x, jax.Array | np.ndarray | Mapping)
 
 
-def clamp(net: Network, x: Inputs) -> Activities:
-    """Check input and return it as ``(neurons, samples)`` arrays, one for each input population.
+def check_inputs(net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()) -> Activities:
+    """Check input and return it as ``(neurons, samples)`` arrays: what the phases clamp, and the entries in `others`.
 
     Raises
     ------
     ValueError
-        If an input is missing, has the wrong shape, is empty, or holds NaN or infinity.
+        If an entry is missing, has the wrong shape, is empty, or holds NaN or infinity.
     """
-    return {name: jnp.asarray(r.T) for name, r in checked(net, x).items()}
+    return {name: jnp.asarray(r.T) for name, r in checked(net, x, phases, others).items()}
 
 
-def checked(net: Network, x: Inputs) -> dict[str, Samples]:
+def checked(
+    net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()
+) -> dict[str, Samples]:
     """Check input and return it as ``(samples, neurons)`` arrays, where it is and without a copy if that may be."""
-    inputs = {name: r.astype(jnp.result_type(float), copy=False) for name, r in _shaped(net, x).items()}
-    for name, r in inputs.items():
+    entries = {
+        name: r.astype(jnp.result_type(float), copy=False) for name, r in _shaped(net, x, phases, others).items()
+    }
+    for name, r in entries.items():
         _check_finite(r, name)
-    return inputs
+    return entries
 
 
-def stacked(net: Network, group: Sequence[Inputs], most: int) -> dict[str, Float[jax.Array, "most _ samples"]]:
+def stacked(
+    net: Network, group: Sequence[Inputs], most: int, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()
+) -> dict[str, Float[jax.Array, "most _ samples"]]:
     """Check batches of one shape together and stack them as ``(neurons, samples)`` arrays.
 
     The last batch fills what is missing to `most`. Small batches are checked and moved to the device together: each by
     itself this takes longer than learning from it.
     """
-    first, stacks = _shaped(net, group[0]), {}
+    first, stacks = _shaped(net, group[0], phases, others), {}
     try:
         stacks = {name: _stacked([_part(x, name).reshape(r.shape) for x in group], most) for name, r in first.items()}
         sound = all(_xp(stack).isfinite(stack).all() for stack in stacks.values())
@@ -57,7 +64,7 @@ def stacked(net: Network, group: Sequence[Inputs], most: int) -> dict[str, Float
         sound = False
     if not sound:
         for x in group:
-            checked(net, x)  # says in which sample of its batch the trouble is
+            checked(net, x, phases, others)  # says in which sample of its batch the trouble is
     return jax.device_put(stacks)
 
 
@@ -84,36 +91,60 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
     return memory[begin : begin + size].view(dtype).reshape(shape)
 
 
-def _named(net: Network, x: Inputs) -> Mapping[str, Samples]:
-    """Give every input of a network its array."""
+def _entries(net: Network, phases: Sequence[Phase], others: Sequence[str]) -> dict[str, Grid | None]:
+    """Entries that a batch needs, with the grid of the population that each is for, if it is for one."""
+    entries: dict[str, Grid | None] = dict.fromkeys(others)
+    for phase in phases:
+        for name, entry in phase.entries(net).items():
+            grid = net.populations[name].grid if name in net.populations else None
+            known = entries.get(entry)
+            if known is not None and grid is not None and known.size != grid.size:
+                raise ValueError(
+                    f"The entry {entry!r} is for populations of {known.size} and of {grid.size} neurons; clamp them to "
+                    "different entries."
+                )
+            entries[entry] = known or grid
+    return entries
+
+
+def _named(entries: Mapping[str, Grid | None], x: Inputs) -> Mapping[str, Samples]:
+    """Give every entry its array."""
     if not isinstance(x, Mapping):
-        if len(net.inputs) > 1:
+        if len(entries) > 1:
             raise ValueError(
-                f"The network has {len(net.inputs)} inputs ({', '.join(map(repr, net.inputs))}); "
+                f"The network has {len(entries)} inputs ({', '.join(map(repr, entries))}); "
                 "pass a dict from their names to arrays."
             )
-        x = dict.fromkeys(net.inputs, x)
-    if set(x) != set(net.inputs):
+        x = dict.fromkeys(entries, x)
+    if set(x) != set(entries):
         raise ValueError(
-            f"The network's inputs are {', '.join(map(repr, net.inputs))}, but arrays were given for "
+            f"The network's inputs are {', '.join(map(repr, entries))}, but arrays were given for "
             f"{', '.join(map(repr, x)) or 'none'}."
         )
-    x = {name: _part(x, name) for name in net.inputs}
+    x = {name: _part(x, name) for name in entries}
     counts = {name: len(r) for name, r in x.items() if r.ndim}
     if len(set(counts.values())) > 1:
         raise ValueError(f"All inputs need the same number of samples, got {counts}.")
     return x
 
 
-def _shaped(net: Network, x: Inputs) -> dict[str, Samples]:
+def _shaped(net: Network, x: Inputs, phases: Sequence[Phase], others: Sequence[str]) -> dict[str, Samples]:
     """Check everything but the values, and return ``(samples, neurons)`` arrays of the type that was given."""
-    return {name: _flat(part, net.populations[name].grid, name) for name, part in _named(net, x).items()}
+    entries = _entries(net, phases, others)
+    return {name: _flat(part, entries[name], name) for name, part in _named(entries, x).items()}
 
 
-def _flat(x: Samples, grid: Grid, name: str) -> Samples:
+def _flat(x: Samples, grid: Grid | None, name: str) -> Samples:
     """Check type and shape of one input array and return it as ``(samples, neurons)``."""
     if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
         raise ValueError(f"The {name} must be an array of real numbers, got one of type {x.dtype}.")
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise ValueError(f"The {name} must be an array of real numbers, got one of type {x.dtype}.")
+    if grid is None:
+        if x.ndim < 2:
+            raise ValueError(f"The {name} has shape {tuple(x.shape)}, but ('batch', 'numbers') is needed.")
+        grid = Grid(1, 1, math.prod(x.shape[1:]))
+        x = x.reshape(len(x), -1)
     accepted = [grid.shape, (grid.size,)] + ([grid.shape[:2]] if grid.units == 1 else [])
     if x.ndim == 0 or x.shape[1:] not in accepted:
         wanted = " or ".join(str(("batch", *shape)).replace("'", "") for shape in dict.fromkeys(accepted))
@@ -140,5 +171,5 @@ def _xp(x: Samples):
 
 
 def count_samples(x: Inputs) -> int:
-    """Return the number of samples in an input that `clamp` has accepted."""
+    """Return the number of samples in an input that `check_inputs` has accepted."""
     return len(jax.tree.leaves(x)[0])

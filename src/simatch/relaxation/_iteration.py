@@ -15,7 +15,7 @@ from ._solver import Settled, Solver, Status
 class Iteration(Solver):
     """A solver that advances all samples step by step.
 
-    `prepare` computes what all steps share, `init` makes the state of all samples (every array has them on its
+    `prepare` computes what all steps share, `begin` makes the state of all samples (every array has them on its
     last axis), `step` advances it. The loop measures the residual every `check_every` steps, and freezes the
     samples that are done.
     """
@@ -27,7 +27,7 @@ class Iteration(Solver):
         return None
 
     @abc.abstractmethod
-    def init(self, problem: Problem, potentials: Activities) -> PyTree:
+    def begin(self, problem: Problem, prepared: PyTree, potentials: Activities) -> PyTree:
         """State of all samples that starts at the given potentials."""
 
     @abc.abstractmethod
@@ -70,7 +70,7 @@ class Iteration(Solver):
                 keep(new_status, status),
             )
 
-        state = self.init(problem, jax.tree.map(jnp.zeros_like, problem.drive) if start is None else start)
+        state = self.begin(problem, prepared, jax.tree.map(jnp.zeros_like, problem.drive) if start is None else start)
         value, status = measure(state)
         steps = jnp.zeros(value.shape, jnp.int32)
         state, value, steps, status = jax.lax.while_loop(unfinished, advance, (state, value, steps, status))

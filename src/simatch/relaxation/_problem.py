@@ -1,19 +1,22 @@
-"""What a solver sees of one stage: forces on the activities, nothing about pathways."""
+"""What a solver sees of one stage: forces on the activities, nothing about terms."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
-from ..network import Activation, Activities, AntiHebbian, Network, Pathway, interactions
+from ..network import Activation, Activities, Network, Term, felt_in, present, term_energies
+
+Blocks = Float[Array, "blocks size size"]
 
 
 class Problem(eqx.Module):
     """Find the activities of one stage's populations at which ``r = f(r + force(r))``.
 
-    `force` is minus half the derivative of the interactions, divided by each population's importance:
+    `force` is minus the derivative of the energy of all terms, divided by each population's weight:
     ``W r_below - L r + gamma W' r_above`` for the networks of the paper, so that ``r + force(r)`` is the input
     current of equation (10).
 
@@ -26,10 +29,10 @@ class Problem(eqx.Module):
     curvature : callable
         The linear map ``-d force`` at rest, on any number of samples; it is the same for all of them.
     stored : array or None
-        `curvature` as one matrix for each block, where weights are stored like this.
+        `curvature` as one matrix for each block, where all terms offer it.
     activations : dict of str to Activation
         Activation of each population of the stage.
-    importance : dict of str to float
+    weights : dict of str to float
         The metric in which `curvature` is symmetric.
     affine : bool
         Whether `force` is `drive` less `curvature`.
@@ -42,9 +45,9 @@ class Problem(eqx.Module):
     force: Callable[[Activities], Activities]
     drive: Activities
     curvature: Callable[[Activities], Activities]
-    stored: Float[Array, "blocks size size"] | None
+    stored: Blocks | None
     activations: dict[str, Activation]
-    importance: dict[str, float]
+    weights: dict[str, float]
     affine: bool = eqx.field(static=True)
     blocks: int = eqx.field(static=True)
     sizes: dict[str, int] = eqx.field(static=True)
@@ -59,10 +62,10 @@ class Problem(eqx.Module):
         total = jnp.zeros(())
         for name in a:
             product = (a[name] * b[name]).reshape(self.blocks, -1, a[name].shape[-1])
-            total = total + self.importance[name] * jnp.sum(product, axis=1)
+            total = total + self.weights[name] * jnp.sum(product, axis=1)
         return total
 
-    def spread(self, per_block: Float[Array, "blocks _"]) -> Activities:
+    def spread(self, per_block: Shaped[Array, "blocks _"]) -> dict[str, Shaped[Array, "_ _"]]:
         """Repeat one number a block for every neuron of the stage."""
         return {name: jnp.repeat(per_block, size // self.blocks, axis=0) for name, size in self.sizes.items()}
 
@@ -71,7 +74,7 @@ class Problem(eqx.Module):
         """Neurons in a block."""
         return sum(self.sizes.values()) // self.blocks
 
-    def matrices(self) -> Float[Array, "blocks size size"]:
+    def matrices(self) -> Blocks:
         """Write out the curvature of every block."""
         if self.stored is not None:
             return self.stored
@@ -87,62 +90,103 @@ class Problem(eqx.Module):
         return jnp.concatenate(parts, axis=1)
 
 
-def stage_problem(net: Network, stage: tuple[str, ...], settled: Activities, *, potentials: bool = True) -> Problem:
-    """Describe the relaxation of one stage, given the activities of the inputs and of all stages before it."""
-    importance = {name: net.importance[name] for name in stage}
+def stage_problem(
+    net: Network,
+    stage: Sequence[str],
+    settled: Activities,
+    *,
+    extra: Sequence[Term] = (),
+    potentials: bool = True,
+) -> Problem:
+    """Describe the relaxation of one stage.
+
+    Parameters
+    ----------
+    net : Network
+    stage : sequence of str
+        Populations that relax together.
+    settled : dict of str to array
+        Activities of what is clamped and of all stages before.
+    extra : sequence of Term
+        Terms of the phase.
+    potentials : bool
+        Whether potentials are asked for.
+    """
+    weights = {name: net.energy_weight[name] for name in stage}
     sizes = {name: net.populations[name].grid.size for name in stage}
+    terms = [*net.terms, *extra]
+    terms = [t for t, there in zip(terms, present(terms, {*settled, *stage}), strict=True) if there]
+    terms = [t for t in terms if felt_in(stage, t)]
 
-    def ends_here(p):
-        return p.post in stage
-
-    # Interactions are linear in the weights: with these minus half of them, and no pass over activities.
-    halved = jax.tree.map(lambda w: -0.5 * w, net.weights)
-
-    def force(fixed, of=ends_here):
-        def total(r):
-            return jnp.sum(interactions(net, {**fixed, **r}, halved, of))
-
-        def scaled_gradient(r):
-            return {name: g / importance[name] for name, g in jax.grad(total)(r).items()}
+    def force(fixed: Activities, of: Sequence[Term] = terms) -> Callable[[Activities], Activities]:
+        def scaled_gradient(r: Activities) -> Activities:
+            energies, pullback = jax.vjp(lambda r: term_energies(net, of, {**fixed, **r}), r)
+            (descent,) = pullback(-jnp.ones_like(energies))
+            return {name: descent[name] / weights[name] for name in r}
 
         return scaled_gradient
 
-    def at_rest(fixed):
-        samples = next(iter(fixed.values())).shape[-1]
-        dtype = next(iter(fixed.values())).dtype
-        return {name: jnp.zeros((size, samples), dtype) for name, size in sizes.items()}
+    def at_rest(fixed: Activities) -> dict[str, Float[Array, "_ samples"]]:
+        some = next(iter(fixed.values()))
+        return {name: jnp.zeros((size, some.shape[-1]), some.dtype) for name, size in sizes.items()}
 
-    def curvature(v):
+    def curvature(v: Activities) -> Activities:
         probes = next(iter(v.values())).shape[-1]
         silent = {name: jnp.zeros((len(r), probes), r.dtype) for name, r in settled.items()}
         _, change = jax.jvp(force(silent), (at_rest(silent),), (v,))
         return jax.tree.map(jnp.negative, change)
 
-    inside = [p for p in net.pathways if p.pre in stage and p.post in stage]
-    stored, rest = _stored(inside), at_rest(settled)
-    # A pathway that is the whole curvature says nothing to neurons at rest.
-    drive = force(settled, ends_here if stored is None else lambda p: ends_here(p) and p.pre not in stage)(rest)
-    affine = all(p.quadratic for p in net.pathways if ends_here(p))
-    blocks = min((p.connectivity.blocks for p in inside), default=1) if len(stage) == 1 else 1
+    rest = at_rest(settled)
+    affine = all(t.quadratic(stage) for t in terms)
+    stored = _stored(net, stage, terms) if affine else None
+    # A form of the stage's own activities says nothing to neurons at rest.
+    drive = force(settled, [t for t in terms if not (t.homogeneous and set(t.populations) <= set(stage))])(rest)
     return Problem(
         force=_affine(force(settled), rest, drive) if affine else force(settled),
         drive=drive,
         curvature=curvature,
         stored=stored,
         activations={name: net.activations[name] for name in stage},
-        importance=importance,
+        weights=weights,
         affine=affine,
-        blocks=blocks,
+        blocks=1 if stored is None else len(stored),
         sizes=sizes,
         potentials=potentials,
     )
 
 
-def _stored(inside: list[Pathway]) -> Float[Array, "blocks size size"] | None:
-    """Curvature of a stage that only one lateral pathway of its own adds to: its weights."""
-    if len(inside) == 1 and isinstance(inside[0], AntiHebbian):
-        return inside[0].connectivity.matrices(inside[0].weights)
-    return None
+def _stored(net: Network, stage: Sequence[str], terms: Sequence[Term]) -> Blocks | None:
+    """Curvature of a stage of one population in blocks, if all its terms offer theirs."""
+    if len(stage) > 1:
+        return None
+    (name,) = stage
+    size, parts = net.populations[name].grid.size, []
+    for term in terms:
+        offered = term.curvature(term.parameters, name)
+        if offered is None:
+            return None
+        factor = net.term_weight(term) / net.energy_weight[name]
+        parts += [own if factor == 1 else factor * own for own in offered]
+    whole = [own for own in parts if own.shape != (1, 1, 1) or size == 1]
+    multiples = [own for own in parts if not (own.shape != (1, 1, 1) or size == 1)]
+    if not whole:
+        return jnp.tile(sum(multiples, start=jnp.zeros((1, 1, 1))), (size, 1, 1))
+    number = math.gcd(*(len(own) for own in whole))
+    total = sum((_joined(own, number) for own in whole), start=jnp.zeros(()))
+    return (
+        total + sum(multiples, start=jnp.zeros(())) * jnp.eye(total.shape[1], dtype=total.dtype) if multiples else total
+    )
+
+
+def _joined(blocks: Blocks, number: int) -> Blocks:
+    """Join consecutive blocks into fewer, larger ones."""
+    some = len(blocks) // number
+    if some == 1:
+        return blocks
+    size = blocks.shape[1]
+    apart = jnp.eye(some, dtype=blocks.dtype)
+    joined = jnp.einsum("nsij,st->nsitj", blocks.reshape(number, some, size, size), apart)
+    return joined.reshape(number, some * size, some * size)
 
 
 def _affine(

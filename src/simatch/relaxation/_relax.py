@@ -2,17 +2,20 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from ..network import Activities, Network
+from ..network import Activities, Network, Term, present
 from ._blockwise import Blockwise
-from ._inputs import Inputs, clamp
+from ._implicit import moved
+from ._inputs import Inputs, check_inputs
+from ._phase import Phase
 from ._problem import stage_problem
-from ._solver import Solver, Status
+from ._solver import Settled, Solver, Status
 
 
 class ConvergenceWarning(UserWarning):
@@ -32,7 +35,7 @@ class Relaxation(eqx.Module):
     status : array of shape (batch,)
         A `Status` for every sample.
     states : dict of str to array of shape (neurons, batch)
-        Activities of every population, the inputs included, in the engine's layout.
+        Activities of every population that is there, and of what else was clamped, in the engine's layout.
     potentials : dict of str to array of shape (neurons, batch)
         Potentials u, in the engine's layout; a start for another relaxation.
     """
@@ -57,6 +60,11 @@ class Relaxation(eqx.Module):
         return self.states[name].T.reshape(-1, *shapes[name])
 
     @property
+    def relaxed(self) -> tuple[str, ...]:
+        """Names of the populations that relaxed."""
+        return tuple(name for name, _ in self._shapes)
+
+    @property
     def converged(self) -> Bool[Array, " batch"]:
         """Whether each sample reached the tolerance."""
         return self.status == Status.CONVERGED
@@ -71,6 +79,7 @@ def relax(
     net: Network,
     x: Inputs,
     *,
+    phase: Phase | None = None,
     solver: Solver | None = None,
     tolerance: float = 1e-4,
     max_steps: int | None = None,
@@ -78,15 +87,20 @@ def relax(
 ) -> Relaxation:
     """Run the neural dynamics to their fixed point.
 
+    Activities and potentials can be differentiated in the weights and in the input, by ``jax.grad`` and its relatives:
+    implicitly, at the fixed point, so that `tolerance` should be small.
+
     Parameters
     ----------
     net : Network
     x : array of shape (batch, height, width, channels), (batch, height, width) or (batch, neurons)
-        Input; for a network of several inputs, a dict from population name to such an array.
+        Input; where several populations are clamped, a dict from the entries of the phase to such arrays.
+    phase : Phase, optional
+        Who is clamped and what else differs; by default all populations without activation are clamped.
     solver : Solver, optional
         `Blockwise` by default.
     tolerance : float
-        Largest residual at which a sample counts as converged, above 0.
+        Largest residual at which a sample counts as converged, above 0; that of the phase goes before.
     max_steps : int, optional
         Most steps for each stage; by default what the solver says.
     start : Relaxation, optional
@@ -105,7 +119,8 @@ def relax(
     Raises
     ------
     ValueError
-        If the input has the wrong shape, is empty, or holds NaN or infinity, or a setting is out of range.
+        If the input has the wrong shape, is empty, or holds NaN or infinity, if the phase does not fit the network, if
+        `start` is of another network or batch, or if a setting is out of range.
 
     References
     ----------
@@ -123,9 +138,11 @@ def relax(
         raise ValueError(f"The tolerance must be finite and above 0, got {tolerance!r}.")
     if max_steps is not None and max_steps < 1:
         raise ValueError(f"max_steps must be at least 1, got {max_steps!r}.")
-    inputs = clamp(net, x)
-    begin = None if start is None else start.potentials
-    out = _settle_jit(net, inputs, solver, jnp.asarray(tolerance), max_steps, begin, potentials=True)
+    phase = phase or Phase()
+    relaxing = phase.relaxing(net)
+    entries = check_inputs(net, x, [phase])
+    begin = None if start is None else _start(net, relaxing, entries, start)
+    out = _settle_jit(net, entries, solver, jnp.asarray(tolerance), max_steps, begin, phase=phase, potentials=True)
     if not isinstance(out.status, Tracer):
         _warn_unconverged(out.status)
     return out
@@ -141,14 +158,36 @@ def _warn_unconverged(status: Int[Array, " batch"]) -> None:
             )
 
 
+def _start(net: Network, relaxing: Sequence[str], entries: Activities, start: Relaxation) -> Activities:
+    """Potentials from which to start, of all populations that relax."""
+    samples = next(iter(entries.values())).shape[-1]
+    begin = _beginning(relaxing, start)
+    for name in relaxing:
+        needed = net.populations[name].grid.size, samples
+        if name not in begin or begin[name].shape != needed:
+            given = f"has shape {begin[name].shape}" if name in begin else "is missing"
+            raise ValueError(
+                f"The start of population {name!r} {given}, but {needed} is needed; start from a relaxation of this "
+                "network with as many samples."
+            )
+    return begin
+
+
+def _beginning(relaxing: Sequence[str], before: Relaxation) -> Activities:
+    """Potentials where another relaxation ended; a population that was clamped there has its activities for them."""
+    known = {**before.states, **before.potentials}
+    return {name: known[name] for name in relaxing if name in known}
+
+
 def settle(
     net: Network,
-    inputs: Activities,
+    entries: Activities,
     solver: Solver | None,
     tolerance: Float[Array, ""],
     max_steps: int | None = None,
     start: Activities | None = None,
     *,
+    phase: Phase | None = None,
     potentials: bool = False,
 ) -> Relaxation:
     """Relax all stages of a network; `relax` without its checks, for use inside compiled functions.
@@ -156,23 +195,101 @@ def settle(
     It starts from potentials. Those that it reaches are part of the result only if they are asked for, as writing them
     takes time and memory.
     """
-    solver = solver or Blockwise()
-    states, final, parts = dict(inputs), {}, []
-    for stage in net.stages:
-        problem = stage_problem(net, stage, states, potentials=potentials)
+    phase, solver = phase or Phase(), solver or Blockwise()
+    relaxing = phase.relaxing(net)
+    states, final, parts = {name: entries[entry] for name, entry in phase.entries(net).items()}, {}, []
+    if phase.steps is not None:
+        max_steps, tolerance = phase.steps, jnp.zeros_like(tolerance)
+    if phase.tolerance is not None:
+        tolerance = phase.tolerance.astype(tolerance.dtype)
+    terms = [*net.terms, *phase.terms]
+    terms = [t for t, there in zip(terms, present(terms, {*states, *relaxing}), strict=True) if there]
+    for stage in net.stages(tuple(name for name in net.layers if name not in relaxing), terms):
         begin = None if start is None else {name: start[name] for name in stage}
-        settled = solver.solve(problem, begin, tolerance, max_steps or solver.max_steps)
+        settled = _settle_stage(
+            net,
+            phase.terms,
+            states,
+            begin,
+            tolerance,
+            stage=stage,
+            solver=solver,
+            max_steps=max_steps or solver.max_steps,
+            potentials=potentials,
+        )
         states, final = {**states, **settled.activities}, {**final, **settled.potentials}
         parts.append((settled.residual, settled.steps, settled.status))
     residual, steps, status = zip(*parts, strict=True)
+    worst = jnp.max(jnp.stack(status), axis=0)
+    if phase.steps is not None:
+        worst = jnp.where(worst == Status.MAX_STEPS, Status.STOPPED, worst)
     return Relaxation(
         states,
         final,
         jnp.max(jnp.stack(residual), axis=0),
         jnp.sum(jnp.stack(steps), axis=0),
-        jnp.max(jnp.stack(status), axis=0),
-        tuple((name, net.populations[name].grid.shape) for name in net.layers),
+        worst,
+        tuple((name, net.populations[name].grid.shape) for name in relaxing),
     )
+
+
+def settle_phases(
+    net: Network,
+    phases: Sequence[Phase],
+    entries: Activities,
+    solver: Solver | None,
+    tolerance: Float[Array, ""],
+    start: Activities | None = None,
+) -> tuple[Relaxation, ...]:
+    """Relax phase after phase on the entries of one batch, each from rest or from where the one before it ended.
+
+    The first starts from the potentials in `start`, if there are some.
+    """
+    done = []
+    for phase, following in zip(phases, [*phases[1:], None], strict=True):
+        if done:
+            start = None
+        if phase.start == "previous" and done:
+            rest = {
+                name: jnp.zeros((net.populations[name].grid.size, done[-1].status.size), tolerance.dtype)
+                for name in phase.relaxing(net)
+            }
+            start = {**rest, **_beginning(tuple(rest), done[-1])}
+        carried_on = following is not None and following.start == "previous"
+        done.append(settle(net, entries, solver, tolerance, None, start, phase=phase, potentials=carried_on))
+    return tuple(done)
+
+
+@eqx.filter_custom_jvp
+def _settle_stage(
+    net: Network,
+    extra: tuple[Term, ...],
+    settled: Activities,
+    start: Activities | None,
+    tolerance: Float[Array, ""],
+    *,
+    stage: tuple[str, ...],
+    solver: Solver,
+    max_steps: int,
+    potentials: bool,
+) -> Settled:
+    problem = stage_problem(net, stage, settled, extra=extra, potentials=potentials)
+    return solver.solve(problem, start, tolerance, max_steps)
+
+
+@_settle_stage.def_jvp
+def _settle_stage_jvp(primals, tangents, *, stage, potentials, **how):
+    net, extra, settled, _, _ = primals
+    d_net, d_extra, d_settled, _, _ = tangents
+    out = _settle_stage(*primals, stage=stage, potentials=potentials, **how)
+
+    def force(net, extra, settled):
+        return stage_problem(net, stage, settled, extra=extra).force(out.activities)
+
+    _, change = eqx.filter_jvp(force, (net, extra, settled), (d_net, d_extra, d_settled))
+    problem = stage_problem(net, stage, settled, extra=extra)
+    du, dr = moved(problem, out.activities, change)
+    return out, Settled(du if potentials else {}, dr, jnp.zeros_like(out.residual), None, None)  # pyright: ignore[reportArgumentType]
 
 
 _settle_jit = eqx.filter_jit(settle)

@@ -15,8 +15,14 @@ class Status(enum.IntEnum):
     """Why the relaxation of a sample ended."""
 
     CONVERGED = 0
-    MAX_STEPS = 1
-    DIVERGED = 2
+    STOPPED = 1
+    MAX_STEPS = 2
+    DIVERGED = 3
+
+    @property
+    def failed(self) -> bool:
+        """Whether the relaxation ended before it was meant to."""
+        return self >= Status.MAX_STEPS
 
     @property
     def reason(self) -> str:
@@ -26,8 +32,12 @@ class Status(enum.IntEnum):
 
 _REASONS = {
     Status.CONVERGED: "The residual fell below the tolerance.",
+    Status.STOPPED: "The number of steps that the phase asks for was taken.",
     Status.MAX_STEPS: "The largest number of steps was reached first; raise max_steps or the tolerance.",
-    Status.DIVERGED: "The activities grew without bound: the energy has no minimum; lower feedback, scale or rate.",
+    Status.DIVERGED: (
+        "The activities grew without bound, or are not numbers: the energy has no minimum, or the solver's steps are "
+        "too long; lower the feedback, the scale or the learning rate, or take the default solver."
+    ),
 }
 
 

@@ -1,8 +1,9 @@
-"""Networks on disk: weights in safetensors, architecture as JSON in its header; nothing in a file is ever executed."""
+"""Networks on disk: parameters in safetensors, architecture as JSON in its header; nothing in a file is executed."""
 
+import inspect
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,14 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 import scipy.sparse
-from jaxtyping import PyTree
 
-from ..network import (
-    Activation,
-    AntiHebbian,
-    Clip,
-    Connectivity,
-    Dense,
-    Grid,
-    Hebbian,
-    Linear,
-    Local,
-    Network,
-    Pathway,
-    Population,
-    ReLU,
-    ShiftedReLU,
-    SoftThreshold,
-    Sparse,
-    Tanh,
-)
+from ..network import Activation, Connectivity, Grid, Network, Population, Term, entry_of, named
 from ._atomic import write_atomically
 
-FORMAT = "simatch-network-1"
+FORMAT = "simatch-network-2"
+FAMILIES = {"activation": Activation, "connectivity": Connectivity, "term": Term}
+
+Tensors = dict[str, np.ndarray]
 
 
 def save(net: Network, path: str | os.PathLike[str]) -> None:
@@ -45,40 +30,39 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     net : Network
-        Made of the activations, connectivities and pathways that `simatch` offers.
+        Made of activations, connectivities and terms of kinds that `simatch` offers or that were registered
+        (`simatch.register`).
     path : path
         By custom it ends in ``.safetensors``.
 
     Raises
     ------
     ValueError
-        If the network has a part of a kind of your own, which a file cannot describe.
+        If the network has a part of a kind that is not registered.
     OSError
         If the file cannot be written.
 
     Examples
     --------
     >>> import pathlib, tempfile, simatch as sm
-    >>> from simatch.storage import load, save
+    >>> from simatch import load, save
     >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save(net, pathlib.Path(folder, "net.safetensors"))
     ...     load(pathlib.Path(folder, "net.safetensors")).synapses == net.synapses
     True
     """
+    tensors: Tensors = {}
     header = {
         "format": FORMAT,
         "populations": [
-            {"name": name, "grid": list(p.grid.shape), "activation": _activation_name(p.activation)}
+            {"name": name, "grid": list(p.grid.shape), "activation": _described(p.activation, name, tensors)}
             for name, p in net.populations.items()
         ],
-        "pathways": [_describe(p) for p in net.pathways],
+        "terms": [_described(term, f"terms.{i}", tensors) for i, term in enumerate(net.terms)],
     }
-    tensors = {
-        f"pathways.{i}.{name}": np.asarray(value)
-        for i, pathway in enumerate(net.pathways)
-        for name, value in _arrays(pathway)
-    }
+    for i, term in enumerate(net.terms):
+        tensors |= {f"terms.{i}/{path}": np.asarray(leaf) for path, leaf in _numbers(term)}
     contiguous = {name: np.ascontiguousarray(value).reshape(value.shape) for name, value in tensors.items()}
     write_atomically(path, safetensors.numpy.save(contiguous, {"simatch": json.dumps(header)}))
 
@@ -120,100 +104,94 @@ def load(path: str | os.PathLike[str]) -> Network:
         raise ValueError(f"{str(path)!r} does not hold together as a network ({reason}).") from error
 
 
-def _activation_name(activation: Activation | None) -> str | None:
-    if activation is None:
-        return None
-    if type(activation) in (SoftThreshold, ShiftedReLU):
-        assert isinstance(activation, SoftThreshold | ShiftedReLU)
-        kind = "soft_threshold" if isinstance(activation, SoftThreshold) else "shifted_relu"
-        return f"{kind}:{activation.threshold!r}"
-    for name, kind in {"linear": Linear, "relu": ReLU, "clip": Clip, "tanh": Tanh}.items():
-        if type(activation) is kind:
-            return name
-    raise ValueError(f"A file cannot describe {activation!r}; only simatch's own activations can be saved.")
-
-
-def _describe(pathway: Pathway) -> dict[str, Any]:
-    kinds = {Hebbian: "hebbian", AntiHebbian: "anti_hebbian"}
-    connectivities = {Dense: "dense", Local: "local", Sparse: "sparse"}
-    connectivity = pathway.connectivity
-    if type(pathway) not in kinds or type(connectivity) not in connectivities:
+def _described(value: Any, prefix: str, tensors: Tensors) -> Any:
+    """Describe a part as JSON: the name of its kind and its arguments; arrays among these go to the tensors."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Grid):
+        return {"grid": list(value.shape)}
+    if scipy.sparse.issparse(value):
+        csr = value.tocsr()
+        tensors |= {f"{prefix}.{part}": np.asarray(getattr(csr, part)) for part in ("data", "indices", "indptr")}
+        return {"sparse": prefix, "shape": list(csr.shape)}
+    if eqx.is_array_like(value):
+        array = np.asarray(value)
+        if array.ndim == 0:
+            return array.item()
+        tensors[prefix] = array
+        return {"tensor": prefix}
+    entry = entry_of(value)
+    if entry is None:
         raise ValueError(
-            f"A file cannot describe a {type(pathway).__name__} pathway with {type(connectivity).__name__} "
-            "connectivity; only simatch's own kinds can be saved."
+            f"A file cannot describe a {type(value).__name__}, which is not registered; put "
+            f'@sm.register("a name", sm.{_family(value)}) above its class.'
         )
-    description = {
-        "kind": kinds[type(pathway)],
-        "pre": pathway.pre,
-        "post": pathway.post,
-        "feedback": pathway.feedback,
-        "connectivity": connectivities[type(connectivity)],
+    family = next(name for name, kind in FAMILIES.items() if kind is entry.family)
+    arguments = value.arguments() if hasattr(value, "arguments") else _arguments(value)
+    return {
+        family: entry.name,
+        "arguments": {name: _described(own, f"{prefix}.{name}", tensors) for name, own in arguments.items()},
     }
-    if isinstance(connectivity, Local):
-        description["radius"] = connectivity.radius
-    return description
 
 
-def _arrays(pathway: Pathway) -> Iterator[tuple[str, Any]]:
-    """Every array of a pathway that its description does not determine, by name."""
-    yield "scale", pathway.scale
-    for name, tree in (("weights", pathway.weights), ("structure", pathway.connectivity.structure)):
-        for i, leaf in enumerate(jax.tree.leaves(tree)):
-            yield f"{name}.{i}", leaf
-    if isinstance(pathway.connectivity, Sparse):
-        yield "sources", pathway.connectivity.sources
-        yield "targets", pathway.connectivity.targets
+def _family(value: Any) -> str:
+    return next((kind.__name__ for kind in FAMILIES.values() if isinstance(value, kind)), "Term")
 
 
-def _rebuild(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
-    populations = {p["name"]: Population(Grid(*p["grid"]), p["activation"]) for p in header["populations"]}
+def _arguments(value: Any) -> dict[str, Any]:
+    """Arguments of a part's class, which are attributes of the same name, without the parameters of a term."""
+    names = [name for name in inspect.signature(type(value)).parameters if name != "parameters"]
+    return {name: getattr(value, name) for name in names}
+
+
+def _numbers(term: Term) -> list[tuple[str, Any]]:
+    """Every array of real numbers of a term, by its place."""
+    leaves = jax.tree_util.tree_leaves_with_path(term)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves if eqx.is_inexact_array(leaf)]
+
+
+def _rebuild(header: dict[str, Any], tensors: Tensors) -> Network:
     for name, value in tensors.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ValueError(f"tensor {name!r} holds NaN or infinity")
-    pathways = []
-    for i, description in enumerate(header["pathways"]):
-        prefix = f"pathways.{i}."
-        own = {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
-        pathways.append(_pathway(description, populations, own))
-    return Network(populations, pathways)
+    populations = {
+        p["name"]: Population(Grid(*p["grid"]), _made(p["activation"], tensors)) for p in header["populations"]
+    }
+    terms = [_made(description, tensors) for description in header["terms"]]
+    if not all(isinstance(term, Term) for term in terms):
+        raise ValueError("its terms are of another kind")
+    net = Network(populations, terms)
+    return eqx.tree_at(lambda n: n.terms, net, tuple(_filled(term, i, tensors) for i, term in enumerate(net.terms)))
 
 
-def _pathway(description: dict[str, Any], populations: dict[str, Population], own: dict[str, np.ndarray]) -> Pathway:
-    pre, post = (populations[description[end]].grid for end in ("pre", "post"))
-    connectivity = _connectivity(description, pre, post, own)
-    scale = float(own["scale"])
-    if description["kind"] == "hebbian":
-        ends = description["pre"], description["post"]
-        pathway = Hebbian(*ends, connectivity, scale=scale, feedback=description["feedback"])
-    elif description["kind"] == "anti_hebbian":
-        pathway = AntiHebbian(description["post"], connectivity, scale=scale)
-    else:
-        raise ValueError(f"unknown kind of pathway {description['kind']!r}")
-    weights = _leaves(own, "weights", connectivity.normal(np.random.default_rng(0)))
-    return eqx.tree_at(lambda p: p.weights, pathway, weights, is_leaf=lambda leaf: leaf is None)
+def _made(description: Any, tensors: Tensors) -> Any:
+    """Make a part from its description."""
+    if not isinstance(description, Mapping):
+        return description
+    if "grid" in description:
+        return Grid(*description["grid"])
+    if "tensor" in description:
+        return tensors[description["tensor"]]
+    if "sparse" in description:
+        parts = tuple(tensors[f"{description['sparse']}.{part}"] for part in ("data", "indices", "indptr"))
+        return scipy.sparse.csr_array(parts, shape=tuple(description["shape"]))
+    for name, family in FAMILIES.items():
+        if name in description:
+            kind = named(description[name], family).kind
+            return kind(**{n: _made(own, tensors) for n, own in description["arguments"].items()})
+    raise ValueError(f"unknown part {sorted(description)}")
 
 
-def _connectivity(description: dict[str, Any], pre: Grid, post: Grid, own: dict[str, np.ndarray]) -> Connectivity:
-    kind = description["connectivity"]
-    if kind == "dense":
-        structure = own["structure.0"]
-        return Dense(pre, post, structure if structure.ndim else None)
-    if kind == "sparse":
-        entries = own["structure.0"], (own["targets"], own["sources"])
-        return Sparse(pre, post, scipy.sparse.csr_array(entries, shape=(post.size, pre.size)))
-    if kind == "local":
-        local = Local(pre, post, description["radius"])
-        return eqx.tree_at(lambda c: c.structure, local, _leaves(own, "structure", local.structure))
-    raise ValueError(f"unknown connectivity {kind!r}")
+def _filled(term: Term, number: int, tensors: Tensors) -> Term:
+    """Return a term with the numbers of a file, whose shapes must be its own."""
 
+    def read(path: Any, leaf: Any) -> Any:
+        if not eqx.is_inexact_array(leaf):
+            return leaf
+        place = jax.tree_util.keystr(path)
+        value = tensors[f"terms.{number}/{place}"]
+        if value.shape != leaf.shape:
+            raise ValueError(f"{place.strip('.')} of shape {value.shape} where {leaf.shape} was expected")
+        return jnp.asarray(value, leaf.dtype)
 
-def _leaves(own: dict[str, np.ndarray], name: str, like: PyTree) -> PyTree:
-    """Arrays called `name.0`, `name.1`, ... in the layout of `like`, whose shapes they must have."""
-    expected, layout = jax.tree.flatten(like)
-    values = [own[f"{name}.{i}"] for i in range(len(expected))]
-    for value, wanted in zip(values, expected, strict=True):
-        if value.shape != wanted.shape:
-            raise ValueError(f"{name} of shape {value.shape} where {wanted.shape} was expected")
-    return jax.tree.unflatten(
-        layout, [jnp.asarray(value, wanted.dtype) for value, wanted in zip(values, expected, strict=True)]
-    )
+    return jax.tree_util.tree_map_with_path(read, term)

@@ -14,6 +14,9 @@ from .._grid import Grid
 class Connectivity(eqx.Module):
     """Which synapses exist between two grids, and the linear map that their weights form.
 
+    To write one, give `pre`, `post`, `structure`, `synapses`, `project` and `normal`; lateral pathways also need
+    `identity` and `symmetric`.
+
     One definition gives three things: `project` is the feedforward (or lateral) drive, its transpose is
     the feedback, and its derivative in the weights is the outer product of activities on the existing
     synapses. The last two come from automatic differentiation.
@@ -57,22 +60,28 @@ class Connectivity(eqx.Module):
     def normal(self, rng: np.random.Generator) -> PyTree:
         """Weights drawn from N(0, 1) on the existing synapses."""
 
-    @abc.abstractmethod
     def gather(self, matrix: np.ndarray) -> PyTree:
-        """Read the weights of the existing synapses off a dense ``(post, pre)`` matrix."""
+        """Read the weights of the existing synapses off a dense ``(post, pre)`` matrix.
 
-    @abc.abstractmethod
+        Raises
+        ------
+        ValueError
+            If this kind cannot, which is the default.
+        """
+        raise ValueError(f"{type(self).__name__} connectivity cannot take its weights from a dense matrix.")
+
     def to_dense(self, weights: PyTree) -> np.ndarray:
         """Weights as a dense ``(post, pre)`` matrix, zero where no synapse exists."""
+        return np.asarray(self.project(weights, jnp.eye(self.pre.size)))
 
-    @abc.abstractmethod
     def identity(self) -> PyTree:
         """Weights of the identity matrix, for lateral pathways."""
+        return self.gather(np.eye(self.post.size))
 
     @property
-    @abc.abstractmethod
     def symmetric(self) -> bool:
-        """Whether the structure constants are those of a symmetric matrix."""
+        """Whether the structure constants are those of a symmetric matrix; lateral pathways need it."""
+        return False
 
     def inverse_structure(self) -> PyTree:
         """``1 / c`` on the existing synapses and 0 on missing ones, in the layout of `structure`."""

@@ -1,15 +1,20 @@
 """All-to-all connectivity, or an arbitrary matrix of structure constants."""
 
+from typing import Any, final
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from .._grid import Grid
+from .._registry import register
 from ._base import Connectivity
 from ._structure import checked_structure
 
 
+@register("dense", Connectivity)
+@final
 class Dense(Connectivity):
     """Every neuron of `pre` may reach every neuron of `post`.
 
@@ -34,6 +39,10 @@ class Dense(Connectivity):
     def __init__(self, pre: Grid, post: Grid, structure=None):
         self.pre, self.post = pre, post
         self.structure = jnp.ones(()) if structure is None else jnp.asarray(checked_structure(structure, pre, post))
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments that make this connectivity anew."""
+        return {"pre": self.pre, "post": self.post, "structure": self.structure if self.structure.ndim else None}
 
     @property
     def synapses(self) -> int:

@@ -1,15 +1,20 @@
 """Local connectivity between grids: every neuron sees a disc of the grid below (section 4 of the mathematics)."""
 
+from typing import final
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._grid import Grid
+from .._registry import register
 from ._base import Connectivity
 from ._receptive import drive
 
 
+@register("local", Connectivity)
+@final
 class Local(Connectivity):
     """Neurons connect to every unit of every site within a distance of their own centre.
 

@@ -1,5 +1,7 @@
 """Arbitrary sparse connectivity: one stored number for each synapse that exists."""
 
+from typing import Any, final
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,10 +10,13 @@ import scipy.sparse
 from jaxtyping import Array, Float, Int
 
 from .._grid import Grid
+from .._registry import register
 from ._base import Connectivity
 from ._structure import checked_structure
 
 
+@register("sparse", Connectivity)
+@final
 class Sparse(Connectivity):
     """Exactly the synapses whose structure constant in a sparse matrix is above 0.
 
@@ -43,6 +48,10 @@ class Sparse(Connectivity):
         self.sources = jnp.asarray(matrix.indices, jnp.int32)
         self.targets = jnp.asarray(np.repeat(np.arange(post.size), np.diff(matrix.indptr)), jnp.int32)
 
+    def arguments(self) -> dict[str, Any]:
+        """Arguments that make this connectivity anew."""
+        return {"pre": self.pre, "post": self.post, "structure": self._matrix()}
+
     @property
     def synapses(self) -> int:
         return self.structure.size
@@ -69,6 +78,9 @@ class Sparse(Connectivity):
 
     @property
     def symmetric(self) -> bool:
-        entries = np.asarray(self.structure), (np.asarray(self.targets), np.asarray(self.sources))
-        c = scipy.sparse.csr_array(entries, shape=(self.post.size, self.pre.size))
+        c = self._matrix()
         return self.pre == self.post and (c != c.T).nnz == 0
+
+    def _matrix(self) -> scipy.sparse.csr_array:
+        entries = np.asarray(self.structure), (np.asarray(self.targets), np.asarray(self.sources))
+        return scipy.sparse.csr_array(entries, shape=(self.post.size, self.pre.size))

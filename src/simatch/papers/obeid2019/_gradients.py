@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from ...data import load_dataset
-from ...learning import objective, plasticity, similarity_cost, training
+from ...learning import GradientRule, objective, similarity_cost, training
 from ...models import Layer, layered
-from ...network import Activities, Grid, Network, Pathway, dual_cost, signals
-from ...relaxation import Accelerated, Relaxation, clamp, relax, settle
+from ...network import Activities, Grid, Network, Pathway, total_cost
+from ...relaxation import Accelerated, Relaxation, check_inputs, relax, settle
 
 Matrix = Float[np.ndarray, "_ _"]
 Pairs = Int[np.ndarray, "_ 2"]
@@ -122,17 +122,17 @@ def compare(
     with jax.enable_x64(True):
         out = relax(net, x, tolerance=TOLERANCE, max_steps=MOST_STEPS)
         rules = local_rules(net, {name: np.asarray(r) for name, r in out.states.items()})
-        changes = plasticity(net, signals(net, out.states))
+        changes = GradientRule().change(net, (out.states,), None, {}).parameters
         derived = [p.connectivity.to_dense(w) for p, w in zip(net.pathways, changes, strict=True)]
         synapses = [np.argwhere(structure(p) > 0) for p in net.pathways]
         chosen = [_chosen(p, pairs, most, rng) for p, pairs in zip(net.pathways, synapses, strict=True)]
         derivatives = dual_differences(net, x, out, chosen)
     return [
         Comparison(
-            pathway=f"{p.pre} to {p.post}" if p.sign < 0 else f"within {p.post}",
+            pathway=f"{p.pre} to {p.post}" if p.signs < 0 else f"within {p.post}",
             synapses=len(pairs),
             rule=rule[tuple(some.T)],
-            gradient=p.sign * derivative / 2,
+            gradient=p.signs * derivative / 2,
             library_error=float(np.linalg.norm(own - rule) / np.linalg.norm(rule)),
         )
         for p, pairs, some, rule, own, derivative in zip(
@@ -143,7 +143,7 @@ def compare(
 
 def _chosen(pathway: Pathway, pairs: Pairs, most: int | None, rng: np.random.Generator) -> Pairs:
     # A lateral weight and its mirror image are one number.
-    free = pairs if pathway.sign < 0 else pairs[pairs[:, 0] <= pairs[:, 1]]
+    free = pairs if pathway.signs < 0 else pairs[pairs[:, 0] <= pairs[:, 1]]
     return free if most is None else free[np.sort(rng.permutation(len(free))[:most])]
 
 
@@ -167,9 +167,9 @@ def local_rules(net: Network, r: dict[str, Float[np.ndarray, "neurons samples"]]
         c, weights = structure(pathway), np.asarray(pathway.to_dense(), float)
         exists = c > 0
         together = r[pathway.post] @ r[pathway.pre].T / r[pathway.pre].shape[1]
-        heard = 1 + gamma.get(pathway.post, 0.0) if pathway.sign > 0 else 1.0
+        heard = 1 + gamma.get(pathway.post, 0.0) if pathway.signs > 0 else 1.0
         decay = np.divide(weights, heard * c, out=np.zeros_like(weights), where=exists)
-        eta = 0.5 if pathway.sign > 0 else 1.0
+        eta = 0.5 if pathway.signs > 0 else 1.0
         changes.append(np.where(exists, eta * factor * (together - decay), 0))
     return changes
 
@@ -187,11 +187,11 @@ def dual_differences(
         # Every synapse has a number, by which it is found wherever the connectivity stores its weight.
         numbers.append(pathway.connectivity.gather(start + np.arange(np.prod(shape), dtype=float).reshape(shape)))
         own.append(start + np.ravel_multi_index(tuple(pairs.T), shape))
-        other = pairs if pathway.sign < 0 else pairs[:, ::-1]
+        other = pairs if pathway.signs < 0 else pairs[:, ::-1]
         mirrored.append(start + np.ravel_multi_index(tuple(other.T), shape))
         start += np.prod(shape)
     a, b = np.concatenate(own), np.concatenate(mirrored)
-    inputs = clamp(net, x)
+    inputs = check_inputs(net, x)
     differences = np.asarray(_differences(net, inputs, out.potentials, tuple(numbers), jnp.asarray(a), jnp.asarray(b)))
     return np.split(differences / np.where(a == b, 1, 2), np.cumsum([len(pairs) for pairs in chosen])[:-1])
 
@@ -210,7 +210,7 @@ def _differences(
             move = jax.tree.map(lambda w, n: w + size * ((n == pair[0]) | (n == pair[1])), net.weights, numbers)
             moved = net.with_weights(move)
             settled = settle(moved, inputs, Accelerated(), jnp.asarray(TOLERANCE), MOST_STEPS, potentials)
-            return dual_cost(moved, settled.states, moved.weights)
+            return 2 * total_cost(moved, settled.states)
 
         down, up = jax.lax.map(cost, jnp.array([-STEP, STEP]))
         return (up - down) / (2 * STEP)
@@ -231,7 +231,7 @@ def learning(
 
 def _point(net: Network, x: np.ndarray, steps: int) -> Point:
     out = relax(net, x, tolerance=TOLERANCE, max_steps=MOST_STEPS)
-    change = plasticity(net, signals(net, out.states))
+    change = GradientRule().change(net, (out.states,), None, {}).parameters
     length = 2 * float(jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(change))))
     return Point(steps, similarity_cost(net, out), objective(net, out), length)
 

@@ -103,7 +103,7 @@ def network(setting: Setting, feedback: float, *, seed: int = 0) -> Network:
     populations[TOP] = Population(above, "tanh")
     net = Network(populations, [*pathways, AntiHebbian(TOP, Dense(above, above))], seed=seed)
     # Weights of the usual size would already carry every similarity up, and back down, before anything is learned.
-    weights = [p.weights * setting.initial if p.sign < 0 else p.weights for p in net.pathways]
+    weights = [p.weights * setting.initial if p.signs < 0 else p.weights for p in net.pathways]
     return net.with_weights(weights)
 
 

@@ -1,0 +1,116 @@
+"""One step of learning from what has settled."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Float, PyTree
+
+from ..network import Activities, Network, signs_of
+from ..relaxation import Phase, Relaxation, Status
+from ._rates import KINDS, check_rate
+from ._rule import GradientRule, Rule
+
+Rates = Float[Array, "2"]
+
+
+def moved(net: Network, changes: tuple[PyTree, ...], rates: Rates) -> Network:
+    """Return the network with every parameter moved by its change, times the rate of its kind."""
+    return net.with_parameters(
+        [
+            jax.tree.map(
+                lambda sign, w, d: w + rates[(sign + 1) // 2].astype(w.dtype) * d, signs_of(term), term.parameters, own
+            )
+            for term, own in zip(net.terms, changes, strict=True)
+        ]
+    )
+
+
+def learn(
+    net: Network,
+    out: Relaxation | Sequence[Relaxation],
+    rate: float | Float[Array, ""] | Mapping[str, Any],
+    *,
+    rule: Rule | None = None,
+) -> Network:
+    """Take one plasticity step, averaged over the batch.
+
+    Parameters
+    ----------
+    net : Network
+    out : Relaxation, or a sequence of them
+        What `relax` returned for this network, one for each phase of the rule.
+    rate : float, or mapping with "descending" and "ascending"
+        Learning rate eta of equation (11), above 0: of all parameters, or of those that descend the cost (Hebbian)
+        and of those that ascend it (anti-Hebbian). A batch of one is the paper's online rule. Inside ``jax.jit``, where
+        there are no values yet, neither the rate nor divergence is checked.
+    rule : Rule, optional
+        `GradientRule` by default. Rules with a state learn in `train` and `training` only.
+
+    Returns
+    -------
+    Network
+        The same network with new weights; `net` itself is unchanged.
+
+    Raises
+    ------
+    ValueError
+        If the rate is out of range or so large that the decay of some weight overshoots, if activities diverged, or if
+        `out` is not of this network or not one for each phase.
+
+    References
+    ----------
+    Equations (5), (7) and (11) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax, simatch as sm
+    >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
+    >>> out = sm.relax(net, jax.random.normal(jax.random.key(0), (5, 8, 8)))
+    >>> net = sm.learn(net, out, rate=1e-2)
+    """
+    rule = rule or GradientRule()
+    done = (out,) if isinstance(out, Relaxation) else tuple(out)
+    check_rate(net, rate)
+    if len(done) != len(rule.phases):
+        raise ValueError(
+            f"The rule has {len(rule.phases)} phases, but {len(done)} relaxations were given; give one for each."
+        )
+    if rule.init(net) is not None or rule.entries:
+        raise ValueError(f"{type(rule).__name__} keeps a state from batch to batch; use train or training with it.")
+    for phase, one in zip(rule.phases, done, strict=True):
+        check_states(net, one.states, phase)
+        if not isinstance(one.status, Tracer):
+            diverged = int(jnp.sum(one.status == Status.DIVERGED))
+            if diverged:
+                raise ValueError(
+                    f"Nothing was learned: the activities of {diverged} of {one.status.size} samples diverged; "
+                    "lower the learning rate, the feedback or the scale of the structure constants."
+                )
+    rates = [rate[kind] for kind in KINDS] if isinstance(rate, Mapping) else [rate, rate]
+    return _learn(net, tuple(one.states for one in done), jnp.stack([jnp.asarray(r, float) for r in rates]), rule)
+
+
+def check_states(net: Network, states: Activities, phase: Phase) -> None:
+    """Raise ValueError if activities are not those of a network in a phase."""
+    samples = {r.shape[-1] for r in states.values()}
+    for name, population in net.populations.items():
+        if name in phase.absent:
+            continue
+        if name not in states:
+            raise ValueError(f"The activities of population {name!r} are missing; relax this network itself.")
+        if states[name].shape[:-1] != (population.grid.size,):
+            raise ValueError(
+                f"The activities of population {name!r} have shape {states[name].shape}, but this network has "
+                f"{population.grid.size} neurons there; relax this network itself."
+            )
+    if len(samples) > 1:
+        raise ValueError(f"The activities are of different numbers of samples, {sorted(samples)}; relax one batch.")
+
+
+@eqx.filter_jit
+def _learn(net: Network, settled: tuple[Activities, ...], rates: Rates, rule: Rule) -> Network:
+    return moved(net, rule.change(net, settled, None, settled[0]).parameters, rates)

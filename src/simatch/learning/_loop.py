@@ -1,0 +1,193 @@
+"""The compiled loop: relax and learn, batch after batch, on one device or on many."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float, Int, PyTree
+
+from ..network import Network
+from ..relaxation import Solver, Status, settle_phases
+from ._batches import Stack
+from ._devices import BATCH
+from ._learn import moved
+from ._rule import Rule
+from ._statistics import saturated_share, silent_share
+
+
+class LearningState(NamedTuple):
+    """What learning keeps from batch to batch besides the network.
+
+    Attributes
+    ----------
+    rule : pytree
+        State of the rule (`simatch.Rule.init`); None for one without.
+    transform : pytree
+        State of the transformation of the changes; None without one.
+    """
+
+    rule: PyTree
+    transform: PyTree
+
+
+class Method(NamedTuple):
+    """How batches are learned from; all of it shapes the compiled program, except for numbers inside.
+
+    Attributes
+    ----------
+    rule : Rule
+    transform : optax.GradientTransformation or None
+    solver : Solver or None
+    mesh : Mesh or None
+    """
+
+    rule: Rule
+    transform: Any
+    solver: Solver | None
+    mesh: Mesh | None
+
+
+def step(
+    net: Network,
+    state: LearningState,
+    settled: Any,
+    entries: Any,
+    rates: Float[Array, "2"],
+    method: Method,
+    axis: str | None = None,
+) -> tuple[Network, LearningState, Float[Array, ""]]:
+    """Take the only training step there is, once the phases of a rule have settled.
+
+    Returns the network and the state after it, and the cost before it; `axis` names the mesh axis along which the
+    samples lie on several devices.
+    """
+    changes, rule_state, cost = method.rule.change(net, settled, state.rule, entries)
+    cost = jnp.asarray(cost, rates.dtype)
+    if axis is not None:
+        changes, cost = jax.lax.pmean((changes, cost), axis)
+        rule_state = method.rule.joined(state.rule, rule_state, axis)
+    transform_state = state.transform
+    if method.transform is not None:
+        changes, transform_state = method.transform.update(changes, transform_state, net.parameters)
+    return moved(net, changes, rates), LearningState(rule_state, transform_state), cost
+
+
+@eqx.filter_jit
+def learn_batches(
+    net: Network,
+    state: LearningState,
+    stack: Stack,
+    rates: Float[Array, "most 2"],
+    count: Int[Array, ""],
+    tolerance: Float[Array, ""],
+    method: Method,
+):
+    """Relax and learn, batch after batch, until `count` are done or one diverges; also describes the last one."""
+    learn = _learn_own if method.mesh is None else _learn_shared
+    parameters, state, done, totals, cost, states = learn(net, state, stack, rates, count, tolerance, method)
+    described = {
+        "cost": cost,
+        "saturated": saturated_share(net, states),
+        "silent": silent_share(net, states),
+    }
+    return net.with_parameters(parameters), state, done, {**totals, **described}
+
+
+def _learn_shared(
+    net: Network,
+    state: LearningState,
+    stack: Stack,
+    rates: Float[Array, "most 2"],
+    count: Int[Array, ""],
+    tolerance: Float[Array, ""],
+    method: Method,
+):
+    """`learn_batches` on the devices of a mesh."""
+
+    def learn_share(stack):
+        learned, own, done, totals, cost, states = _learn_own(net, state, stack, rates, count, tolerance, method, BATCH)
+        totals = {
+            "residual": jax.lax.pmax(totals["residual"], BATCH),
+            "steps": jax.lax.psum(totals["steps"], BATCH),
+            "unconverged": jax.lax.psum(totals["unconverged"], BATCH),
+        }
+        return learned, own, done, totals, cost, states
+
+    # A device relaxes its samples alone, for as many steps as they take, and waits for the others only to average
+    # the changes of the weights. Automatic partitioning would ask all devices after every few steps who still moves.
+    return jax.shard_map(
+        learn_share,
+        mesh=method.mesh,
+        in_specs=P(None, None, BATCH),
+        out_specs=(P(), P(), P(), P(), P(), P(None, BATCH)),
+        check_vma=False,  # solvers start their loops from constants, which it takes for values of all devices
+    )(stack)
+
+
+def _learn_own(
+    net: Network,
+    state: LearningState,
+    stack: Stack,
+    rates: Float[Array, "most 2"],
+    count: Int[Array, ""],
+    tolerance: Float[Array, ""],
+    method: Method,
+    axis: str | None = None,
+):
+    """`learn_batches` on one device; `axis` names the mesh axis along which others learn from the same batches."""
+    rule = method.rule
+    phases = rule.phases
+    held = [phase.entries(net) for phase in phases]
+
+    def batch(i):
+        return {name: x[i] for name, x in stack.items()}
+
+    def learned(parameters, state, settled, i):
+        entries = batch(i)
+        whole = tuple(
+            {**{name: entries[entry] for name, entry in own.items()}, **relaxed}
+            for own, relaxed in zip(held, settled, strict=True)
+        )
+        after, state, cost = step(net.with_parameters(parameters), state, whole, entries, rates[i], method, axis)
+        return after.parameters, state, cost
+
+    def body(loop):
+        # Learning from a batch is put off to the next one, so that the weights before it need not be kept besides.
+        parameters, state, i, _, totals, settled = loop
+        new = lambda *now: learned(*now)[:2]  # noqa: E731
+        as_before = lambda parameters, state, *_: (parameters, state)  # noqa: E731
+        parameters, state = jax.lax.cond(i > 0, new, as_before, parameters, state, settled, i - 1)
+        now = net.with_parameters(parameters)
+        out = settle_phases(now, phases, batch(i), method.solver, tolerance, rule.start(now, state.rule, batch(i)))
+        worst = jnp.max(jnp.stack([one.status for one in out]), axis=0)
+        diverged = jnp.any(worst == Status.DIVERGED)
+        if axis is not None:
+            diverged = jax.lax.psum(diverged.astype(tolerance.dtype), axis) > 0
+        residual = jnp.max(jnp.stack([jnp.max(one.residual) for one in out]))
+        totals = {
+            "residual": jnp.maximum(totals["residual"], residual),
+            "steps": totals["steps"] + sum(jnp.sum(one.steps, dtype=jnp.int32) for one in out),
+            "unconverged": totals["unconverged"] + jnp.sum(worst >= Status.MAX_STEPS, dtype=jnp.int32),
+        }
+        settled = tuple({name: one.states[name] for name in one.relaxed} for one in out)
+        return parameters, state, i + jnp.where(diverged, 0, 1), diverged, totals, settled
+
+    def unfinished(loop):
+        _, _, i, diverged, _, _ = loop
+        return (i < count) & ~diverged
+
+    zero = jnp.zeros((), jnp.int32)
+    totals = {"residual": jnp.zeros((), tolerance.dtype), "steps": zero, "unconverged": zero}
+    samples = next(iter(stack.values())).shape[-1]
+    settled = tuple(
+        {name: jnp.zeros((net.populations[name].grid.size, samples), tolerance.dtype) for name in phase.relaxing(net)}
+        for phase in phases
+    )
+    loop = (net.parameters, state, zero, jnp.asarray(False), totals, settled)
+    parameters, state, done, diverged, totals, settled = jax.lax.while_loop(unfinished, body, loop)
+    as_before = lambda parameters, state, *_: (parameters, state, jnp.asarray(jnp.nan, rates.dtype))  # noqa: E731
+    parameters, state, cost = jax.lax.cond(diverged, as_before, learned, parameters, state, settled, done - 1)
+    return parameters, state, done, totals, cost, settled[0]

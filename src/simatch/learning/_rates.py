@@ -1,0 +1,127 @@
+"""Learning rates: schedules, and how large a rate may be."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+from ..network import Network, Term, signs_of
+
+Schedule = Callable[[int], Any]
+Rate = float | Schedule | Mapping[str, float | Schedule]
+
+# The kinds of parameters that may have rates of their own, in the order in which rates are kept.
+KINDS = ("descending", "ascending")
+
+
+def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
+    """Learning rate ``rate / (1 + decay n / over)`` at batch n of `over`.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate of the first batch, above 0.
+    over : int
+        Number of batches in the whole run, at least 1.
+    decay : float
+        The last batch learns at ``rate / (1 + decay)``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> schedule = sm.hyperbolic(0.05, over=100)
+    >>> round(float(schedule(0)), 4), round(float(schedule(100)), 4)
+    (0.05, 0.0024)
+    """
+    return lambda n: rate / (1 + decay * n / max(over, 1))
+
+
+def published_schedule(batch_size: int = 1) -> Schedule:
+    """The paper's learning rate, ``max(5e-3 / (1 + 0.5 k), 1e-4)`` for the k-th thousand of samples.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.published_schedule()(2000)
+    0.0025
+    """
+    return lambda n: max(5e-3 / (1 + 0.5 * (n * batch_size // 1000)), 1e-4)
+
+
+def schedules(rate: Rate) -> tuple[Schedule, Schedule]:
+    """Return the schedules of descending and of ascending parameters.
+
+    Raises
+    ------
+    ValueError
+        If a mapping does not have a rate for each kind.
+    """
+    if isinstance(rate, Mapping):
+        check_kinds(rate)
+        return _schedule(rate["descending"]), _schedule(rate["ascending"])
+    both = _schedule(rate)
+    return both, both
+
+
+def check_kinds(rates: Mapping[str, Any]) -> None:
+    """Raise ValueError if there is not a rate for each kind of parameter, and for nothing else."""
+    if set(rates) != set(KINDS):
+        raise ValueError(
+            f"Rates by kind need one for each of {' and '.join(map(repr, KINDS))}, got "
+            f"{', '.join(map(repr, rates)) or 'none'}."
+        )
+
+
+def _schedule(rate: Any) -> Schedule:
+    return rate if callable(rate) else lambda _: rate
+
+
+def largest_rate(net: Network, kind: str | None = None) -> float:
+    """Learning rate above which the decay of some weight overshoots zero.
+
+    Parameters
+    ----------
+    net : Network
+    kind : "descending" or "ascending", optional
+        Which parameters count; by default all.
+    """
+    limits = [float(limit) for limit in _largest_rates(net)]
+    return min(limits) if kind is None else limits[KINDS.index(kind)]
+
+
+@eqx.filter_jit
+def _largest_rates(net: Network) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    decays: dict[int, list] = {-1: [], 1: []}
+    for term in net.terms:
+        for sign, decay in zip(*map(jax.tree.leaves, (signs_of(term), _decays(net, term))), strict=True):
+            decays[sign].append(jnp.max(jnp.abs(decay)))
+    # A cost without curvature sets no limit.
+    down, up = (1 / jnp.max(jnp.stack(d)) if d else jnp.asarray(jnp.inf) for d in (decays[-1], decays[1]))
+    return down, up
+
+
+def _decays(net: Network, term: Term):
+    """How fast the cost alone would move each parameter, at a distance of 1 from its minimum and a rate of 1."""
+    gradient = jax.grad(lambda parameters: net.term_weight(term) * term.cost(parameters))
+    ones = jax.tree.map(jnp.ones_like, term.parameters)
+    return jax.jvp(gradient, (term.parameters,), (ones,))[1]
+
+
+def check_rate(net: Network, rate: float | Float[Array, ""] | Mapping[str, Any]) -> None:
+    """Raise ValueError if a learning rate is not above 0 or too large for this network's weights to stay bounded."""
+    rates: dict[str, Any] = dict(rate) if isinstance(rate, Mapping) else dict.fromkeys(KINDS, rate)
+    check_kinds(rates)
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, rates))):
+        return  # inside a compiled function there are no values to check
+    for kind, own in rates.items():
+        limit = largest_rate(net, kind)
+        if not (np.isfinite(own) and 0 < own <= limit):
+            raise ValueError(
+                f"The learning rate must be above 0 and at most {limit:.3g} for the {kind} parameters of this network "
+                f"(beyond it weights overshoot and diverge), got {own!r}."
+            )

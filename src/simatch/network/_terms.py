@@ -1,0 +1,178 @@
+"""Terms that are no pathways: a leak, a bias, a nudge towards a target."""
+
+from collections.abc import Collection
+from typing import final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._grid import Grid
+from ._registry import register
+from ._term import Term
+
+
+def _strength(value: float) -> Array:
+    if not np.isfinite(value):
+        raise ValueError(f"The strength of a term must be finite, got {value!r}.")
+    return jnp.asarray(value, float)
+
+
+@register("leak", Term)
+@final
+class Leak(Term):
+    """A leak: energy ``strength |r|^2 / 2``, no parameters.
+
+    Parameters
+    ----------
+    population : str
+    strength : float
+        Finite; below 0 it is self-excitation, which needs other terms to have a minimum.
+
+    Raises
+    ------
+    ValueError
+        If `strength` is not finite.
+
+    References
+    ----------
+    Qin, Mudur, Pehlevan, *Neural Computation* 33 (2021), where it is 1.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, simatch as sm
+    >>> float(sm.Leak("a", 3.0).energy(None, jnp.ones((2, 1)))[0])
+    3.0
+    """
+
+    population: str = eqx.field(static=True)
+    strength: Float[Array, ""]
+
+    homogeneous = True
+
+    def __init__(self, population: str, strength: float = 1.0):
+        self.population, self.strength, self.parameters = population, _strength(strength), None
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        return (self.population,)
+
+    def energy(self, parameters: None, r: Float[Array, "neurons samples"]) -> Float[Array, " samples"]:
+        return self.strength * jnp.sum(r**2, axis=0) / 2
+
+    def quadratic(self, relaxing: Collection[str]) -> bool:
+        return True
+
+    def curvature(self, parameters: None, population: str) -> tuple[Float[Array, "1 1 1"], ...]:
+        return (jnp.reshape(self.strength, (1, 1, 1)),)
+
+
+@register("bias", Term)
+@final
+class Bias(Term):
+    """A bias of every neuron: energy ``-b'r``, no cost, so that it does not decay.
+
+    Parameters
+    ----------
+    population : str
+    grid : Grid or int
+        That of the population.
+    parameters : array of shape (neurons,), optional
+        The biases; 0 by default.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, simatch as sm
+    >>> float(sm.Bias("a", 2).energy(jnp.ones(2), jnp.ones((2, 1)))[0])
+    -2.0
+    """
+
+    population: str = eqx.field(static=True)
+    grid: Grid = eqx.field(static=True)
+
+    def __init__(self, population: str, grid: Grid | int, parameters=None):
+        self.population = population
+        self.grid = grid if isinstance(grid, Grid) else Grid(1, 1, grid)
+        self.parameters = parameters
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        return (self.population,)
+
+    def energy(
+        self, parameters: Float[Array, " neurons"], r: Float[Array, "neurons samples"]
+    ) -> Float[Array, " samples"]:
+        return -(parameters @ r)
+
+    def initial(self, rng: np.random.Generator) -> Float[Array, " neurons"]:
+        return jnp.zeros(self.grid.size)
+
+    def quadratic(self, relaxing: Collection[str]) -> bool:
+        return True
+
+    def curvature(self, parameters: Float[Array, " neurons"], population: str) -> tuple[()]:
+        return ()
+
+    def shares(self, parameters: Float[Array, " neurons"], gradients: Float[Array, " neurons"]):
+        return parameters * gradients
+
+
+@register("nudge", Term)
+@final
+class Nudge(Term):
+    """A nudge towards a target: energy ``strength |r - y|^2``, no parameters.
+
+    Parameters
+    ----------
+    population : str
+        The population that is nudged.
+    target : str
+        Where y comes from: a population of the network, or an entry of the batch that a `simatch.Phase` clamps, with
+        one number for each neuron of `population`.
+    strength : float
+        beta, finite; below 0 it drives the activities away from the target.
+
+    Raises
+    ------
+    ValueError
+        If `strength` is not finite.
+
+    References
+    ----------
+    Scellier and Bengio 2017; Qin, Mudur, Pehlevan, *Neural Computation* 33 (2021).
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, simatch as sm
+    >>> float(sm.Nudge("output", "label", 0.5).energy(None, jnp.zeros((2, 1)), jnp.ones((2, 1)))[0])
+    1.0
+    """
+
+    population: str = eqx.field(static=True)
+    target: str = eqx.field(static=True)
+    strength: Float[Array, ""]
+
+    def __init__(self, population: str, target: str, strength: float = 1.0):
+        self.population, self.target, self.parameters = population, target, None
+        self.strength = _strength(strength)
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        return self.target, self.population
+
+    def energy(
+        self, parameters: None, target: Float[Array, "targets samples"], r: Float[Array, "neurons samples"]
+    ) -> Float[Array, " samples"]:
+        if target.shape[0] != r.shape[0]:
+            raise ValueError(
+                f"The target {self.target!r} has {target.shape[0]} numbers a sample, but population "
+                f"{self.population!r} has {r.shape[0]} neurons; give one number for each."
+            )
+        return self.strength * jnp.sum((r - target) ** 2, axis=0)
+
+    def quadratic(self, relaxing: Collection[str]) -> bool:
+        return True
+
+    def curvature(self, parameters: None, population: str) -> tuple[Float[Array, "1 1 1"], ...]:
+        return (jnp.reshape(2 * self.strength, (1, 1, 1)),)

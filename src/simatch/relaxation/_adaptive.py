@@ -1,0 +1,98 @@
+"""Accelerated proximal gradient descent of any energy: steps that are as long as its curvature lets them be."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..network import Activities
+from ._iteration import Iteration
+from ._problem import Problem
+from ._spectrum import largest_eigenvalue
+
+LONGEST, SHORTEST = 1e3, 1e-8
+
+
+class _State(eqx.Module):
+    potentials: Activities
+    activities: Activities
+    change: Activities
+    momentum: Float[Array, "blocks samples"]
+    length: Float[Array, "blocks samples"]
+
+
+class Adaptive(Iteration):
+    """Accelerated proximal gradient steps for energies whose curvature changes with the activities.
+
+    Every step measures the curvature of the energy along itself, from the forces at its two ends. A step that was
+    longer than one over this curvature is taken back and tried again, shorter and without momentum; one that was much
+    shorter makes the next a little longer. Lengths, momentum and restarts are kept for every block and sample. Where
+    the energy is convex this finds its minimum, elsewhere a point where no force is left.
+
+    Parameters
+    ----------
+    max_steps : int
+        Steps, those taken back among them, after which a sample counts as not converged.
+    check_every : int
+        Steps between two measurements of the residual.
+
+    References
+    ----------
+    Beck and Teboulle 2009; O'Donoghue and Candes 2015 (restarts); Scheinberg, Goldfarb and Bai 2014 (lengths that may
+    grow); section 6 of ``docs/mathematics.md``.
+    """
+
+    max_steps: int = eqx.field(static=True, default=2000)
+    check_every: int = eqx.field(static=True, default=5)
+
+    def prepare(self, problem: Problem) -> Float[Array, "blocks 1"]:
+        """Length of the first step."""
+        return jnp.clip(1 / jnp.maximum(largest_eigenvalue(problem), 1e-30), SHORTEST, 1.0)
+
+    def begin(self, problem: Problem, prepared: Float[Array, "blocks 1"], potentials: Activities) -> _State:
+        r = problem.activities(potentials)
+        samples = next(iter(r.values())).shape[-1]
+        zeros = jnp.zeros((problem.blocks, samples), prepared.dtype)
+        return _State(potentials, r, jax.tree.map(jnp.zeros_like, r), zeros, zeros + prepared)
+
+    def step(self, problem: Problem, prepared: Float[Array, "blocks 1"], state: _State) -> _State:
+        k, s = state.momentum, state.length
+        weight, length = problem.spread(k / (k + 3)), problem.spread(s)
+        ahead = jax.tree.map(lambda r, d, w: r + w * d, state.activities, state.change, weight)
+        force = problem.force(ahead)
+        u = {
+            name: problem.activations[name].prox(ahead[name] + length[name] * force[name], length[name])
+            for name in ahead
+        }
+        r = problem.activities(u)
+        leap = jax.tree.map(jnp.subtract, r, ahead)
+        bend = jax.tree.map(jnp.subtract, force, problem.force(r))
+        squared = problem.inner(leap, leap)
+        curvature = problem.inner(bend, leap) / jnp.where(squared > 0, squared, 1)
+        # Where the leap is lost in rounding, so is the curvature.
+        visible = squared > 1e-10 * problem.inner(r, r)
+        good = jnp.isfinite(curvature) & jnp.isfinite(squared) & (~visible | (s * curvature <= 1))
+        change = jax.tree.map(jnp.subtract, r, state.activities)
+        overshoot = -problem.inner(leap, change) > 0
+        shorter = jnp.where(jnp.isfinite(curvature), 0.8 / curvature, 0)
+        new_length = jnp.where(
+            good,
+            jnp.where(visible & (s * curvature < 0.7), 1.1 * s, s),
+            jnp.clip(shorter, s / 8, s / 2),
+        )
+        taken = problem.spread(good)
+
+        def keep(new: Activities, old: Activities) -> Activities:
+            return {name: jnp.where(taken[name], new[name], old[name]) for name in new}
+
+        still = jax.tree.map(jnp.zeros_like, change)
+        return _State(
+            keep(u, state.potentials),
+            keep(r, state.activities),
+            keep(change, still),
+            jnp.where(good & ~overshoot, k + 1, 0),
+            jnp.clip(new_length, SHORTEST, LONGEST),
+        )
+
+    def potentials(self, state: _State) -> Activities:
+        return state.potentials

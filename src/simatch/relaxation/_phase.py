@@ -1,0 +1,142 @@
+"""Phases: in which situation a network settles."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..network import Network, Term
+
+Start = Literal["rest", "previous"]
+
+
+class Phase(eqx.Module):
+    """Who is clamped to what, which terms join the energy, where relaxation starts and when it stops.
+
+    All populations that are neither clamped nor absent relax.
+
+    Parameters
+    ----------
+    clamp : sequence of str, or mapping of str to str, optional
+        Populations that are held at entries of the batch: names, or a mapping from the name of a population to that of
+        the entry. A name that is no population is there for the terms of this phase to read, such as the target of a
+        `simatch.Nudge`. By default all populations without an activation, each at the entry of its own name.
+    absent : sequence of str
+        Populations that are not there: no term that reads one counts, and its parameters do not change.
+    terms : sequence of Term
+        Terms beside those of the network, such as a nudge. Learning does not change their parameters.
+    start : "rest" or "previous"
+        Where activities start: all potentials at 0, or where the phase before this one ended.
+    tolerance : float, optional
+        Largest residual at which a sample counts as converged, above 0; by default what the caller says.
+    steps : int, optional
+        Solver steps after which each stage stops, at least 1; to have taken them is then no failure. Without a
+        `tolerance` exactly so many are taken.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, or a population is both clamped and absent.
+
+    Examples
+    --------
+    A free phase, and one that is nudged towards a label:
+
+    >>> import simatch as sm
+    >>> free = sm.Phase()
+    >>> nudged = sm.Phase(
+    ...     ["input", "label"], terms=[sm.Nudge("layer1", target="label", strength=0.1)], start="previous"
+    ... )
+    >>> nudged.entries(sm.layered(4, [sm.Layer(units=2)]))
+    {'input': 'input', 'label': 'label'}
+    """
+
+    clamp: tuple[tuple[str, str], ...] | None = eqx.field(static=True)
+    absent: tuple[str, ...] = eqx.field(static=True)
+    terms: tuple[Term, ...]
+    start: Start = eqx.field(static=True)
+    tolerance: Float[Array, ""] | None
+    steps: int | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        clamp: Sequence[str] | Mapping[str, str] | None = None,
+        *,
+        absent: Sequence[str] = (),
+        terms: Sequence[Term] = (),
+        start: Start = "rest",
+        tolerance: float | None = None,
+        steps: int | None = None,
+    ):
+        if isinstance(clamp, str) or isinstance(absent, str):
+            raise ValueError('Populations are given as a sequence of names, such as ["input"], not as one string.')
+        if start not in ("rest", "previous"):
+            raise ValueError(f'A phase starts at "rest" or where the "previous" one ended, not at {start!r}.')
+        if tolerance is not None and not (np.isfinite(tolerance) and tolerance > 0):
+            raise ValueError(f"The tolerance must be finite and above 0, got {tolerance!r}.")
+        if steps is not None and steps < 1:
+            raise ValueError(f"The number of steps must be at least 1, got {steps!r}.")
+        pairs = clamp.items() if isinstance(clamp, Mapping) else [(name, name) for name in clamp or ()]
+        self.clamp = None if clamp is None else tuple(pairs)
+        self.absent, self.terms, self.start = tuple(absent), tuple(terms), start
+        self.tolerance = None if tolerance is None else jnp.asarray(tolerance, float)
+        self.steps = steps
+        both = [name for name, _ in self.clamp or () if name in self.absent]
+        if both:
+            raise ValueError(f"Population {both[0]!r} is both clamped and absent; choose one.")
+
+    def entries(self, net: Network) -> dict[str, str]:
+        """Return the entry of the batch at which each clamped population is held."""
+        pairs = [(name, name) for name in net.inputs if name not in self.absent] if self.clamp is None else self.clamp
+        return dict(pairs)
+
+    def relaxing(self, net: Network) -> tuple[str, ...]:
+        """Return the names of the populations that relax, in the order of the network.
+
+        Raises
+        ------
+        ValueError
+            If the phase does not fit the network.
+        """
+        self._check(net)
+        held = {*self.entries(net), *self.absent}
+        return tuple(name for name in net.layers if name not in held)
+
+    def _check(self, net: Network) -> None:
+        entries = self.entries(net)
+        read = {name for term in self.terms for name in term.populations}
+        for name in entries:
+            if name not in net.populations and name not in read:
+                raise ValueError(
+                    f"The phase clamps {name!r}, which is no population and is read by no term of the phase; there are "
+                    f"{', '.join(map(repr, net.populations))}."
+                )
+        for name in self.absent:
+            if name not in net.populations:
+                raise ValueError(
+                    f"The phase names the absent population {name!r}; there are "
+                    f"{', '.join(map(repr, net.populations))}."
+                )
+        for name in read:
+            if name in self.absent or (name not in net.populations and name not in entries):
+                raise ValueError(
+                    f"A term of the phase reads {name!r}, which is not there; clamp it to an entry of the batch."
+                )
+        for name in net.inputs:
+            if name not in entries and name not in self.absent:
+                raise ValueError(
+                    f"Population {name!r} has no activation, so that it cannot relax; clamp it or list it as absent."
+                )
+        if not entries:
+            raise ValueError(
+                "Nothing is clamped, so that there are no samples; clamp a population to an entry of the batch."
+            )
+        if all(name in entries or name in self.absent for name in net.layers):
+            raise ValueError("Nothing relaxes: every population is clamped or absent; leave at least one free.")
+
+
+# One phase in which all inputs are clamped.
+DEFAULT = (Phase(),)
