@@ -90,8 +90,12 @@ def largest_rate(net: Network, kind: str | None = None) -> float:
     kind : "descending" or "ascending", optional
         Which parameters count; by default all.
     """
-    limits = [float(limit) for limit in _largest_rates(net)]
-    return min(limits) if kind is None else limits[KINDS.index(kind)]
+    limits = _limits(net)
+    return min(limits.values()) if kind is None else limits[kind]
+
+
+def _limits(net: Network) -> dict[str, float]:
+    return dict(zip(KINDS, map(float, jax.device_get(_largest_rates(net))), strict=True))
 
 
 @eqx.filter_jit
@@ -118,8 +122,8 @@ def check_rate(net: Network, rate: float | Float[Array, ""] | Mapping[str, Any])
     check_kinds(rates)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, rates))):
         return  # inside a compiled function there are no values to check
-    for kind, own in rates.items():
-        limit = largest_rate(net, kind)
+    for kind, limit in _limits(net).items():
+        own = rates[kind]
         if not (np.isfinite(own) and 0 < own <= limit):
             raise ValueError(
                 f"The learning rate must be above 0 and at most {limit:.3g} for the {kind} parameters of this network "

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -194,7 +193,10 @@ def training(
 
 def _in_default_precision(net: Network) -> Network:
     """Return a network whose numbers have the precision in which JAX computes now."""
-    return jax.tree.map(lambda a: a.astype(jnp.result_type(float)) if eqx.is_inexact_array(a) else a, net)
+    own, other = (jnp.dtype(f"float{bits}") for bits in ((64, 32) if jax.config.jax_enable_x64 else (32, 64)))
+    if all(getattr(leaf, "dtype", own) != other for leaf in jax.tree.leaves(net)):
+        return net
+    return jax.tree.map(lambda a: a.astype(own) if getattr(a, "dtype", own) == other else a, net)
 
 
 def train(

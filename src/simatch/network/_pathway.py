@@ -98,8 +98,10 @@ def checked_feedback(value: float) -> float:
     return float(value)
 
 
-def _dot(a: PyTree, b: PyTree) -> Float[Array, ""]:
-    return sum(jax.tree.leaves(jax.tree.map(jnp.vdot, a, b)), start=jnp.zeros(()))
+def _weighted_squares(weights: PyTree, factors: PyTree) -> Float[Array, ""]:
+    """Sum of squares of weights, each times a factor; its derivative is one product a weight."""
+    sums = jax.tree.map(lambda w, f: jnp.sum(w**2 * f), weights, factors)
+    return sum(jax.tree.leaves(sums), start=jnp.zeros(()))
 
 
 @register("hebbian", Term)
@@ -153,7 +155,8 @@ class Hebbian(Pathway):
         return _bilinear_form(self.connectivity, parameters, pre, post)
 
     def cost(self, parameters: PyTree) -> Float[Array, ""]:
-        return _dot(parameters, self.decay(parameters)) / 2
+        inverse = self.connectivity.inverse_structure()
+        return _weighted_squares(parameters, jax.tree.map(lambda i: i / (2 * self.scale), inverse))
 
     def initial(self, rng: np.random.Generator) -> PyTree:
         """N(0, 1) over the square root of the mean number of inputs to a neuron, as published."""
@@ -229,7 +232,8 @@ class AntiHebbian(Pathway):
         return _quadratic_form(self.connectivity, parameters, r)
 
     def cost(self, parameters: PyTree) -> Float[Array, ""]:
-        return -_dot(parameters, self.decay(parameters)) / 4
+        inverse = self.connectivity.inverse_structure()
+        return _weighted_squares(parameters, jax.tree.map(lambda i: -i / (4 * self.scale * self.gain), inverse))
 
     def constants(self) -> PyTree:
         return jax.tree.map(lambda c: c * (self.scale * self.gain), self.connectivity.structure)

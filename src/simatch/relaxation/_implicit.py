@@ -2,9 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
 
 from ..network import Activities
 from ._problem import Problem
+
+Joined = Float[Array, "neurons samples"]
 
 
 def moved(problem: Problem, r: Activities, change: Activities) -> tuple[Activities, Activities]:
@@ -28,25 +32,28 @@ def moved(problem: Problem, r: Activities, change: Activities) -> tuple[Activiti
     Blondel and others 2022, on the implicit differentiation of fixed points.
     """
     force, bend = jax.linearize(problem.force, r)
-    slope = {
-        name: jax.jvp(problem.activations[name], (r[name] + force[name],), (jnp.ones_like(r[name]),))[1] for name in r
-    }
-    root = {name: jnp.sqrt(jnp.maximum(d, 0)) for name, d in slope.items()}
+    names, ends = list(r), np.cumsum([len(own) for own in r.values()])[:-1]
+
+    # All populations in one array: to be transposed, a solution must depend on every array on its right side.
+    def joined(parts: Activities) -> Joined:
+        return jnp.concatenate([parts[name] for name in names])
+
+    def split(whole: Joined) -> Activities:
+        return dict(zip(names, jnp.split(whole, ends), strict=True))
+
+    slope = joined({n: jax.jvp(problem.activations[n], (r[n] + force[n],), (jnp.ones_like(r[n]),))[1] for n in names})
+    root = jnp.sqrt(jnp.maximum(slope, 0))
     # In the metric of the problem: with square roots of the weights the plain inner product serves.
-    metric = {name: weight**0.5 for name, weight in problem.weights.items()}
+    metric = joined({n: jnp.full_like(r[n], problem.weights[n] ** 0.5) for n in names})
 
-    def operator(z: Activities) -> Activities:
-        dr = {name: root[name] * z[name] / metric[name] for name in z}
-        back = bend(dr)
-        return {name: (1 - slope[name]) * z[name] - root[name] * metric[name] * back[name] for name in z}
+    def operator(z: Joined) -> Joined:
+        return (1 - slope) * z - root * metric * joined(bend(split(root * z / metric)))
 
-    def solve(operator, b: Activities) -> Activities:
-        some = next(iter(b.values()))
-        accurate = 10 * float(jnp.finfo(some.dtype).eps)
-        return jax.scipy.sparse.linalg.cg(operator, b, tol=accurate, maxiter=4 * sum(problem.sizes.values()) + 100)[0]
+    def solve(operator, b: Joined) -> Joined:
+        accurate = 10 * float(jnp.finfo(b.dtype).eps)
+        return jax.scipy.sparse.linalg.cg(operator, b, tol=accurate, maxiter=4 * len(b) + 100)[0]
 
-    b = {name: root[name] * metric[name] * change[name] for name in r}
-    z = jax.lax.custom_linear_solve(operator, b, solve, symmetric=True)
-    dr = {name: root[name] * z[name] / metric[name] for name in r}
+    b = root * metric * joined(change)
+    dr = split(root * jax.lax.custom_linear_solve(operator, b, solve, symmetric=True) / metric)
     back = bend(dr)
-    return {name: dr[name] + back[name] + change[name] for name in r}, dr
+    return {n: dr[n] + back[n] + change[n] for n in names}, dr

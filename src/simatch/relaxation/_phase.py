@@ -1,7 +1,6 @@
 """Phases: in which situation a network settles."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,8 +8,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..network import Network, Term
-
-Start = Literal["rest", "previous"]
 
 
 class Phase(eqx.Module):
@@ -57,7 +54,7 @@ class Phase(eqx.Module):
     clamp: tuple[tuple[str, str], ...] | None = eqx.field(static=True)
     absent: tuple[str, ...] = eqx.field(static=True)
     terms: tuple[Term, ...]
-    start: Start = eqx.field(static=True)
+    start: str = eqx.field(static=True)
     tolerance: Float[Array, ""] | None
     steps: int | None = eqx.field(static=True)
 
@@ -67,7 +64,7 @@ class Phase(eqx.Module):
         *,
         absent: Sequence[str] = (),
         terms: Sequence[Term] = (),
-        start: Start = "rest",
+        start: str = "rest",
         tolerance: float | None = None,
         steps: int | None = None,
     ):

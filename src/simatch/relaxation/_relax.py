@@ -287,6 +287,8 @@ def _settle_stage_jvp(primals, tangents, *, stage, potentials, **how):
         return stage_problem(net, stage, settled, extra=extra).force(out.activities)
 
     _, change = eqx.filter_jvp(force, (net, extra, settled), (d_net, d_extra, d_settled))
+    # Forces that nothing moves have no tangent.
+    change = {name: jnp.zeros_like(r) if change[name] is None else change[name] for name, r in out.activities.items()}
     problem = stage_problem(net, stage, settled, extra=extra)
     du, dr = moved(problem, out.activities, change)
     return out, Settled(du if potentials else {}, dr, jnp.zeros_like(out.residual), None, None)  # pyright: ignore[reportArgumentType]
