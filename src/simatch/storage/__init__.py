@@ -8,3 +8,5 @@ from ._results import as_json as as_json
 from ._results import keep_numbers as keep_numbers
 from ._results import results_folder as results_folder
 from ._run_folder import RunFolder as RunFolder
+from ._state_file import load_state as load_state
+from ._state_file import save_state as save_state

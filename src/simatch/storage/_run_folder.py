@@ -3,16 +3,19 @@
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from .._progress import tracked
-from ..learning import Report, describe
+from ..learning import LearningState, Report, describe
 from ..network import Network
 from ._atomic import write_atomically
 from ._network_file import load, save
 from ._results import as_json, results_folder
+from ._state_file import load_state, save_state
 
 # Seconds between two checkpoints: what is lost, at most, when the process is killed.
 CHECKPOINT_EVERY = 20.0
@@ -93,23 +96,38 @@ class RunFolder:
             missed += report.unconverged
             state = {"batches": done, "unconverged_samples": missed, **noted(report)}
             if done == planned or time.monotonic() - saved > CHECKPOINT_EVERY:
-                self.checkpoint(name, state, network)
+                self.checkpoint(name, state, network, report.state)
                 saved = time.monotonic()
         return state, network
 
-    def checkpoint(self, name: str, state: Mapping[str, Any], network: Network) -> None:
-        """Keep how far a row is."""
+    def checkpoint(
+        self, name: str, state: Mapping[str, Any], network: Network, learning: LearningState | None = None
+    ) -> None:
+        """Keep how far a row is, and what its rule keeps from batch to batch."""
         weights = f"{name}.{state['batches']}.safetensors"
+        kept = f"{name}.{state['batches']}.learning.safetensors" if jax.tree.leaves(learning) else None
         save(network, self._rows / weights)
-        write_atomically(self._checkpoint(name), as_json({**state, "weights": weights}) + "\n")
-        self._clear(name, but=weights)
+        if kept:
+            save_state(learning, self._rows / kept)
+        files = {"weights": weights, "learning": kept}
+        write_atomically(self._checkpoint(name), as_json({**state, **files}) + "\n")
+        self._clear(name, but=(weights, kept))
 
-    def resume(self, name: str) -> tuple[dict[str, Any], Network] | None:
-        """Return what the last `checkpoint` of a row was given, if there was one."""
+    def resume(self, name: str, like: LearningState | None = None) -> tuple[dict[str, Any], Network, Any] | None:
+        """Return what the last `checkpoint` of a row was given, if there was one.
+
+        `like` is the learning state before the first batch (`simatch.Rule.init`), for rules that have one.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint is damaged, or its learning state does not have the layout of `like`.
+        """
         if not self._checkpoint(name).is_file():
             return None
         state = _read(self._checkpoint(name))
-        return state, load(self._rows / state.pop("weights"))
+        network, kept = load(self._rows / state.pop("weights")), state.pop("learning", None)
+        return state, network, load_state(self._rows / kept, like) if kept else like
 
     @property
     def _rows(self) -> Path:
@@ -118,9 +136,9 @@ class RunFolder:
     def _checkpoint(self, name: str) -> Path:
         return self._rows / f"{name}.checkpoint.json"
 
-    def _clear(self, name: str, *, but: str = "") -> None:
+    def _clear(self, name: str, *, but: Sequence[str | None] = ()) -> None:
         for old in self._rows.glob(f"{name}.*.safetensors"):
-            if old.name != but:
+            if old.name not in but:
                 old.unlink()
 
 

@@ -98,7 +98,7 @@ def _stage(
     planned, began = setting.planned(stage), time.perf_counter()
     state: dict[str, Any] = {"batches": 0, "seconds": 0.0, "unconverged_samples": 0}
     if earlier := kept.resume(stage):
-        state, network = earlier
+        state, network, _ = earlier
         progress(f"{stage}: learning from batch {state['batches']}")
     else:
         progress(f"{stage}: setting its scale" if len(below) < len(setting.units) else f"{stage}: all layers together")

@@ -111,7 +111,7 @@ def _row(setting: "table.Setting", units: int, seed: int, data: "table.Images", 
     state: dict[str, Any] = {"batches": 0, "learning_seconds": 0.0, "unconverged_samples": 0}
     network = table.untrained(setting, units, seed, data)
     if earlier := kept.resume(name):
-        state, network = earlier
+        state, network, _ = earlier
     began = f"from batch {state['batches']:,} " if earlier else ""
     progress(f"NPS {units}, seed {seed}: learning {began}with {network.synapses:,} synapses.")
     earlier_seconds = state["learning_seconds"]
