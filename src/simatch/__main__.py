@@ -1,6 +1,19 @@
-"""Run the command line as ``python -m simatch``."""
+"""Run the command line, as ``simatch`` or ``python -m simatch``."""
 
-from .cli import main
+import sys
+
+from ._extras import MissingPackageError
+
+
+def main() -> None:
+    """Run the command line, or say what it needs."""
+    try:
+        from .cli import main as run
+    except MissingPackageError as error:
+        print(f"simatch: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -1,10 +1,7 @@
 """A progress bar for long work, on standard error."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
@@ -17,15 +14,29 @@ def tracked(
     label: str = "learning",
     shown: bool = True,
 ) -> Iterator[Item]:
-    """Pass items on while a bar shows how far they are, if standard error is a terminal.
+    """Pass items on while a bar shows how far they are, if standard error is a terminal and Rich is installed.
 
     `describe` returns, for an item, how much of `total` is complete and what to say beside the bar.
     """
-    console = Console(stderr=True)
-    columns = TextColumn(label), BarColumn(), TextColumn("{task.fields[detail]}"), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True) as bar:
+    progress = _progress(label) if shown else None
+    if progress is None:
+        yield from items
+        return
+    with progress as bar:
         task = bar.add_task(label, total=total, detail="compiling")
         for item in items:
             completed, detail = describe(item)
             bar.update(task, completed=completed, detail=detail)
             yield item
+
+
+def _progress(label: str) -> Any:
+    """Return a `rich.progress.Progress` that is not drawn yet; None without Rich."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        return None
+    console = Console(stderr=True)
+    columns = TextColumn(label), BarColumn(), TextColumn("{task.fields[detail]}"), TimeRemainingColumn()
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

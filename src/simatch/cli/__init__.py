@@ -4,11 +4,14 @@ import importlib.metadata
 import sys
 from typing import Annotated
 
-import typer
+from .._extras import Feature
 
-from ..papers import reproduce
-from ._demo import demo
-from ._train import train
+with Feature("The command line", extra="app"):
+    import typer
+
+    from ..papers import reproduce
+    from ._demo import demo
+    from ._train import train
 
 EPILOG = """
 Examples:

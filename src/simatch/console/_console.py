@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from .._extras import MissingPackageError
 from ..storage import as_json
 
 
@@ -24,7 +25,7 @@ def reported() -> Iterator[None]:
             yield
         except KeyboardInterrupt:
             fail("interrupted.", 130)
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, FileNotFoundError, MissingPackageError) as error:
             fail(error, 2)
         except MemoryError:
             fail("There is not enough memory; use fewer units, a smaller radius or a smaller batch.", 1)

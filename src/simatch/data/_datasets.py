@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from sklearn import datasets as sklearn_datasets
 from sklearn.model_selection import train_test_split
 
+from .._extras import Feature
 from .._progress import tracked
 
 Images = Float[np.ndarray, "samples height width channels"]
@@ -312,7 +313,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 def _read_image_folder(path: Path) -> dict[str, np.ndarray]:
     """Images of a zipped folder ``train/CLASS/NAME.jpg`` and ``test/CLASS/NAME.jpg``, in a fixed order."""
-    from PIL import Image
+    with Feature("Reading the images of CIFAR-10", extra="app"):
+        from PIL import Image
 
     arrays: dict[str, np.ndarray] = {}
     try:

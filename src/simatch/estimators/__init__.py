@@ -1,4 +1,7 @@
 """The scikit-learn interface."""
 
-from ._estimators import DeepSimilarityMatching as DeepSimilarityMatching
-from ._estimators import SimilarityMatching as SimilarityMatching
+from .._extras import Feature
+
+with Feature("simatch.estimators", extra="sklearn"):
+    from ._estimators import DeepSimilarityMatching as DeepSimilarityMatching
+    from ._estimators import SimilarityMatching as SimilarityMatching

@@ -1,4 +1,7 @@
 """Linear readouts: what features are worth."""
 
-from ._readout import LinearReadout as LinearReadout
-from ._readout import choose_cost as choose_cost
+from .._extras import Feature
+
+with Feature("simatch.readout", extra="sklearn"):
+    from ._readout import LinearReadout as LinearReadout
+    from ._readout import choose_cost as choose_cost

@@ -1,17 +1,20 @@
 """What a run shows: figures and a page."""
 
-from ._figures import curves as curves
-from ._figures import mosaic as mosaic
-from ._figures import overview as overview
-from ._figures import similarity_matrices as similarity_matrices
-from ._page import Figure as Figure
-from ._page import Page as Page
-from ._page import write_page as write_page
-from ._provenance import Provenance as Provenance
-from ._provenance import provenance as provenance
-from ._story import Story as Story
-from ._style import COLOURS as COLOURS
-from ._style import FAINT as FAINT
-from ._style import MISSING as MISSING
-from ._style import SIGNED as SIGNED
-from ._style import style as style
+from .._extras import Feature
+
+with Feature("simatch.report", extra="app"):
+    from ._figures import curves as curves
+    from ._figures import mosaic as mosaic
+    from ._figures import overview as overview
+    from ._figures import similarity_matrices as similarity_matrices
+    from ._page import Figure as Figure
+    from ._page import Page as Page
+    from ._page import write_page as write_page
+    from ._provenance import Provenance as Provenance
+    from ._provenance import provenance as provenance
+    from ._story import Story as Story
+    from ._style import COLOURS as COLOURS
+    from ._style import FAINT as FAINT
+    from ._style import MISSING as MISSING
+    from ._style import SIGNED as SIGNED
+    from ._style import style as style
