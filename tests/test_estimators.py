@@ -1,7 +1,9 @@
 """The estimators keep scikit-learn's contract, and are the networks they say they are."""
 
+import copy
 import pickle
 
+import jax
 import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
@@ -64,6 +66,19 @@ def test_clone_and_pickle(make, x):
     with pytest.raises(NotFittedError):
         fresh.transform(x)
     np.testing.assert_array_equal(fresh.fit(x).transform(x), features)
+
+
+@BOTH
+def test_what_is_stored_are_numpy_arrays(make, x):
+    """Other libraries store the state too, and cannot know what an array on a device is."""
+    fitted = make().fit(x)
+    for array in jax.tree.leaves(fitted.__getstate__()["network_"]):
+        assert isinstance(array, np.ndarray)
+    stored = pickle.dumps(fitted)
+    assert b"jaxlib" not in stored
+    assert b"jax._src" not in stored
+    for array in jax.tree.leaves(copy.deepcopy(fitted).network_):
+        assert isinstance(array, jax.Array)
 
 
 @BOTH

@@ -3,5 +3,5 @@
 from .._extras import Feature
 
 with Feature("simatch.estimators", extra="sklearn"):
-    from ._estimators import DeepSimilarityMatching as DeepSimilarityMatching
-    from ._estimators import SimilarityMatching as SimilarityMatching
+    from ._deep import DeepSimilarityMatching as DeepSimilarityMatching
+    from ._similarity_matching import SimilarityMatching as SimilarityMatching

@@ -1,0 +1,275 @@
+"""What the estimators share: learning, encoding, and scikit-learn's conventions."""
+
+import abc
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._progress import tracked
+from ..learning import (
+    Report,
+    Schedule,
+    batches_in,
+    calibrate,
+    describe,
+    encode,
+    epochs_of,
+    hyperbolic,
+    largest_rate,
+    samples_at_once,
+    training,
+    warn_unconverged,
+)
+from ..network import Activation, Network
+from ..relaxation import Inputs, Solver
+
+# Batches in one compiled run, which is one task to callbacks. It shapes the program, so it is the same for all.
+_BATCHES_A_TASK = 10
+
+Estimator = TypeVar("Estimator", bound="SimilarityMatcher")
+
+
+class SimilarityMatcher(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=abc.ABCMeta
+):
+    """Everything but the network: learning, encoding, and scikit-learn's conventions.
+
+    Signatures of `__init__` bear no types, since scikit-learn's contract is to store whatever is given and to
+    validate it in `fit`.
+    """
+
+    learning_rate: float
+    decay: float
+    max_iter: int
+    batch_size: int
+    scale: Any
+    tolerance: float
+    solver: Solver | None
+    random_state: Any
+    verbose: Any
+
+    network_: Network
+
+    _parameter_constraints: ClassVar[dict] = {
+        "activation": [str, Activation],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "decay": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "tolerance": [Interval(Real, 0, None, closed="neither")],
+        "solver": [Solver, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @abc.abstractmethod
+    def _build(self, n_features: int, seed: int) -> Network:
+        """Return the network before learning."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
+        """Learn from `max_iter` passes over the data, in random order, at a decreasing rate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data. Similarities are plain dot products, so centre and scale it before.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is out of range; nothing has changed then.
+        DivergenceError
+            If activities grow without bound; lower `learning_rate`, or `scale`.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If some samples were learned from before they had settled to `tolerance`.
+        """
+        X = self._validated(X, reset=True)
+        net, seed = self._initial(X)
+        epochs, size = float(self.max_iter), int(self.batch_size)
+        total = batches_in(len(X), epochs=epochs, batch_size=size)
+        tasks = math.ceil(total / _BATCHES_A_TASK)
+        whole = self._init_callback_context(max_subtasks=tasks)
+        whole.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        rate = hyperbolic(self._rate(net), over=total, decay=float(self.decay))
+        batches = epochs_of(X, epochs=epochs, batch_size=size, seed=seed)
+        runs = tracked(
+            self._training(net, batches, rate), total, describe, label=type(self).__name__, shown=bool(self.verbose)
+        )
+        reports = []
+        for _ in range(tasks):
+            task = whole.subcontext(task_name="batches")
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y, reconstruction_attributes={"network_": net})
+            net, report = next(runs)
+            reports.append(report)
+            if task.call_on_fit_task_end(
+                estimator=self,
+                X=X,
+                y=y,
+                metadata=dataclasses.asdict(report),
+                reconstruction_attributes={"network_": net},
+            ):
+                break
+        del runs  # takes the progress bar away, should a callback have stopped early
+        self.network_, self.n_steps_, self.cost_history_ = net, 0, np.empty(0)
+        self._remember(reports)
+        self.n_iter_ = math.ceil(reports[-1].samples / len(X))
+        whole.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
+        """Learn once from each row, in the given order, at the constant rate `learning_rate`.
+
+        Rows are cut into batches of `batch_size`. The first call, unless `fit` came before, makes the
+        network (and with ``scale="auto"`` calibrates it on these rows).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is out of range; nothing has changed then.
+        DivergenceError
+            If activities grow without bound; the estimator keeps the network from before the call.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If some samples were learned from before they had settled to `tolerance`.
+        """
+        new = not hasattr(self, "network_")
+        X = self._validated(X, reset=new)
+        net = self._initial(X)[0] if new else self.network_
+        batches = (X[i : i + self.batch_size] for i in range(0, len(X), self.batch_size))
+        networks, reports = zip(*self._training(net, batches, self._rate(net)), strict=True)
+        if new:
+            self.n_steps_, self.cost_history_ = 0, np.empty(0)
+        self.network_ = networks[-1]
+        self._remember(reports)
+        return self
+
+    def transform(self, X: Any) -> Float[np.ndarray, "samples features"]:
+        """Return the activities of the last layer at the fixed point of the neural dynamics.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out)
+            In JAX's default precision, float32 unless ``jax_enable_x64`` is set.
+
+        Raises
+        ------
+        ValueError
+            If the data does not have the shape of that seen in `fit`, or is not finite.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If some samples did not settle to `tolerance`.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        # A power of two, so that few compiled programs serve all numbers of rows.
+        size = min(samples_at_once(self.network_), 1 << (len(X).bit_length() - 1))
+        return encode(self.network_, X, batch_size=size, solver=self.solver, tolerance=float(self.tolerance))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickles, copies and other stores hold: NumPy arrays, not those of a device."""
+        state: Any = super().__getstate__()
+        if "network_" in state:
+            state = {**state, "network_": jax.device_get(state["network_"])}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "network_" in state:
+            self.network_ = jax.tree.map(jnp.asarray, state["network_"])
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.network_.populations[self.network_.layers[-1]].grid.size
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        assert tags.transformer_tags is not None
+        tags.transformer_tags.preserves_dtype = [_precision().name]
+        return tags
+
+    def _validated(self, X: Any, *, reset: bool) -> Float[np.ndarray, "samples features"]:
+        # What overflows in the engine's precision is refused right after.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(validate_data(self, X, reset=reset, dtype=_precision()))
+
+    def _initial(self, X: Float[np.ndarray, "samples features"]) -> tuple[Network, int]:
+        """Return the network before learning, and a seed for the order of samples."""
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        net = self._build(X.shape[1], seed)
+        if self.scale == "auto":
+            net = calibrate(net, X, batch_size=int(self.batch_size), seed=seed, solver=self.solver)
+        return net, seed
+
+    def _training(
+        self, net: Network, batches: Iterable[Inputs], rate: float | Schedule
+    ) -> Iterable[tuple[Network, Report]]:
+        return training(
+            net,
+            batches,
+            rate=rate,
+            solver=self.solver,
+            tolerance=float(self.tolerance),
+            report_every=_BATCHES_A_TASK,
+        )
+
+    def _rate(self, net: Network) -> float:
+        """Learning rate at the start."""
+        # Weights forget at rate / c, and nobody can foresee the c that calibration finds.
+        return float(self.learning_rate) * (min(1.0, largest_rate(net)) if self.scale == "auto" else 1.0)
+
+    @property
+    def _factor(self) -> float:
+        """Number that the structure constants are multiplied with before any calibration."""
+        return 1.0 if self.scale == "auto" else float(self.scale)
+
+    def _remember(self, reports: Sequence[Report]) -> None:
+        last = reports[-1]
+        self.n_steps_ += last.batches
+        self.cost_history_ = np.concatenate([self.cost_history_, [report.cost for report in reports]])
+        self.saturated_, self.silent_ = last.saturated, last.silent
+        warn_unconverged(reports, stacklevel=5)
+
+
+def _precision() -> np.dtype:
+    """Precision that the engine computes in."""
+    return np.dtype(jnp.result_type(float))
