@@ -33,9 +33,8 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
     )
     cache_compiled_programs()
 
-    from .. import runs
+    from .. import runs, storage
     from ..report import Page, Story, provenance, write_page
-    from ..storage import _network_file as files
 
     results: list[runs.Demo] = []
     for result in runs.demo(splits=splits, seed=seed):
@@ -115,8 +114,8 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
         ),
     )
     path = write_page(page, folder)
-    files.save(run.network, folder / "network.safetensors")
-    files.write_atomically(folder / "settings.toml", run.settings.toml())
+    storage.save(run.network, folder / "network.safetensors")
+    storage.write_atomically(folder / "settings.toml", run.settings.toml())
     keep_numbers(folder, numbers)
     conclude(f"Page and figures: {path}", numbers, json=json)
 

@@ -92,11 +92,10 @@ def _train(
     overwrite: bool,
     json: bool,
 ) -> None:
-    from .. import runs
+    from .. import runs, storage
     from ..data import load_dataset
     from ..learning import DivergenceError
     from ..runs import merged
-    from ..storage import _network_file as files
 
     settings = merged(data, file=config, options=options, layers=layers)
     cache_compiled_programs()
@@ -104,13 +103,13 @@ def _train(
     dataset = load_dataset(settings.data)
     settings.network(runs.grid_of(dataset))  # what does not fit is said before anything is written
     folder = results_folder(out, dataset.name, overwrite=overwrite)
-    files.write_atomically(folder / "settings.toml", settings.toml())
+    storage.write_atomically(folder / "settings.toml", settings.toml())
     try:
         run = runs.run(settings, dataset, say=progress)
     except DivergenceError as error:
-        files.save(error.network, folder / "network.safetensors")
+        storage.save(error.network, folder / "network.safetensors")
         fail(f"{error} They are in {str(folder / 'network.safetensors')!r}.", 1)
-    files.save(run.network, folder / "network.safetensors")
+    storage.save(run.network, folder / "network.safetensors")
     result = functools.partial(typer.echo, err=json)
     numbers = _numbers(run, folder)
     for layer in run.layers:

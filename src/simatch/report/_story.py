@@ -6,7 +6,7 @@ import matplotlib.figure
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..analysis import _representations as analysis
+from .. import analysis
 from ..learning import Report, encode, similarity_cost
 from ..network import Network
 from ..relaxation import relax

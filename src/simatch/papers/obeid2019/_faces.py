@@ -12,9 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import zoom
 
-from ...analysis import _representations as analysis
-from ...analysis import _stimuli as stimuli
-from ...analysis import _tuning as tuning
+from ... import analysis
 from ...data import Dataset, default_preprocessing
 from ...learning import SILENT_BELOW, Report, calibrate, encode, epochs_of, hyperbolic, largest_rate, training
 from ...models import Layer, layered
@@ -281,31 +279,31 @@ def measure(
     others = {
         "learned_from": responses(data.x[: setting.faces]),
         "upside_down": responses(some[:, ::-1, ::-1]),
-        "scrambled": responses(stimuli.phase_scrambled(some, seed=seed)),
+        "scrambled": responses(analysis.phase_scrambled(some, seed=seed)),
     }
     half = some.copy()
     half[:, :, : width // 2] = 0
     covered_half = responses(half)
     say("covered faces")
     few = data.x_test[: setting.covered]
-    squares = stimuli.occluded(few, setting.square)
+    squares = analysis.occluded(few, setting.square)
     covered = responses(squares.reshape(-1, *few.shape[1:]))
     say("gratings and edges")
     # Faint, as a strong grating would drive units towards their bounds, where they hardly tell orientations apart. An
     # edge has all its power in one place.
-    striped = shown(rms / 4 * stimuli.gratings(height, width))
-    edged = shown(rms / 4 * stimuli.edges(height, width, spacing=setting.square))
+    striped = shown(rms / 4 * analysis.gratings(height, width))
+    edged = shown(rms / 4 * analysis.edges(height, width, spacing=setting.square))
 
     measures, extents = {}, {}
     for number, name in enumerate(network.layers):
         grid = network.populations[name].grid
-        centres, reach = tuning.centres(grid, height, width), _reach(setting, number)
+        centres, reach = analysis.centres(grid, height, width), _reach(setting, number)
         r = upright[name]
         change = np.abs(covered[name].reshape(*squares.shape[:3], -1) - r[: len(few)]).mean(axis=2)
-        extents[name] = tuning.extent(_fields(change, setting), centres)
+        extents[name] = analysis.extent(_fields(change, setting), centres)
         power = {kind: (states[name] ** 2).mean(axis=1) for kind, states in others.items()}
         own = (r**2).mean(axis=1)
-        tuned = tuning.orientation_selectivity(np.abs(striped[name]).max(axis=(1, 2)))
+        tuned = analysis.orientation_selectivity(np.abs(striped[name]).max(axis=(1, 2)))
         alive = np.abs(r).max(axis=0) >= SILENT_BELOW
         blind = centres[:, 1] + reach < width // 2
         measures[name] = Measures(
@@ -314,7 +312,7 @@ def measure(
             alive=float(alive.mean()),
             saturated=float(np.mean(network.activations[name].saturated(jnp.asarray(r)))),
             level=float(np.sqrt(own.mean())),
-            sparseness=float(tuning.sparseness(r)[alive].mean()) if alive.any() else 0.0,
+            sparseness=float(analysis.sparseness(r)[alive].mean()) if alive.any() else 0.0,
             orientation=float(np.median(tuned)),
             oriented=float(np.mean(tuned > 1 / 3)),
             position=_position(np.abs(edged[name]).max(axis=3), setting.square),
@@ -339,7 +337,7 @@ def features(
     masked = {}
     for name, r in _responses(setting, network, x).items():
         units = chosen[name]
-        place = tuning.centres(network.populations[name].grid, height, width)[units, :, None, None]
+        place = analysis.centres(network.populations[name].grid, height, width)[units, :, None, None]
         distance = np.linalg.norm(np.indices((height, width)) - place, axis=1)
         inside = distance <= extents[name][units, None, None]
         masked[name] = analysis.reverse_correlation(r[:, units], x) * inside[..., None]

@@ -157,7 +157,7 @@ def _write(
     measured: "dict[str, experiment.Measured]",
     seconds: dict[str, float],
 ) -> tuple[dict[str, Any], Path]:
-    from ...analysis import _tuning as tuning
+    from ... import analysis
     from ...report import Figure, Page, provenance, write_page
     from . import _faces as experiment
     from ._faces_figures import by_layer, closeups, features
@@ -172,7 +172,7 @@ def _write(
     *_, last = networks
     seconds["features"] = time.perf_counter() - began
     lowest = setting.stages[0]
-    places = tuning.centres(networks[last].populations[lowest].grid, *data.x.shape[1:3])[chosen[lowest]]
+    places = analysis.centres(networks[last].populations[lowest].grid, *data.x.shape[1:3])[chosen[lowest]]
     layers = {name: list(m.measures.values()) for name, m in measured.items()}
     extents = ", ".join(f"{layer.extent:.1f}" for layer in layers[last])
     published = ", ".join(map(str, experiment.PUBLISHED_EXTENT))

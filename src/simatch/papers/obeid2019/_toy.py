@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...analysis import _representations as analysis
+from ... import analysis
 from ...learning import similarity_cost, training
 from ...network import AntiHebbian, Dense, Grid, Hebbian, Network, Population
 from ...relaxation import relax
