@@ -48,6 +48,10 @@ def cache_compiled_programs() -> None:
     """Keep compiled programs between runs; without a place to keep them, everything works as well but starts later."""
     import jax
 
+    # A damaged entry is compiled anew; that is nobody's concern.
+    logging.getLogger("jax._src.compiler").setLevel(logging.ERROR)
+    if jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]  # the user has chosen one
+        return
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(home) / "simatch" / "compiled"
     try:
@@ -57,8 +61,6 @@ def cache_compiled_programs() -> None:
     if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-        # A damaged entry is compiled anew; that is nobody's concern.
-        logging.getLogger("jax._src.compiler").setLevel(logging.ERROR)
 
 
 def command_line() -> str:
