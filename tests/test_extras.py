@@ -106,7 +106,7 @@ def test_extras_hold_what_they_say():
     """Nothing but the core is needed twice; `all` brings what every feature needs, and `dev` all of it."""
     assert EXTRAS["all"] == ["simatch[app,native]"]
     assert "simatch[sklearn]" in EXTRAS["app"]
-    assert "simatch[all]" in EXTRAS["dev"]
+    assert "simatch[all,test]" in EXTRAS["dev"]
     assert not named(PROJECT["dependencies"]) & named(EXTRAS["native"] + EXTRAS["sklearn"] + EXTRAS["app"])
 
 
