@@ -20,6 +20,7 @@ from simatch.console import reported
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+OWNERS = importlib.metadata.packages_distributions()
 
 
 def named(requirements):
@@ -43,14 +44,13 @@ def core():
 
 def modules(packages):
     """Modules that these packages install."""
-    owners = importlib.metadata.packages_distributions()
-    return {module for module, names in owners.items() if {canonicalize_name(name) for name in names} & packages}
+    return {module for module, names in OWNERS.items() if {canonicalize_name(name) for name in names} & packages}
 
 
 @pytest.fixture(scope="module")
 def alone():
     """What is said where nothing but the core can be imported."""
-    hidden = set(importlib.metadata.packages_distributions()) - modules(core())
+    hidden = set(OWNERS) - modules(core())
     assert {"numba", "rich", "sklearn", "typer"} <= hidden
     command = [sys.executable, str(ROOT / "tests" / "core_alone.py"), ",".join(sorted(hidden))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
