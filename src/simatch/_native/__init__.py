@@ -4,6 +4,7 @@ The code in JAX that does the same is what this is tested against, and what runs
 """
 
 import functools
+import threading
 import warnings
 from collections.abc import Sequence
 
@@ -19,22 +20,40 @@ NEWTON_SIZE = 16
 SETTLE, DRIVE, ASSOCIATE, FEED_BACK = range(4)
 
 
-@functools.cache
+_starting = threading.RLock()
+
+
 def available() -> bool:
     """Whether native code runs here; the first call compiles it, or finds it compiled, and tells XLA of it."""
-    # XLA checks what it is told when it starts, and would not start at all if it objected.
-    jax.local_devices(backend="cpu")
+    with _starting:
+        return _start()
+
+
+@functools.cache
+def _start() -> bool:
     try:
+        # XLA checks what it is told when it starts, and would not start at all if it objected.
+        jax.local_devices(backend="cpu")
+    except RuntimeError:
+        # JAX may compute on other devices only, as after JAX_PLATFORMS=cuda, where there is nothing for native code.
+        return False
+    try:
+        from ._cache import store
         from ._handler import handle
 
         jax.ffi.register_ffi_target("simatch", jax.ffi.pycapsule(handle.ctypes), platform="cpu")
     except Exception as reason:
-        if not isinstance(reason, ImportError):
+        if not _says_that_numba_is_missing(reason):
             warnings.warn(
-                f"Native code is not used, which makes relaxation and learning slower: {reason}", stacklevel=2
+                f"Native code is not used, which makes relaxation and learning slower: {reason}", stacklevel=3
             )
         return False
+    store().save()
     return True
+
+
+def _says_that_numba_is_missing(reason: Exception) -> bool:
+    return isinstance(reason, ModuleNotFoundError) and str(reason.name).split(".")[0] in ("numba", "llvmlite")
 
 
 def call(kernel: int, results: Sequence[jax.ShapeDtypeStruct], *operands: Array) -> list[Array]:

@@ -1,4 +1,4 @@
-# pyright: reportCallIssue=false, reportPrivateImportUsage=false
+# pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 """What native code needs of XLA: the layout of its calls, memory at addresses, and counters that threads share.
 
 XLA hands a custom call one structure with the addresses of its operands and results, and of XLA's own services, laid
@@ -12,7 +12,10 @@ import llvmlite.binding
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
+
+from ._cache import Kept
 
 
 def compiled(compiler):
@@ -24,6 +27,19 @@ INTERNAL: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True
 NUMERICS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
 plain = compiled(njit(**INTERNAL))
 fast = compiled(njit(**INTERNAL, **NUMERICS))
+
+
+def exported(signature, **options):
+    """Compile a function that C code can call, or find it compiled on disk."""
+
+    def export(function):
+        code = CFunc(function, (signature.args, signature.return_type), locals={}, options=options)
+        code._cache = Kept(f"{function.__module__}.{function.__qualname__}")
+        code.compile()
+        return code
+
+    return compiled(export)
+
 
 Words = types.CPointer(types.int64)
 Floats = types.CPointer(types.float32)

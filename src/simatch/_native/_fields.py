@@ -8,7 +8,7 @@ form a group), then for every group the sites that each of its sites sees, then 
 above, and the weights of every group. The results are the third.
 """
 
-from numba import cfunc, types
+from numba import types
 
 from ._ffi import (
     NUMERICS,
@@ -16,7 +16,7 @@ from ._ffi import (
     Words,
     address_of,
     allocate,
-    compiled,
+    exported,
     fast,
     floats_at,
     floats_of,
@@ -203,13 +203,13 @@ def association_shares(frame):
     return site_shares(length(frame, ORDER, 0), length(frame, below, 1) * padded(inputs) * units)
 
 
-@compiled(cfunc(types.int64(Words), cache=True))
+@exported(types.int64(Words))
 def drive_tasks(frame):
     """Number of tasks of a drive."""
     return drive_shares(frame)
 
 
-@compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
+@exported(types.void(Words, types.int64), **NUMERICS)
 def drive_sites(frame, number):
     """Drive of a share of the sites."""
     groups, sites, shares = site_groups(frame, 2), length(frame, ORDER, 0), drive_shares(frame)
@@ -227,13 +227,13 @@ def drive_sites(frame, number):
     free(rows)
 
 
-@compiled(cfunc(types.int64(Words), cache=True))
+@exported(types.int64(Words))
 def association_tasks(frame):
     """Number of tasks of an association."""
     return association_shares(frame)
 
 
-@compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
+@exported(types.void(Words, types.int64), **NUMERICS)
 def associate_sites(frame, number):
     """Association at a share of the sites."""
     groups, sites, shares = frame[OPERAND_COUNT] - 3, length(frame, ORDER, 0), association_shares(frame)
@@ -250,13 +250,13 @@ def associate_sites(frame, number):
     free(rows)
 
 
-@compiled(cfunc(types.int64(Words), cache=True))
+@exported(types.int64(Words))
 def feedback_tasks(frame):
     """Number of tasks of feedback: sixteen samples each, as fields of different sites overlap."""
     return sixteens(length(frame, SOURCES + site_groups(frame, 2), 1))
 
 
-@compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
+@exported(types.void(Words, types.int64), **NUMERICS)
 def feed_back_samples(frame, number):
     """Feedback for up to sixteen samples."""
     groups = site_groups(frame, 2)

@@ -7,7 +7,7 @@ one: a busy pool makes a call slower and never stops it.
 
 import ctypes
 
-from numba import cfunc, types
+from numba import types
 
 from . import _fields, _settling
 from ._ffi import (
@@ -26,7 +26,7 @@ from ._ffi import (
     attribute,
     call,
     call_with,
-    compiled,
+    exported,
     free,
     integers_at,
     malloc,
@@ -50,7 +50,7 @@ publish("simatch_kernels", ctypes.addressof(_addresses))
 NEXT, FINISHED, USERS, TASKS, KERNEL, FRAME, WORDS = range(7)
 
 
-@compiled(cfunc(types.void(Words), cache=True))
+@exported(types.void(Words))
 def work(job):
     """Do tasks of a job until there are no more."""
     frame, count, task = words_at(job[FRAME]), job[TASKS], job[KERNEL]
@@ -67,7 +67,7 @@ work_on = types.ExternalFunction("simatch_work", types.void(Words))
 publish("simatch_work", work.address)
 
 
-@compiled(cfunc(types.int64(Words), cache=True))
+@exported(types.int64(Words))
 def handle(frame):
     """Answer a call of XLA: 0, for no error."""
     if frame[EXTENSION] != 0:

@@ -11,7 +11,7 @@ gradient steps as in `simatch.relaxation.Accelerated`. No sample depends on the 
 """
 
 import numpy as np
-from numba import cfunc, types
+from numba import types
 
 from . import NEWTON_SIZE
 from . import _memory as at
@@ -31,7 +31,17 @@ from ._blocks import (
     start_of,
     states_of,
 )
-from ._ffi import NUMERICS, Words, allocate, compiled, fast, floats_of, free, plain, wide_vectors
+from ._ffi import (
+    NUMERICS,
+    Words,
+    allocate,
+    exported,
+    fast,
+    floats_of,
+    free,
+    plain,
+    wide_vectors,
+)
 from ._inverse import LEAST, inverse_size, invert
 from ._lanes import (
     WIDTH,
@@ -350,14 +360,14 @@ def settle_many(frame, block, group):
     free(memory)
 
 
-@compiled(cfunc(types.int64(Words), cache=True))
+@exported(types.int64(Words))
 def tasks(frame):
     """Number of tasks of a call: registers of blocks, or blocks times groups of samples."""
     blocks = blocks_of(frame)
     return padded(blocks) // WIDTH if across(frame) else blocks * groups(frame)
 
 
-@compiled(cfunc(types.void(Words, types.int64), cache=True, **NUMERICS))
+@exported(types.void(Words, types.int64), **NUMERICS)
 def settle_task(frame, number):
     """Settle some samples in some blocks, and write the results."""
     if across(frame):

@@ -1,0 +1,184 @@
+"""Native code is that of the files at hand, is kept where it can be, and refuses what does not fit together."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+import simatch as sm
+from simatch import _native as native
+
+pytest.importorskip("numba")
+_cache = pytest.importorskip("simatch._native._cache")
+FILES = sorted(file.name for file in Path(native.__file__).parent.glob("*.py"))
+
+# Compiles one small function out of two files; says what it gives and whether it was found compiled.
+PROBE = """
+from numba import types
+from simatch._native import _cache
+from simatch._native._activity import tanh
+from simatch._native._ffi import exported
+from simatch._native._lanes import total
+
+@exported(types.float32(types.float32))
+def probe(u):
+    return total(tanh(u - 0 * tanh(u)))
+
+_cache.store().save()
+print(round(probe.ctypes(1.0), 4), probe.cache_hits)
+"""
+
+RELAX = """
+import jax.numpy as jnp, simatch as sm
+from simatch import _native
+assert _native.available()
+net = sm.layered(sm.Grid(2, 2), [sm.Layer(units=2, stride=2, radius=2.0)])
+print(float(jnp.abs(sm.relax(net, jnp.ones((1, 2, 2)), tolerance=0.3).states["layer1"]).sum()))
+"""
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Copy of the package whose files may be edited."""
+    shutil.copytree(Path(sm.__file__).parent, tmp_path / "simatch", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def run(copy, script, **environment):
+    """What a script prints in a process of its own, with a copy of the package."""
+    own = {"PYTHONPATH": str(copy), "SIMATCH_CACHE_DIR": str(copy / "cache"), "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-W", "error::UserWarning", "-c", script]
+    settings = os.environ | own | environment
+    done = subprocess.run(command, env=settings, cwd=copy, text=True, capture_output=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def edit(copy, name, old, new):
+    file = copy / "simatch" / "_native" / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_an_edit_of_any_file_changes_the_digest(copy):
+    folder = copy / "simatch" / "_native"
+    digests = {_cache.digest(folder)}
+    assert digests == {_cache.digest()}
+    for name in FILES:
+        (folder / name).write_text((folder / name).read_text() + "\n# edited\n")
+        digests.add(_cache.digest(folder))
+    (folder / "_another.py").touch()
+    digests.add(_cache.digest(folder))
+    assert len(digests) == len(FILES) + 2
+
+
+def test_an_edit_of_another_file_is_compiled(copy):
+    first, again = run(copy, PROBE), run(copy, PROBE)
+    assert (first[1], again[1]) == ("0", "1")
+    assert float(again[0]) == float(first[0]) == pytest.approx(16 * 0.76159, abs=1e-3)
+    edit(copy, "_activity.py", "return divide(x * p, q)", "return divide(x * p, q + q)")
+    edited = run(copy, PROBE)
+    assert edited[1] == "0"
+    assert float(edited[0]) == pytest.approx(float(first[0]) / 2, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_an_edit_changes_the_next_relaxation(copy):
+    """Without optimisation, which halves the time that it takes to compile."""
+    first = run(copy, RELAX, SIMATCH_CACHE_DIR=os.environ.get("SIMATCH_CACHE_DIR", ""))
+    edit(copy, "_activity.py", "return divide(x * p, q)", "return divide(x * p, q + q)")
+    assert float(run(copy, RELAX, NUMBA_OPT="0")[0]) < 0.9 * float(first[0])
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "empty", "missing"])
+def test_a_damaged_file_holds_nothing(damage, tmp_path):
+    path = tmp_path / "native" / ("a" * _cache.NAME_LENGTH)
+    _cache.write(path, {"f": bytes(1000)})
+    assert _cache.read(path) == {"f": bytes(1000)}
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1
+    damaged = {"truncated": content[:700], "altered": content, "empty": b"", "missing": None}[damage]
+    path.unlink()
+    if damaged is not None:
+        path.write_bytes(damaged)
+    assert _cache.read(path) == {}
+    _cache.write(path, {"f": b"again"})
+    assert _cache.read(path) == {"f": b"again"}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_cannot_be_loaded_is_compiled_anew(copy):
+    """Without a warning, which would be an error."""
+    first = run(copy, PROBE)
+    (file,) = (copy / "cache" / "native").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert run(copy, PROBE) == first
+    entries = _cache.read(file)
+    assert len(entries) == 1
+    _cache.write(file, dict.fromkeys(entries, b"nonsense"))
+    assert run(copy, PROBE) == first
+
+
+def test_files_that_are_long_unused_are_removed(tmp_path):
+    old, recent, foreign = (tmp_path / name for name in ("0" * _cache.NAME_LENGTH, "1" * _cache.NAME_LENGTH, "notes"))
+    for file in (old, recent, foreign):
+        file.touch()
+    for file in (old, foreign):
+        os.utime(file, (1, 1))
+    _cache.write(tmp_path / ("2" * _cache.NAME_LENGTH), {})
+    assert not old.exists()
+    assert recent.exists()
+    assert foreign.exists()
+
+
+@pytest.mark.parametrize("why", ["not a folder", "no home"])
+def test_a_folder_that_cannot_be_written_is_named_once(why, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    if why == "no home":
+        monkeypatch.delenv("SIMATCH_CACHE_DIR", raising=False)
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("who are you?")))
+    else:
+        monkeypatch.setenv("SIMATCH_CACHE_DIR", str(tmp_path / "file"))
+    store = _cache._Store()
+    store.save()
+    store.entries["f"], store.complete = b"code", False
+    with pytest.warns(UserWarning, match="set the environment variable SIMATCH_CACHE_DIR"):
+        store.save()
+    store.save()
+
+
+def test_where_compiled_code_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SIMATCH_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert _cache.folder() == tmp_path / ".cache" / "simatch" / "native"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert _cache.folder() == Path("/caches/simatch/native")
+    monkeypatch.setenv("SIMATCH_CACHE_DIR", "/own")
+    assert _cache.folder() == Path("/own/native")
+
+
+def test_native_code_is_not_used_without_numba(copy):
+    script = "import sys; sys.modules['numba'] = None\n" + RELAX.replace("assert ", "assert not ")
+    assert float(run(copy, script)[0]) > 0
+
+
+def test_a_broken_numba_is_reported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "simatch._native._handler", None)
+    with pytest.warns(UserWarning, match="Native code is not used"):
+        assert not native._start.__wrapped__()
+
+
+def test_native_code_is_not_used_where_jax_has_no_cpu(monkeypatch):
+    def no_cpu(backend):
+        raise RuntimeError(f"Unknown backend {backend}")
+
+    monkeypatch.setattr(jax, "local_devices", no_cpu)
+    assert not native._start.__wrapped__()
