@@ -14,6 +14,7 @@ from simatch import _native as native
 
 pytest.importorskip("numba")
 _cache = pytest.importorskip("simatch._native._cache")
+_ffi = pytest.importorskip("simatch._native._ffi")
 FILES = sorted(file.name for file in Path(native.__file__).parent.glob("*.py"))
 
 # Compiles one small function out of two files; says what it gives and whether it was found compiled.
@@ -182,3 +183,12 @@ def test_native_code_is_not_used_where_jax_has_no_cpu(monkeypatch):
 
     monkeypatch.setattr(jax, "local_devices", no_cpu)
     assert not native._start.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("triple", "estimated"),
+    [("x86_64-unknown-linux-gnu", True), ("aarch64-unknown-linux-gnu", False), ("arm64-apple-darwin23", False)],
+)
+def test_reciprocals_are_estimated_on_x86_only(triple, estimated):
+    """One refinement of an estimate is nearly exact there; on ARM it would have 16 bits."""
+    assert any("reciprocal" in attribute for attribute in _ffi.vector_attributes(triple)) == estimated
