@@ -1,5 +1,6 @@
 """Native code is that of the files at hand, is kept where it can be, and refuses what does not fit together."""
 
+import inspect
 import os
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import simatch as sm
@@ -192,3 +195,51 @@ def test_native_code_is_not_used_where_jax_has_no_cpu(monkeypatch):
 def test_reciprocals_are_estimated_on_x86_only(triple, estimated):
     """One refinement of an estimate is nearly exact there; on ARM it would have 16 bits."""
     assert any("reciprocal" in attribute for attribute in _ffi.vector_attributes(triple)) == estimated
+
+
+def settled(**changed):
+    """Settle two blocks of three neurons and four samples, with other operands than belong there."""
+    operands = {
+        "matrices": jnp.ones((2, 3, 3)),
+        "drive": jnp.ones((2, 3, 4)),
+        "start": jnp.ones((2, 3, 0)),
+        "settings": jnp.asarray([native.TANH, 0, -1, 1, 1e-3], jnp.float32),
+        "most": jnp.asarray([10], jnp.int32),
+    }
+    # Without what checks signatures in tests only.
+    return inspect.unwrap(native.settle)(*(operands | changed).values(), potentials=True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"matrices": jnp.ones((2, 4, 4))},
+        {"matrices": jnp.ones((1, 3, 3))},
+        {"start": jnp.ones((2, 3, 5))},
+        {"start": jnp.ones((2, 2, 0))},
+        {"settings": jnp.ones(4)},
+        {"most": jnp.ones(1, jnp.int8)},
+        {"drive": jnp.ones((2, 3, 4), jnp.float16)},
+    ],
+)
+def test_operands_that_do_not_fit_are_refused(changed):
+    with pytest.raises(ValueError, match=r"must be of shape .* not .*: pass"):
+        settled(**changed)
+
+
+def test_operands_that_fit_are_settled():
+    if not native.available():
+        pytest.skip("native code does not run here")
+    potentials, activities, *_ = settled()
+    assert potentials.shape == activities.shape == (2, 3, 4)
+    assert settled(start=potentials)[2].shape == (2, 4)
+
+
+def test_relaxation_without_compilation():
+    net = sm.layered(sm.Grid(4, 4), [sm.Layer(units=2, stride=2, radius=2.0)])
+    x = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
+    with jax.disable_jit():
+        step_by_step = sm.relax(net, x, tolerance=1e-4)
+    np.testing.assert_allclose(
+        step_by_step.states["layer1"], sm.relax(net, x, tolerance=1e-4).states["layer1"], atol=1e-3
+    )

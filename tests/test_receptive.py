@@ -108,3 +108,22 @@ def test_native_code_runs_wherever_numba_does():
     """Other tests of it are skipped where it does not run."""
     pytest.importorskip("numba")
     assert native.available()
+
+
+def test_operands_that_do_not_fit_are_refused():
+    local, weights, pre, _ = example(*FIELDS[1], 6)
+    drive, back = jax.vjp(local.project, weights, pre)
+    with pytest.raises(ValueError, match=r"Activities below must be of shape \(192, 500\), not \(1, 500\)"):
+        local.project(weights, jnp.zeros((1, 500)))
+    with pytest.raises(ValueError, match="Weights must be of shape"):
+        jax.jit(lambda w: local.project(w, pre))(tuple(w[:, :, 1:] for w in weights))
+    with pytest.raises(ValueError, match="groups of sites"):
+        local.project(weights[1:], pre)
+    with pytest.raises(ValueError, match="are of type float16"):
+        local.project(tuple(w.astype(jnp.float16) for w in weights), pre)
+    with pytest.raises(ValueError, match="shape"):
+        back(jnp.zeros((len(drive), 7)))
+    with jax.disable_jit():
+        np.testing.assert_allclose(local.project(weights, pre), drive, rtol=1e-5, atol=1e-5)
+        with pytest.raises(ValueError, match="Activities below"):
+            local.project(weights, jnp.zeros((1, 500)))

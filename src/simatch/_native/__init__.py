@@ -91,7 +91,13 @@ def settle(
     -------
     potentials (of no sample if they are not kept), activities, steps, and the squared lengths of the defect and of the
     activities
+
+    Raises
+    ------
+    ValueError
+        If the shapes or the types of the operands do not fit together: native code itself checks nothing.
     """
+    _check(matrices, drive, start, settings, most)
     each = drive.shape[0], drive.shape[2]
     kept = (*drive.shape[:2], drive.shape[2] * potentials)
     number, whole = jnp.float32, jnp.int32
@@ -99,3 +105,22 @@ def settle(
     results = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
     reached, activities, steps, defect, length = call(SETTLE, results, matrices, drive, start, settings, most)
     return reached, activities, steps, defect, length
+
+
+def _check(matrices: Array, drive: Array, start: Array, settings: Array, most: Array) -> None:
+    blocks, size, samples = drive.shape
+    started = start.shape[-1] if start.shape[-1:] == (0,) else samples
+    wanted = {
+        "interactions": (matrices, (blocks, size, size), jnp.float32),
+        "drive": (drive, drive.shape, jnp.float32),
+        "potentials to start from": (start, (blocks, size, started), jnp.float32),
+        "settings": (settings, (5,), jnp.float32),
+        "largest number of steps": (most, (1,), jnp.int32),
+    }
+    for name, (given, shape, dtype) in wanted.items():
+        if given.shape != shape or given.dtype != dtype:
+            raise ValueError(
+                f"The {name} of {blocks} blocks of {size} neurons and {samples} samples must be of shape {shape} and "
+                f"type {jnp.dtype(dtype)}, not {given.shape} and {given.dtype}: pass a start, inputs and weights of "
+                "the same network, in single precision."
+            )

@@ -23,6 +23,8 @@ from .._grid import Grid
 ROLES = ("pre", "post", "weights")
 KERNELS = {"post": native.DRIVE, "weights": native.ASSOCIATE, "pre": native.FEED_BACK}
 
+_NAMES = {"pre": "Activities below", "post": "Activities above", "weights": "Weights"}
+
 
 def drive(
     pre: Grid,
@@ -42,6 +44,11 @@ def drive(
     sources : for every group, the sites that each of its sites sees
     weights : for every group, in the order of its sources with their units
     activity : activities below
+
+    Raises
+    ------
+    ValueError
+        If shapes or types do not fit together.
     """
     product = _Product("post", len(sources), pre, post.units)
     return product.bind((order, *sources), {"pre": [activity], "weights": weights})[0]
@@ -60,7 +67,9 @@ class _Product:
     units: int
 
     def bind(self, fields: Sequence[Any], known: dict[str, Sequence[Any]]) -> list[Any]:
-        return _form.bind(*fields, *(a for role in ROLES if role in known for a in known[role]), product=self)
+        operands = *fields, *(a for role in ROLES if role in known for a in known[role])
+        self.check(operands)
+        return _form.bind(*operands, product=self)
 
     def making(self, role: str) -> "_Product":
         return dataclasses.replace(self, makes=role)
@@ -75,15 +84,46 @@ class _Product:
         # Activities, of either end, come first.
         return operands[1 + self.groups].shape[1]
 
-    def results(self, operands: Sequence[Any]) -> list[jax.ShapeDtypeStruct]:
+    def shapes(self, operands: Sequence[Any]) -> dict[str, list[tuple[int, ...]]]:
+        """Shapes that all three have, for so many samples as there are."""
         (order, *sources), _ = self.split(operands)
-        samples, dtype = self.samples(operands), operands[1 + self.groups].dtype
-        shapes = {
+        samples = self.samples(operands)
+        return {
             "pre": [(self.pre.size, samples)],
             "post": [(order.shape[0] * self.units, samples)],
             "weights": [(s.shape[0], self.units, s.shape[1] * self.pre.units) for s in sources],
         }
-        return [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes[self.makes]]
+
+    def results(self, operands: Sequence[Any]) -> list[jax.ShapeDtypeStruct]:
+        dtype = operands[1 + self.groups].dtype
+        return [jax.ShapeDtypeStruct(shape, dtype) for shape in self.shapes(operands)[self.makes]]
+
+    def check(self, operands: Sequence[Any]) -> None:
+        """Refuse operands that do not fit together: native code would read and write beyond them."""
+        if len(operands) != 2 + 2 * self.groups - (self.groups - 1) * (self.makes == "weights"):
+            raise ValueError(
+                f"There must be weights for each of the {self.groups} groups of sites: pass those of this connectivity."
+            )
+        (order, *sources), known = self.split(operands)
+        placed = sum(s.shape[0] for s in sources)
+        if order.shape != (placed,):
+            raise ValueError(
+                f"There are positions of shape {order.shape} for {placed} sites: build the connectivity anew from its "
+                "grids."
+            )
+        shapes, dtype = self.shapes(operands), operands[1 + self.groups].dtype
+        for role, own in known.items():
+            for given, shape in zip(own, shapes[role], strict=True):
+                if given.shape != shape:
+                    raise ValueError(
+                        f"{_NAMES[role]} must be of shape {shape}, not {given.shape}: pass those of the network that "
+                        "this connectivity belongs to, with the samples on the last axis."
+                    )
+                if given.dtype != dtype:
+                    raise ValueError(
+                        f"{_NAMES[role]} are of type {given.dtype}, and what they are multiplied by of type {dtype}: "
+                        "convert one with `astype`."
+                    )
 
 
 _form = Primitive("receptive_fields")
@@ -143,17 +183,31 @@ def _in_jax(*operands, product):
 def _on_cpu(*operands, product):
     results = product.results(operands)
     # A product with one sample is no more than a pass over the weights, which XLA makes together with others.
-    if product.samples(operands) == 1 or any(r.dtype != jnp.float32 for r in results) or not native.available():
+    single = operands[1 + product.groups].dtype == jnp.float32
+    indexed = all(field.dtype == jnp.int32 for field in operands[: 1 + product.groups])
+    if product.samples(operands) == 1 or not single or not indexed or not native.available():
         return _in_jax(*operands, product=product)
     return native.call(KERNELS[product.makes], results, *operands)
 
 
 def _abstract(*operands, product):
+    product.check(operands)
     return [ShapedArray(result.shape, result.dtype) for result in product.results(operands)]
 
 
+_compiled = jax.jit(_form.bind, static_argnames="product")
+
+
+def _eager(*operands, product):
+    if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
+        # Nothing is compiled then, and the primitive would call itself for ever.
+        product.check(operands)
+        return _in_jax(*operands, product=product)
+    return _compiled(*operands, product=product)
+
+
 _form.def_abstract_eval(_abstract)
-_form.def_impl(jax.jit(_form.bind, static_argnames="product"))
+_form.def_impl(_eager)
 ad.primitive_jvps[_form] = _jvp
 ad.primitive_transposes[_form] = _transpose
 batching.primitive_batchers[_form] = _batched
