@@ -127,7 +127,7 @@ class SimilarityMatcher(
                 estimator=self,
                 X=X,
                 y=y,
-                metadata=dataclasses.asdict(report),
+                metadata={k: v for k, v in dataclasses.asdict(report).items() if k != "state"},
                 reconstruction_attributes={"network_": net},
             ):
                 break

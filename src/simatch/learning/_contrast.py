@@ -37,7 +37,8 @@ class ContrastRule(Rule):
 
     References
     ----------
-    Scellier and Bengio 2017; Qin, Mudur, Pehlevan, *Neural Computation* 33 (2021).
+    Equation (15) of ``docs/mathematics.md``; Scellier and Bengio 2017; Qin, Mudur, Pehlevan, *Neural Computation* 33
+    (2021).
 
     Examples
     --------

@@ -193,7 +193,8 @@ def training(
 
 def _in_default_precision(net: Network) -> Network:
     """Return a network whose numbers have the precision in which JAX computes now."""
-    own, other = (jnp.dtype(f"float{bits}") for bits in ((64, 32) if jax.config.jax_enable_x64 else (32, 64)))
+    own = jnp.dtype(jnp.result_type(float))
+    other = jnp.dtype("float32" if own == "float64" else "float64")
     if all(getattr(leaf, "dtype", own) != other for leaf in jax.tree.leaves(net)):
         return net
     return jax.tree.map(lambda a: a.astype(own) if getattr(a, "dtype", own) == other else a, net)

@@ -1,7 +1,7 @@
 """Networks: populations, and the terms of their energy."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -16,6 +16,7 @@ from ._population import Population
 from ._term import Term
 
 
+@final
 class Network(eqx.Module):
     """Populations, and the terms of their energy; everything a network does follows from it.
 

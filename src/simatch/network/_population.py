@@ -1,5 +1,7 @@
 """Populations: neurons of one kind on a grid."""
 
+from typing import final
+
 import equinox as eqx
 
 from ._activation import Activation
@@ -7,6 +9,7 @@ from ._activation import activation as resolve_activation
 from ._grid import Grid
 
 
+@final
 class Population(eqx.Module):
     """Neurons of one kind on a grid.
 

@@ -32,7 +32,7 @@ class Term(eqx.Module):
 
     References
     ----------
-    Section 2 of ``docs/mathematics.md``.
+    Equations (12) to (14) of ``docs/mathematics.md``.
 
     Examples
     --------

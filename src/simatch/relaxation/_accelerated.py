@@ -1,5 +1,7 @@
 """Accelerated proximal gradient descent of the energy, the default."""
 
+from typing import final
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,7 @@ class _State(eqx.Module):
     momentum: Float[Array, "blocks samples"]
 
 
+@final
 class Accelerated(Iteration):
     """Proximal gradient steps with Nesterov's momentum, restarted where it points uphill.
 

@@ -1,5 +1,7 @@
 """Accelerated proximal gradient descent of any energy: steps that are as long as its curvature lets them be."""
 
+from typing import final
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -21,6 +23,7 @@ class _State(eqx.Module):
     length: Float[Array, "blocks samples"]
 
 
+@final
 class Adaptive(Iteration):
     """Accelerated proximal gradient steps for energies whose curvature changes with the activities.
 

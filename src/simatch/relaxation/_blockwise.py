@@ -1,6 +1,7 @@
 """Small blocks of neurons, each settled for itself in native code: the default."""
 
 import math
+from typing import final
 
 import equinox as eqx
 import jax
@@ -17,6 +18,7 @@ from ._solver import Settled, Solver, Status
 LARGEST_BLOCK = 512
 
 
+@final
 class Blockwise(Solver):
     """Every block of interacting neurons (a site, without feedback and lateral synapses to others) for itself.
 

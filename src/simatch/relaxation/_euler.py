@@ -1,5 +1,7 @@
 """The published dynamics: explicit Euler steps of equation (10)."""
 
+from typing import final
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from ._iteration import Iteration
 from ._problem import Problem
 
 
+@final
 class Euler(Iteration):
     """Explicit Euler steps of ``tau du/ds = -u + W x - (L - I) r + ...`` with a decreasing step.
 

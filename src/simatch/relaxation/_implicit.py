@@ -29,7 +29,7 @@ def moved(problem: Problem, r: Activities, change: Activities) -> tuple[Activiti
 
     References
     ----------
-    Blondel and others 2022, on the implicit differentiation of fixed points.
+    Equation (16) of ``docs/mathematics.md``; Blondel and others 2022, on the implicit differentiation of fixed points.
     """
     force, bend = jax.linearize(problem.force, r)
     names, ends = list(r), np.cumsum([len(own) for own in r.values()])[:-1]

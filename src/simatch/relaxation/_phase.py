@@ -1,6 +1,7 @@
 """Phases: in which situation a network settles."""
 
 from collections.abc import Mapping, Sequence
+from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 from ..network import Network, Term
 
 
+@final
 class Phase(eqx.Module):
     """Who is clamped to what, which terms join the energy, where relaxation starts and when it stops.
 

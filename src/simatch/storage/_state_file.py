@@ -2,20 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
+from jaxtyping import PyTree
 
 from ._atomic import write_atomically
 
-Tree = TypeVar("Tree")
 
-
-def save_state(state: Tree, path: str | os.PathLike[str]) -> None:
+def save_state(state: PyTree, path: str | os.PathLike[str]) -> None:
     """Write a state, such as the `state` of a `simatch.Report`, to a file.
 
     Parameters
@@ -44,7 +43,7 @@ def save_state(state: Tree, path: str | os.PathLike[str]) -> None:
     )
 
 
-def load_state(path: str | os.PathLike[str], like: Tree) -> Tree:
+def load_state(path: str | os.PathLike[str], like: PyTree) -> PyTree:
     """Read a state that `save_state` wrote.
 
     Parameters
@@ -79,7 +78,7 @@ def load_state(path: str | os.PathLike[str], like: Tree) -> Tree:
     return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(tensors[place]) for place in places])
 
 
-def _leaves(state: object) -> list[tuple[str, object]]:
+def _leaves(state: PyTree) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(state)]
 
 
