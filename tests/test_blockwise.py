@@ -194,6 +194,37 @@ def test_unbounded_activities_are_reported():
     assert (out.status == sm.Status.DIVERGED).all()
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu", "soft_threshold:0.2"])
+@pytest.mark.parametrize(("units", "samples"), [(4, 1), (19, 40)])
+@pytest.mark.parametrize("pathway", [0, 1])
+def test_weights_that_are_not_numbers_are_reported(pathway, units, samples, activation):
+    net = one_layer(units, activation)
+    weights = list(net.weights)
+    weights[pathway] = tuple(w.at[0, 1, 0].set(jnp.nan) for w in weights[pathway])
+    x = images(net, samples) + (pathway == 0)  # one is silent, and meets no lateral weight
+    broken = net.with_weights(tuple(weights))
+    with pytest.warns(sm.ConvergenceWarning):
+        out = sm.relax(broken, x, solver=sm.Blockwise())
+    assert (out.status == sm.Status.DIVERGED).all()
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "soft_threshold:0.2"])
+@pytest.mark.parametrize("units", [4, 19, 64])
+def test_a_sample_that_is_not_a_number_leaves_the_others_alone(units, activation):
+    net = one_layer(units, activation)
+    x = images(net, 40)
+    settled = jax.jit(settle, static_argnames=("solver", "max_steps"))
+    whole, broken = (
+        settled(net, {"input": jnp.asarray(own.T)}, sm.Blockwise(), jnp.asarray(1e-4), 1000)
+        for own in (x, np.where(np.arange(40)[:, None] == 5, np.nan, x))
+    )
+    others = np.arange(40) != 5
+    assert broken.status[5] == sm.Status.DIVERGED
+    assert np.isnan(broken.states["layer1"][:, 5]).all()
+    np.testing.assert_array_equal(broken.states["layer1"][:, others], whole.states["layer1"][:, others])
+    np.testing.assert_array_equal(broken.steps[others], whole.steps[others])
+
+
 def test_what_native_code_cannot_do_is_left_to_the_default_solver(monkeypatch):
     net = one_layer(4)
     x = images(net, 8)

@@ -11,8 +11,8 @@ from ._lanes import divide, get, larger, put, sixteen, smaller
 
 @plain
 def tanh(u):
-    """Rational approximation of tanh, with an error below 4e-7 in single precision."""
-    x = smaller(larger(u, -8), 8)
+    """Rational approximation of tanh, with an error below 4e-7 in single precision; NaN for NaN."""
+    x = smaller(8, larger(-8, u))
     y = x * x
     p = y * 1.5229995847e-08 + 2.1894425697e-05
     p = p * y + 3.5715860963e-03
@@ -27,8 +27,8 @@ def tanh(u):
 
 @plain
 def shrink(u, threshold, lower, upper):
-    """Soft threshold between two bounds."""
-    return smaller(larger(u - smaller(larger(u, -threshold), threshold), lower), upper)
+    """Soft threshold between two bounds; NaN for NaN."""
+    return smaller(upper, larger(lower, u - smaller(threshold, larger(-threshold, u))))
 
 
 @plain

@@ -95,6 +95,8 @@ def divide(typingctx, a, b):
 
 
 def _chosen(comparison):
+    """Choose one of two numbers, lane by lane: the second if either is not a number."""
+
     @compiled(intrinsic)
     def choose(typingctx, a, b):
         def codegen(context, builder, sig, args):

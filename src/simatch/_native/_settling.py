@@ -48,12 +48,14 @@ from ._lanes import (
     copy_in,
     copy_out,
     divide,
+    first_of,
     get,
     larger,
     padded,
     put,
     shifted,
     sixteen,
+    sixteens,
     smaller,
     total,
     where_less,
@@ -109,14 +111,15 @@ def sweep(a, lower, upper, b, u, r, force, lanes, n):
     for i in range(n):
         own, before = a[i * n + i], get(r, i)
         rest = get(b, i) - get(force, i) + before * own
-        new = smaller(larger(rest * (1 / own), lower), upper)
+        new = smaller(upper, larger(lower, rest * (1 / own)))
         change = new - before
         squared = change * change
         gap += squared
         size += new * new
         put(u, i, rest - new * (own - np.float32(1)))
         put(r, i, new)
-        if total(squared) > 0:
+        # A lane that is not a number must not keep the others from what they change.
+        if not total(squared) <= 0:
             for k in range(n):
                 put(force, k, get(force, k) + change * a[i * n + k])
     put(lanes, at.GAP, gap)
@@ -287,6 +290,16 @@ def stiffness(a, n):
     return most
 
 
+@fast
+def is_finite(a, count):
+    """Whether so many numbers, at least sixteen, are all finite."""
+    wide_vectors()
+    zeros = sixteen(0)
+    for part in range(sixteens(count)):
+        zeros += get(shifted(a, first_of(part, count)), 0) * 0
+    return total(zeros) == 0
+
+
 @plain
 def any_left(frame, block, first, count):
     """Whether alternating directions have left any of some samples."""
@@ -357,6 +370,11 @@ def settle_many(frame, block, group):
         for first in range(begin, end, WIDTH):
             if not alternating or any_left(frame, block, first, min(WIDTH, end - first)):
                 settle_register(frame, block, first, packed, prepared, sweeping, alternating, rest)
+    if not small and not is_finite(matrix, n * n):
+        # Samples at rest have not met the matrix.
+        defects = figures_of(frame, block)[1]
+        for sample in range(begin, end):
+            defects[sample] = np.float32(np.nan)
     free(memory)
 
 
