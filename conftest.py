@@ -37,8 +37,5 @@ def _keep_compiled_programs():
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
-if os.environ.get("SIMATCH_NATIVE") == "0":
-    sys.modules["numba"] = None  # pyright: ignore[reportArgumentType]  # as if it were not installed
-
 assert "jax" not in sys.modules, "JAX reads its settings when it is imported, which must not be before this"
 _keep_compiled_programs()

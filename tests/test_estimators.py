@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -277,3 +277,10 @@ def test_unsettled_samples_are_not_silent(x):
         hasty.fit(x)
     with pytest.warns(sm.ConvergenceWarning, match="did not converge"):
         hasty.transform(x)
+
+
+def test_warnings_are_those_of_scikit_learn(rng):
+    """Filters of scikit-learn's ConvergenceWarning apply."""
+    x = rng.normal(size=(20, 4))
+    with pytest.warns(ConvergenceWarning, match="before they had settled"):
+        DeepSimilarityMatching([4, 3], feedback=0.5, max_iter=1, tolerance=1e-30).fit(x)

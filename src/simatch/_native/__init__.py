@@ -4,6 +4,7 @@ The code in JAX that does the same is what this is tested against, and what runs
 """
 
 import functools
+import os
 import threading
 import warnings
 from collections.abc import Sequence
@@ -24,13 +25,18 @@ _starting = threading.RLock()
 
 
 def available() -> bool:
-    """Whether native code runs here; the first call compiles it, or finds it compiled, and tells XLA of it."""
+    """Whether native code runs here; the first call compiles it, or finds it compiled, and tells XLA of it.
+
+    The environment variable ``SIMATCH_NATIVE=0`` switches it off.
+    """
     with _starting:
         return _start()
 
 
 @functools.cache
 def _start() -> bool:
+    if os.environ.get("SIMATCH_NATIVE") == "0":
+        return False
     try:
         # XLA checks what it is told when it starts, and would not start at all if it objected.
         jax.local_devices(backend="cpu")
@@ -43,10 +49,12 @@ def _start() -> bool:
 
         jax.ffi.register_ffi_target("simatch", jax.ffi.pycapsule(handle.ctypes), platform="cpu")
     except Exception as reason:
-        if not _says_that_numba_is_missing(reason):
-            warnings.warn(
-                f"Native code is not used, which makes relaxation and learning slower: {reason}", stacklevel=3
-            )
+        advice = "install it with: pip install 'simatch[native]'." if _says_that_numba_is_missing(reason) else ""
+        warnings.warn(
+            f"Native code is not used, which makes relaxation and learning slower: {reason}"
+            f"{'; ' + advice if advice else ''}",
+            stacklevel=3,
+        )
         return False
     store().save()
     return True

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning as SklearnConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -33,7 +34,10 @@ from ..learning import (
     warn_unconverged,
 )
 from ..network import Activation, Network
-from ..relaxation import Inputs, Solver
+from ..relaxation import ConvergenceWarning, Inputs, Solver
+
+# `import simatch` does not import scikit-learn, so that its warning can become the base of ours only here.
+ConvergenceWarning.__bases__ = (SklearnConvergenceWarning,)
 
 # Batches in one compiled run, which is one task to callbacks. It shapes the program, so it is the same for all.
 _BATCHES_A_TASK = 10

@@ -46,7 +46,9 @@ class Accelerated(Iteration):
     max_steps: int = eqx.field(static=True, default=1000)
     check_every: int = eqx.field(static=True, default=5)
 
-    def solve(self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+    def solve(
+        self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
+    ) -> Settled:
         if not problem.affine:
             return Adaptive(check_every=self.check_every).solve(problem, start, tolerance, max_steps)
         return super().solve(problem, start, tolerance, max_steps)

@@ -13,6 +13,8 @@ from ._problem import Problem
 from ._spectrum import largest_eigenvalue
 
 LONGEST, SHORTEST = 1e3, 1e-8
+# A step is longer than the last by this factor where the curvature would let it be twice as long.
+GROWTH = 1.02
 
 
 class _State(eqx.Module):
@@ -45,7 +47,7 @@ class Adaptive(Iteration):
     grow); section 6 of ``docs/mathematics.md``.
     """
 
-    max_steps: int = eqx.field(static=True, default=2000)
+    max_steps: int = eqx.field(static=True, default=5000)
     check_every: int = eqx.field(static=True, default=5)
 
     def prepare(self, problem: Problem) -> Float[Array, "blocks 1"]:
@@ -64,7 +66,9 @@ class Adaptive(Iteration):
         ahead = jax.tree.map(lambda r, d, w: r + w * d, state.activities, state.change, weight)
         force = problem.force(ahead)
         u = {
-            name: problem.activations[name].prox(ahead[name] + length[name] * force[name], length[name])
+            name: problem.activations[name].refine(
+                ahead[name] + length[name] * force[name], length[name], state.potentials[name], state.activities[name]
+            )
             for name in ahead
         }
         r = problem.activities(u)
@@ -80,7 +84,7 @@ class Adaptive(Iteration):
         shorter = jnp.where(jnp.isfinite(curvature), 0.8 / curvature, 0)
         new_length = jnp.where(
             good,
-            jnp.where(visible & (s * curvature < 0.7), 1.1 * s, s),
+            jnp.where(visible & (s * curvature < 0.5), GROWTH * s, s),
             jnp.clip(shorter, s / 8, s / 2),
         )
         taken = problem.spread(good)
@@ -88,12 +92,14 @@ class Adaptive(Iteration):
         def keep(new: Activities, old: Activities) -> Activities:
             return {name: jnp.where(taken[name], new[name], old[name]) for name in new}
 
-        still = jax.tree.map(jnp.zeros_like, change)
+        # A step that is taken back is tried again from the same point, unless that point was itself out of reach.
+        reached = jnp.isfinite(squared) & jnp.isfinite(curvature)
+        again = jax.tree.map(jnp.multiply, state.change, problem.spread(reached.astype(k.dtype)))
         return _State(
             keep(u, state.potentials),
             keep(r, state.activities),
-            keep(change, still),
-            jnp.where(good & ~overshoot, k + 1, 0),
+            keep(change, again),
+            jnp.where(good, jnp.where(overshoot, 0, k + 1), jnp.where(reached, k, 0)),
             jnp.clip(new_length, SHORTEST, LONGEST),
         )
 

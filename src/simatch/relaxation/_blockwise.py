@@ -53,12 +53,14 @@ class Blockwise(Solver):
 
     max_steps: int = eqx.field(static=True, default=1000)
 
-    def solve(self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+    def solve(
+        self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
+    ) -> Settled:
         def anywhere(start, tolerance):
             return Accelerated().solve(problem, start, tolerance, max_steps)
 
         def here(start, tolerance):
-            return _solve(problem, start, tolerance, max_steps)
+            return _solve(problem, start, tolerance, max_steps or self.max_steps)
 
         if not suits(problem):
             return anywhere(start, tolerance)

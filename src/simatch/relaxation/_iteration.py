@@ -38,8 +38,11 @@ class Iteration(Solver):
     def potentials(self, state: PyTree) -> Activities:
         """Potentials u of all neurons; activities are f(u)."""
 
-    def solve(self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
+    def solve(
+        self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
+    ) -> Settled:
         """Iterate until every sample has converged, has diverged, or has taken `max_steps` steps."""
+        max_steps = max_steps or self.max_steps
         prepared = self.prepare(problem)
 
         def measure(state):

@@ -18,8 +18,16 @@ from ._problem import stage_problem
 from ._solver import Settled, Solver, Status
 
 
-class ConvergenceWarning(UserWarning):
-    """Some samples did not reach their fixed point."""
+class _Unconverged(UserWarning):
+    """In whose place the estimators put scikit-learn's own warning; a built-in base could not be replaced."""
+
+
+class ConvergenceWarning(_Unconverged):
+    """Some samples did not reach their fixed point.
+
+    As soon as `simatch.estimators` is imported it is a subclass of scikit-learn's `ConvergenceWarning`, whose filters
+    then apply to it.
+    """
 
 
 class Relaxation(eqx.Module):
@@ -214,7 +222,7 @@ def settle(
             tolerance,
             stage=stage,
             solver=solver,
-            max_steps=max_steps or solver.max_steps,
+            max_steps=max_steps,
             potentials=potentials,
         )
         states, final = {**states, **settled.activities}, {**final, **settled.potentials}
@@ -270,7 +278,7 @@ def _settle_stage(
     *,
     stage: tuple[str, ...],
     solver: Solver,
-    max_steps: int,
+    max_steps: int | None,
     potentials: bool,
 ) -> Settled:
     problem = stage_problem(net, stage, settled, extra=extra, potentials=potentials)

@@ -33,7 +33,10 @@ class Status(enum.IntEnum):
 _REASONS = {
     Status.CONVERGED: "The residual fell below the tolerance.",
     Status.STOPPED: "The number of steps that the phase asks for was taken.",
-    Status.MAX_STEPS: "The largest number of steps was reached first; raise max_steps or the tolerance.",
+    Status.MAX_STEPS: (
+        "The largest number of steps was reached first; raise max_steps or the tolerance, or compute in double precision "
+        "(jax_enable_x64)."
+    ),
     Status.DIVERGED: (
         "The activities grew without bound, or are not numbers: the energy has no minimum, or the solver's steps are "
         "too long; lower the feedback, the scale or the learning rate, or take the default solver."
@@ -69,5 +72,10 @@ class Solver(eqx.Module):
     max_steps: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def solve(self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
-        """Settle every sample to a residual of `tolerance`, from potentials or from 0, in at most `max_steps`."""
+    def solve(
+        self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
+    ) -> Settled:
+        """Settle every sample to a residual of `tolerance`, from potentials or from 0, in at most `max_steps`.
+
+        None stands for the solver's own number, or that of the solver to which it leaves the problem.
+        """
