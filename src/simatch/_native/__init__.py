@@ -64,6 +64,13 @@ def _says_that_numba_is_missing(reason: Exception) -> bool:
     return isinstance(reason, ModuleNotFoundError) and str(reason.name).split(".")[0] in ("numba", "llvmlite")
 
 
+def wide() -> bool:
+    """Whether the processor has vector registers of 512 bits; only after `available`."""
+    from ._cache import machine
+
+    return "+avx512f" in machine()[2].split(",")
+
+
 def call(kernel: int, results: Sequence[jax.ShapeDtypeStruct], *operands: Array) -> list[Array]:
     """Call a kernel by its number."""
     native = jax.ffi.ffi_call("simatch", list(results), vmap_method="sequential")

@@ -34,8 +34,8 @@ _REASONS = {
     Status.CONVERGED: "The residual fell below the tolerance.",
     Status.STOPPED: "The number of steps that the phase asks for was taken.",
     Status.MAX_STEPS: (
-        "The largest number of steps was reached first; raise max_steps or the tolerance, or compute in double precision "
-        "(jax_enable_x64)."
+        "The largest number of steps was reached first; raise max_steps or the tolerance, or compute in double "
+        "precision (jax_enable_x64)."
     ),
     Status.DIVERGED: (
         "The activities grew without bound, or are not numbers: the energy has no minimum, or the solver's steps are "

@@ -180,12 +180,17 @@ def _in_jax(*operands, product):
     return [drive(known["weights"], *known["pre"])]
 
 
+def native_pays(product: _Product) -> bool:
+    """Whether native code is faster than XLA here: only with vector registers of 512 bits (``docs/performance.md``)."""
+    return native.available() and native.wide()
+
+
 def _on_cpu(*operands, product):
     results = product.results(operands)
     # A product with one sample is no more than a pass over the weights, which XLA makes together with others.
     single = operands[1 + product.groups].dtype == jnp.float32
     indexed = all(field.dtype == jnp.int32 for field in operands[: 1 + product.groups])
-    if product.samples(operands) == 1 or not single or not indexed or not native.available():
+    if product.samples(operands) == 1 or not single or not indexed or not native_pays(product):
         return _in_jax(*operands, product=product)
     return native.call(KERNELS[product.makes], results, *operands)
 
