@@ -17,7 +17,7 @@ from ..network import (
     optimal_parameters,
     total_cost,
 )
-from ..relaxation import Inputs, Phase, Relaxation, relax
+from ..relaxation import INPUTS_CLAMPED, Inputs, Phase, Relaxation, relax
 from ._learn import check_states
 
 
@@ -158,7 +158,7 @@ def credit(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = None) 
 
 def _settled(net: Network, x: Inputs | Relaxation, phase: Phase | None) -> tuple[Activities, tuple[str, ...]]:
     out = x if isinstance(x, Relaxation) else relax(net, x, phase=phase)
-    check_states(net, out.states, phase or Phase())
+    check_states(net, out.states, phase or INPUTS_CLAMPED)
     return out.states, out.relaxed
 
 

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
 from ..network import Activities, Network
-from ..relaxation import ConvergenceWarning, Inputs, Phase, Solver, Status, aligned, checked, settle
+from ..relaxation import INPUTS_CLAMPED, ConvergenceWarning, Inputs, Phase, Solver, Status, aligned, checked, settle
 from ._devices import BATCH, batch_mesh, own_share, replicated, spread
 
 # Samples that relax together by default, and the most activities of all layers together.
@@ -75,7 +75,7 @@ def encode(
     >>> sm.encode(net, jax.random.normal(jax.random.key(0), (7, 8, 8)), batch_size=5).shape
     (7, 64)
     """
-    phase = phase or Phase()
+    phase = phase or INPUTS_CLAMPED
     relaxing = phase.relaxing(net)
     layers = relaxing[-1:] if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
     for name in layers:

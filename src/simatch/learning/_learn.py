@@ -12,9 +12,10 @@ from jaxtyping import Array, Float, PyTree
 from ..network import Activities, Network, signs_of
 from ..relaxation import Phase, Relaxation, Status
 from ._rates import KINDS, check_rate
-from ._rule import GradientRule, Rule
+from ._rule import DEFAULT_RULE, Rule
 
-Rates = Float[Array, "2"]
+# Rates of descending and of ascending parameters.
+Rates = tuple[Float[Array, ""], Float[Array, ""]]
 
 
 def moved(net: Network, changes: tuple[PyTree, ...], rates: Rates) -> Network:
@@ -72,7 +73,7 @@ def learn(
     >>> out = sm.relax(net, jax.random.normal(jax.random.key(0), (5, 8, 8)))
     >>> net = sm.learn(net, out, rate=1e-2)
     """
-    rule = rule or GradientRule()
+    rule = rule or DEFAULT_RULE
     done = (out,) if isinstance(out, Relaxation) else tuple(out)
     check_rate(net, rate)
     if len(done) != len(rule.phases):
@@ -90,8 +91,8 @@ def learn(
                     f"Nothing was learned: the activities of {diverged} of {one.status.size} samples diverged; "
                     "lower the learning rate, the feedback or the scale of the structure constants."
                 )
-    rates = [rate[kind] for kind in KINDS] if isinstance(rate, Mapping) else [rate, rate]
-    return _learn(net, tuple(one.states for one in done), jnp.stack([jnp.asarray(r, float) for r in rates]), rule)
+    down, up = (jnp.asarray(rate[kind] if isinstance(rate, Mapping) else rate, float) for kind in KINDS)
+    return _learn(net, tuple(one.states for one in done), (down, up), rule)
 
 
 def check_states(net: Network, states: Activities, phase: Phase) -> None:

@@ -13,9 +13,12 @@ from ..network import Network
 from ..relaxation import Solver, Status, settle_phases
 from ._batches import Stack
 from ._devices import BATCH
-from ._learn import moved
+from ._learn import Rates, moved
 from ._rule import Rule
 from ._statistics import saturated_share, silent_share
+
+# Rates of descending and of ascending parameters, batch by batch.
+Plan = tuple[Float[Array, " most"], Float[Array, " most"]]
 
 
 class LearningState(NamedTuple):
@@ -55,7 +58,7 @@ def step(
     state: LearningState,
     settled: Any,
     entries: Any,
-    rates: Float[Array, "2"],
+    rates: Rates,
     method: Method,
     axis: str | None = None,
 ) -> tuple[Network, LearningState, Float[Array, ""]]:
@@ -65,7 +68,7 @@ def step(
     samples lie on several devices.
     """
     changes, rule_state, cost = method.rule.change(net, settled, state.rule, entries)
-    cost = jnp.asarray(cost, rates.dtype)
+    cost = jnp.asarray(cost, rates[0].dtype)
     if axis is not None:
         changes, cost = jax.lax.pmean((changes, cost), axis)
         rule_state = method.rule.joined(state.rule, rule_state, axis)
@@ -80,7 +83,7 @@ def learn_batches(
     net: Network,
     state: LearningState,
     stack: Stack,
-    rates: Float[Array, "most 2"],
+    rates: Plan,
     count: Int[Array, ""],
     tolerance: Float[Array, ""],
     method: Method,
@@ -100,7 +103,7 @@ def _learn_shared(
     net: Network,
     state: LearningState,
     stack: Stack,
-    rates: Float[Array, "most 2"],
+    rates: Plan,
     count: Int[Array, ""],
     tolerance: Float[Array, ""],
     method: Method,
@@ -131,7 +134,7 @@ def _learn_own(
     net: Network,
     state: LearningState,
     stack: Stack,
-    rates: Float[Array, "most 2"],
+    rates: Plan,
     count: Int[Array, ""],
     tolerance: Float[Array, ""],
     method: Method,
@@ -141,6 +144,8 @@ def _learn_own(
     rule = method.rule
     phases = rule.phases
     held = [phase.entries(net) for phase in phases]
+    # Apart: a slice of one array of both would be taken anew for every weight, in the loop that XLA makes of the step.
+    down, up = rates
 
     def batch(i):
         return {name: x[i] for name, x in stack.items()}
@@ -151,7 +156,9 @@ def _learn_own(
             {**{name: entries[entry] for name, entry in own.items()}, **relaxed}
             for own, relaxed in zip(held, settled, strict=True)
         )
-        after, state, cost = step(net.with_parameters(parameters), state, whole, entries, rates[i], method, axis)
+        after, state, cost = step(
+            net.with_parameters(parameters), state, whole, entries, (down[i], up[i]), method, axis
+        )
         return after.parameters, state, cost
 
     def body(loop):
@@ -188,6 +195,6 @@ def _learn_own(
     )
     loop = (net.parameters, state, zero, jnp.asarray(False), totals, settled)
     parameters, state, done, diverged, totals, settled = jax.lax.while_loop(unfinished, body, loop)
-    as_before = lambda parameters, state, *_: (parameters, state, jnp.asarray(jnp.nan, rates.dtype))  # noqa: E731
+    as_before = lambda parameters, state, *_: (parameters, state, jnp.asarray(jnp.nan, down.dtype))  # noqa: E731
     parameters, state, cost = jax.lax.cond(diverged, as_before, learned, parameters, state, settled, done - 1)
     return parameters, state, done, totals, cost, settled[0]

@@ -95,18 +95,17 @@ def largest_rate(net: Network, kind: str | None = None) -> float:
 
 
 def _limits(net: Network) -> dict[str, float]:
-    return dict(zip(KINDS, map(float, jax.device_get(_largest_rates(net))), strict=True))
+    return dict(zip(KINDS, map(float, np.asarray(_largest_rates(net))), strict=True))
 
 
 @eqx.filter_jit
-def _largest_rates(net: Network) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def _largest_rates(net: Network) -> Float[Array, "2"]:
     decays: dict[int, list] = {-1: [], 1: []}
     for term in net.terms:
         for sign, decay in zip(*map(jax.tree.leaves, (signs_of(term), _decays(net, term))), strict=True):
             decays[sign].append(jnp.max(jnp.abs(decay)))
     # A cost without curvature sets no limit.
-    down, up = (1 / jnp.max(jnp.stack(d)) if d else jnp.asarray(jnp.inf) for d in (decays[-1], decays[1]))
-    return down, up
+    return jnp.stack([1 / jnp.max(jnp.stack(d)) if d else jnp.asarray(jnp.inf) for d in (decays[-1], decays[1])])
 
 
 def _decays(net: Network, term: Term):

@@ -17,7 +17,7 @@ from ..network import (
     cost_shares,
     energy_gradients,
 )
-from ..relaxation import Phase
+from ..relaxation import INPUTS_CLAMPED, Phase
 
 
 class Change(NamedTuple):
@@ -122,7 +122,7 @@ class GradientRule(Rule):
     phase: Phase
 
     def __init__(self, phase: Phase | None = None):
-        self.phase = phase or Phase()
+        self.phase = phase or INPUTS_CLAMPED
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -150,3 +150,7 @@ def without_absent(net: Network, gradients: tuple[PyTree, ...], phase: Phase) ->
         jax.tree.map(jnp.zeros_like, own) if any(name in phase.absent for name in term.populations) else own
         for term, own in zip(net.terms, gradients, strict=True)
     )
+
+
+# The rule of everybody who names none.
+DEFAULT_RULE = GradientRule()

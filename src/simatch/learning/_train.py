@@ -18,7 +18,7 @@ from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._loop import LearningState, Method, learn_batches
 from ._rates import KINDS, Rate, check_rate, hyperbolic, schedules
-from ._rule import GradientRule, Rule
+from ._rule import DEFAULT_RULE, Rule
 
 
 class DivergenceError(ArithmeticError):
@@ -139,7 +139,7 @@ def training(
     DivergenceError
         If activities grow without bound; it carries the last good network.
     """
-    rule = rule or GradientRule()
+    rule = rule or DEFAULT_RULE
     plans = schedules(rate)
     check_rate(net, {kind: float(plan(start)) for kind, plan in zip(KINDS, plans, strict=True)})
     for phase in rule.phases:
@@ -156,8 +156,9 @@ def training(
     method = Method(rule, transform, solver, mesh)
     began, number, samples = time.perf_counter(), start, 0
     for stack, count in grouped(net, batches, report_every, rule):
-        rates = np.zeros((len(next(iter(stack.values()))), len(KINDS)))
-        rates[:count] = [[float(plan(number + i)) for plan in plans] for i in range(count)]
+        rates = tuple(np.zeros(len(next(iter(stack.values())))) for _ in plans)
+        for own, schedule in zip(rates, plans, strict=True):
+            own[:count] = [float(schedule(number + i)) for i in range(count)]
         if mesh is not None:
             stack = spread(stack, mesh)
         plan, planned, strict = jax.device_put((rates, np.asarray(count), np.asarray(tolerance)))
@@ -168,7 +169,7 @@ def training(
         if int(done) < count:
             raise DivergenceError(
                 f"Learning stopped at batch {number + 1}: activities grew without bound at a learning rate of "
-                f"{rates[int(done), 0]:.3g}; use a smaller rate, less feedback or a smaller scale. The error's "
+                f"{rates[0][int(done)]:.3g}; use a smaller rate, less feedback or a smaller scale. The error's "
                 "`network` holds the weights before that batch.",
                 own,
             )
@@ -184,7 +185,7 @@ def training(
                 unconverged=int(figures["unconverged"]),
                 saturated={name: float(v) for name, v in figures["saturated"].items()},
                 silent={name: float(v) for name, v in figures["silent"].items()},
-                rate=float(rates[count - 1, 0]),
+                rate=float(rates[0][count - 1]),
                 seconds=time.perf_counter() - began,
                 state=kept,
             ),
@@ -269,7 +270,7 @@ def train(
     1700
     """
     if is_input(x):
-        rule = rule or GradientRule()
+        rule = rule or DEFAULT_RULE
         checked(net, x, rule.phases, rule.entries)  # all of it, so that nothing is learned from a part of bad data
         check_plan(epochs, batch_size)
         if mesh is not None:

@@ -12,6 +12,7 @@ from ._inputs import count_samples as count_samples
 from ._inputs import is_input as is_input
 from ._inputs import stacked as stacked
 from ._iteration import Iteration as Iteration
+from ._phase import INPUTS_CLAMPED as INPUTS_CLAMPED
 from ._phase import Phase as Phase
 from ._problem import Problem as Problem
 from ._problem import stage_problem as stage_problem

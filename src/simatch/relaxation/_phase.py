@@ -89,8 +89,7 @@ class Phase(eqx.Module):
 
     def entries(self, net: Network) -> dict[str, str]:
         """Return the entry of the batch at which each clamped population is held."""
-        pairs = [(name, name) for name in net.inputs if name not in self.absent] if self.clamp is None else self.clamp
-        return dict(pairs)
+        return _entries(self, net)
 
     def relaxing(self, net: Network) -> tuple[str, ...]:
         """Return the names of the populations that relax, in the order of the network.
@@ -100,42 +99,52 @@ class Phase(eqx.Module):
         ValueError
             If the phase does not fit the network.
         """
-        self._check(net)
-        held = {*self.entries(net), *self.absent}
-        return tuple(name for name in net.layers if name not in held)
+        layers, entries, absent = net.layers, _entries(self, net), self.absent
+        free = tuple(name for name in layers if name not in entries and name not in absent)
+        if free and entries and self.clamp is None and not absent and not self.terms:
+            return free  # the phase of all inputs clamped, which fits every network
+        _check(self, net, entries)
+        return free
 
-    def _check(self, net: Network) -> None:
-        entries = self.entries(net)
-        read = {name for term in self.terms for name in term.populations}
-        for name in entries:
-            if name not in net.populations and name not in read:
-                raise ValueError(
-                    f"The phase clamps {name!r}, which is no population and is read by no term of the phase; there are "
-                    f"{', '.join(map(repr, net.populations))}."
-                )
-        for name in self.absent:
-            if name not in net.populations:
-                raise ValueError(
-                    f"The phase names the absent population {name!r}; there are "
-                    f"{', '.join(map(repr, net.populations))}."
-                )
-        for name in read:
-            if name in self.absent or (name not in net.populations and name not in entries):
-                raise ValueError(
-                    f"A term of the phase reads {name!r}, which is not there; clamp it to an entry of the batch."
-                )
-        for name in net.inputs:
-            if name not in entries and name not in self.absent:
-                raise ValueError(
-                    f"Population {name!r} has no activation, so that it cannot relax; clamp it or list it as absent."
-                )
-        if not entries:
+
+def _entries(phase: Phase, net: Network) -> dict[str, str]:
+    if phase.clamp is not None:
+        return dict(phase.clamp)
+    absent = phase.absent
+    return {name: name for name in net.inputs if name not in absent}
+
+
+def _check(phase: Phase, net: Network, entries: dict[str, str]) -> None:
+    read = {name for term in phase.terms for name in term.populations}
+    for name in entries:
+        if name not in net.populations and name not in read:
             raise ValueError(
-                "Nothing is clamped, so that there are no samples; clamp a population to an entry of the batch."
+                f"The phase clamps {name!r}, which is no population and is read by no term of the phase; there are "
+                f"{', '.join(map(repr, net.populations))}."
             )
-        if all(name in entries or name in self.absent for name in net.layers):
-            raise ValueError("Nothing relaxes: every population is clamped or absent; leave at least one free.")
+    for name in phase.absent:
+        if name not in net.populations:
+            raise ValueError(
+                f"The phase names the absent population {name!r}; there are {', '.join(map(repr, net.populations))}."
+            )
+    for name in read:
+        if name in phase.absent or (name not in net.populations and name not in entries):
+            raise ValueError(
+                f"A term of the phase reads {name!r}, which is not there; clamp it to an entry of the batch."
+            )
+    for name in net.inputs:
+        if name not in entries and name not in phase.absent:
+            raise ValueError(
+                f"Population {name!r} has no activation, so that it cannot relax; clamp it or list it as absent."
+            )
+    if not entries:
+        raise ValueError(
+            "Nothing is clamped, so that there are no samples; clamp a population to an entry of the batch."
+        )
+    if all(name in entries or name in phase.absent for name in net.layers):
+        raise ValueError("Nothing relaxes: every population is clamped or absent; leave at least one free.")
 
 
 # One phase in which all inputs are clamped.
-DEFAULT = (Phase(),)
+INPUTS_CLAMPED = Phase()
+DEFAULT = (INPUTS_CLAMPED,)

@@ -13,7 +13,7 @@ from ..network import Activities, Network, Term, present
 from ._blockwise import Blockwise
 from ._implicit import moved
 from ._inputs import Inputs, check_inputs
-from ._phase import Phase
+from ._phase import INPUTS_CLAMPED, Phase
 from ._problem import stage_problem
 from ._solver import Settled, Solver, Status
 
@@ -146,7 +146,7 @@ def relax(
         raise ValueError(f"The tolerance must be finite and above 0, got {tolerance!r}.")
     if max_steps is not None and max_steps < 1:
         raise ValueError(f"max_steps must be at least 1, got {max_steps!r}.")
-    phase = phase or Phase()
+    phase = phase or INPUTS_CLAMPED
     relaxing = phase.relaxing(net)
     entries = check_inputs(net, x, [phase])
     begin = None if start is None else _start(net, relaxing, entries, start)
@@ -203,7 +203,7 @@ def settle(
     It starts from potentials. Those that it reaches are part of the result only if they are asked for, as writing them
     takes time and memory.
     """
-    phase, solver = phase or Phase(), solver or Blockwise()
+    phase, solver = phase or INPUTS_CLAMPED, solver or Blockwise()
     relaxing = phase.relaxing(net)
     states, final, parts = {name: entries[entry] for name, entry in phase.entries(net).items()}, {}, []
     if phase.steps is not None:
