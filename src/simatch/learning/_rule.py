@@ -74,7 +74,7 @@ class Rule(eqx.Module):
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Entries of a batch that the rule reads besides the clamped ones, such as numbers of samples; none by default."""
+        """Entries of a batch that the rule reads besides the clamped ones, such as sample numbers; none by default."""
         return ()
 
     def init(self, net: Network) -> PyTree:
