@@ -38,9 +38,10 @@ def faces(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Reproduce the paper's features of faces: edges, parts and whole faces in three layers, with figures.
+    """Reproduce the paper's features of faces: edges, parts and whole faces in three layers.
 
-    Every layer learns on top of those below, then all learn together with feedback. Goes on where it was stopped.
+    Every layer learns on top of the layers below, then all layers learn together with feedback. After an interruption
+    the same command resumes.
     """
     with reported():
         from ._faces import QUICK, Setting
@@ -92,7 +93,7 @@ def _stage(
     seed: int,
     kept: "RunFolder",
 ) -> "tuple[dict[str, Any], Network]":
-    """Learn one stage, from a checkpoint if there is one."""
+    """Learn one stage, and resume from its checkpoint if there is one."""
     from . import _faces as experiment
 
     planned, began = setting.planned(stage), time.perf_counter()
@@ -134,7 +135,7 @@ MEASURES = (
 
 
 def _rows(measured: "dict[str, experiment.Measured]") -> list[tuple[str, list[str]]]:
-    """For every measure, a string for every network: its layers from below."""
+    """Title of every measure, with one string for each network that lists the values of its layers from below."""
     return [
         (
             title,

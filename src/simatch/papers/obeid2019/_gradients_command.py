@@ -30,9 +30,9 @@ def gradients(
 ) -> None:
     """Compare the local rules with the gradient of the cost, and follow both costs through learning.
 
-    Single, structured, deep and deep structured networks on scikit-learn's own digits, in double precision. The
-    gradient is measured: weights are moved up and down, and the network settles anew on the whole data set. With
-    --quick some weights of every pathway, otherwise all.
+    Single, structured, deep and deep structured networks learn from the digits of scikit-learn, in double precision.
+    The gradient is measured: weights are moved up and down, and the network relaxes again on the whole data set. With
+    --quick some weights of every pathway are measured, otherwise all.
     """
     with reported():
         _gradients(out, quick, seed, overwrite, json)

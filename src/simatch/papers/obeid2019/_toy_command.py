@@ -33,10 +33,10 @@ NETWORKS = 5
 def toy(
     out: Out = None, quick: Quick = False, seed: Seed = 0, overwrite: Overwrite = False, json: Json = False
 ) -> None:
-    """Show what feedback does where two streams meet, on familiar inputs and where one stream is new.
+    """Show the effect of feedback between two input streams, on familiar inputs and when one stream is new.
 
-    Networks with and without feedback learn from the same 1000 pairs of inputs, one at a time; five of each, or one of
-    each with --quick.
+    Networks with and without feedback learn from the same 1000 pairs of inputs, one at a time. There are five networks
+    of each kind, or one with --quick.
     """
     with reported():
         _toy(out, quick, seed, overwrite, json)
@@ -142,7 +142,7 @@ CONTRAST = "order in the new stream's subnetwork, one pair against others"
 
 
 def _both(value: "Callable[[Toy, str, str], float]") -> "Callable[[Toy], float]":
-    """Mean over which stream is new: `value` is given the names of its subnetwork and of the other."""
+    """Mean over the two streams that can be new; `value` gets the subnetwork of the new stream and the other one."""
 
     def mean(toy: "Toy") -> float:
         left, right = "left subnetwork", "right subnetwork"
