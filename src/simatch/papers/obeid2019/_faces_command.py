@@ -188,8 +188,8 @@ def _write(
         "out": str(kept.folder),
     }
     explained = (
-        "What elicits a response in each of 64 units a layer: the mean of faces, each weighted by the response to it "
-        "(reverse correlation), masked to a disc with the extent of the unit."
+        "Features of 64 units of each layer: the mean of faces, each weighted by the response to it (reverse "
+        "correlation), masked to a disc with the extent of the unit."
     )
     page = Page(
         title="Edges, parts, faces",
@@ -203,7 +203,7 @@ def _write(
             Figure(
                 "closeups",
                 closeups(drawn[last][lowest], places, setting.radii[0], side=1),
-                "The first layer's, cut out around the centre of each unit.",
+                "Features of the first layer, cut out around the centre of each unit.",
             ),
             Figure("features-alone", features([*drawn["no feedback"].values()]), "The same without feedback."),
             Figure(
@@ -233,15 +233,15 @@ def _write(
                 "Alive: units whose response is at least 0.05 in size for some held-out face. Sparseness is Treves and "
                 "Rolls'; responses with a normal distribution have 0.36, and graded responses to all faces less."
             ),
-            "Orientation selectivity: one less the circular variance of responses to faint gratings.",
+            "Orientation selectivity: 1 minus the circular variance of responses to faint gratings.",
             (
                 "Responses to other images are compared by their power. Upside-down and phase-scrambled faces have the "
                 "same amplitude spectrum as the faces, so the input itself prefers none of them."
             ),
             (
-                "Completion: the left half of a face is covered; over held-out faces, responses of units that see "
-                "nothing but the cover are correlated with their responses to the whole face. Without feedback they "
-                "cannot know."
+                "Completion: the left half of each face is covered. For units whose receptive fields lie within the "
+                "covered half, responses are correlated over held-out faces with those to the whole face. Without "
+                "feedback these units receive no information about the face."
             ),
         ),
     )
