@@ -87,7 +87,7 @@ class Network(eqx.Module):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the populations without activation, which are clamped to the data."""
+        """Names of the populations without activation, in every phase clamped or absent."""
         return tuple(name for name, p in self.populations.items() if p.is_input)
 
     @property
