@@ -170,8 +170,16 @@ def test_where_compiled_code_is_kept(tmp_path, monkeypatch):
 
 
 def test_native_code_is_not_used_without_numba(copy):
-    script = "import sys; sys.modules['numba'] = None\n" + RELAX.replace("assert ", "assert not ")
-    assert float(run(copy, script)[0]) > 0
+    script = (
+        "import sys, warnings; sys.modules['numba'] = None\n"
+        "warnings.simplefilter('always'); warnings.showwarning = lambda w, *_: print(w)\n"
+    ) + RELAX.replace("assert ", "assert not ")
+    warning, result = run(copy, script)
+    assert "slower" in warning
+    assert "pip install 'simatch[native]'" in warning
+    assert float(result) > 0
+    (quiet,) = run(copy, RELAX.replace("assert ", "assert not "), SIMATCH_NATIVE="0")
+    assert float(quiet) == float(result)
 
 
 def test_a_broken_numba_is_reported(monkeypatch):

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import the estimators when they are first asked for: scikit-learn doubles the time that an import takes."""
+    """Import the estimators at their first use, because scikit-learn doubles the time of an import."""
     if name in ("DeepSimilarityMatching", "SimilarityMatching"):
         from . import estimators
 

@@ -6,7 +6,7 @@ from ._extras import MissingPackageError
 
 
 def main() -> None:
-    """Run the command line, or say what it needs."""
+    """Run the command line, or name the package that it needs and exit with 2."""
     try:
         from .cli import main as run
     except MissingPackageError as error:

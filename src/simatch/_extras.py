@@ -1,52 +1,57 @@
-"""What to say where a package that only some features need is not installed."""
+"""Error messages for optional packages that are not installed."""
 
 import dataclasses
 from types import TracebackType
 
-# Names of packages to install, where they are not those of the modules.
+# Names of packages to install, if they differ from the names of the modules.
 _PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "tomli_w": "tomli-w"}
 
 
 class MissingPackageError(ModuleNotFoundError):
-    """A feature needs a package that is not installed; the message says how to get it."""
+    """A feature needs a package that is not installed; the message says how to install it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Feature:
-    """Something that needs more than the core: import what it needs inside ``with Feature(...):``.
+    """A feature that needs optional packages; import them inside ``with Feature(...):``.
 
     Attributes
     ----------
     name : str
-        As the first words of a sentence.
+        Name of the feature, with which the error message begins.
     extra : str
-        Which of the extras in ``pyproject.toml`` brings all that it needs.
+        The extra in ``pyproject.toml`` that installs all packages of the feature.
+
+    Raises
+    ------
+    MissingPackageError
+        On leaving the ``with`` block, if a package could not be imported in it.
 
     Examples
     --------
     >>> from simatch._extras import Feature
-    >>> with Feature("Tea", extra="kitchen"):
-    ...     import kettle
+    >>> with Feature("Plotting", extra="plots"):
+    ...     import absent_package
     Traceback (most recent call last):
-    simatch._extras.MissingPackageError: Tea needs kettle, which is not installed; install it with:
-        pip install 'simatch[kitchen]'
+    simatch._extras.MissingPackageError: Plotting needs absent_package, which is not installed; install it with:
+        pip install 'simatch[plots]'
     """
 
     name: str
     extra: str
 
     def __enter__(self) -> None:
-        """Nothing is to be done before an import."""
+        """Do nothing."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Turn a missing package into a sentence; what a feature inside this one has said already stays."""
+        """Turn the error of a missing package into a `MissingPackageError`; keep one that a nested feature raised."""
         if not isinstance(error, ModuleNotFoundError) or isinstance(error, MissingPackageError):
             return
         module = (error.name or "").partition(".")[0]
         if module == "simatch":
-            return  # a mistake in this package
+            return  # a module of this package is missing, which no installation would repair
         package = _PACKAGES.get(module, module)
         raise MissingPackageError(
             f"{self.name} needs {package}, which is not installed; "

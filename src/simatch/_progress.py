@@ -1,4 +1,4 @@
-"""A progress bar for long work, on standard error."""
+"""A progress bar on standard error."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -14,9 +14,19 @@ def tracked(
     label: str = "learning",
     shown: bool = True,
 ) -> Iterator[Item]:
-    """Pass items on while a bar shows how far they are, if standard error is a terminal and Rich is installed.
+    """Yield the items and show progress in a bar, if standard error is a terminal and Rich is installed.
 
-    `describe` returns, for an item, how much of `total` is complete and what to say beside the bar.
+    Parameters
+    ----------
+    items : iterable
+    total : int or None
+        Amount of work in all; None if it is unknown.
+    describe : callable
+        Returns, for an item, the work completed until then and the text beside the bar.
+    label : str
+        Text before the bar.
+    shown : bool
+        Whether a bar is shown at all.
     """
     progress = _progress(label) if shown else None
     if progress is None:

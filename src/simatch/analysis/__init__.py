@@ -1,4 +1,4 @@
-"""What a network has learned: representations, stimuli, tuning."""
+"""Analysis of trained networks: representations, stimuli, tuning."""
 
 from ._representations import class_samples as class_samples
 from ._representations import effective_features as effective_features

@@ -1,4 +1,4 @@
-"""What units respond to, and how a layer represents similarity: plain functions from arrays to arrays."""
+"""Features of units, and similarities in a layer: functions from networks and arrays to arrays."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Images = Float[np.ndarray, "neurons height width channels"]
 
 
 def receptive_fields(pathway: Pathway) -> Images:
-    """Weights of every neuron, laid out on the grid that they come from.
+    """Weights of every neuron, laid out on the grid of the presynaptic population.
 
     Parameters
     ----------
@@ -36,18 +36,18 @@ def receptive_fields(pathway: Pathway) -> Images:
 
 
 def effective_features(net: Network, layer: str | None = None, *, source: str | None = None) -> Images:
-    """What each neuron of a layer weighs in an input, if every layer between were linear and without lateral synapses.
+    """Weights of every neuron of a layer on an input, as if the layers in between were linear without lateral synapses.
 
-    For the first layer these are its receptive fields. For a layer above they are sums, over all paths of
-    Hebbian pathways from the input, of products of weights.
+    For the first layer these are its receptive fields. For a higher layer they are products of weights, summed over
+    all paths of Hebbian pathways from the input. These paths must not form a loop.
 
     Parameters
     ----------
     net : Network
     layer : str, optional
-        By default the last one.
+        Name of a population that can relax; by default the last one.
     source : str, optional
-        Input population on whose grid the features are laid out; by default the only input.
+        Name of the input population on whose grid the features are laid out; by default the only input.
 
     Returns
     -------
@@ -56,7 +56,8 @@ def effective_features(net: Network, layer: str | None = None, *, source: str | 
     Raises
     ------
     ValueError
-        If there is no such layer or input, or no path leads from one to the other.
+        If there is no such layer or input, if `source` is not given but there are several inputs, or if no path leads
+        from the input to the layer.
 
     Examples
     --------
@@ -98,13 +99,14 @@ def reverse_correlation(
 ) -> Float[np.ndarray, "neurons *input"]:
     """Mean of the inputs, each weighted by the activity that it elicits: ``sum_t r_ti x_t / sum_t |r_ti|``.
 
-    It says what drives a neuron at any height of a network, where its weights no longer tell.
+    It shows which inputs drive a neuron of any layer; in higher layers weights alone do not show this.
 
     Parameters
     ----------
     activities : array of shape (samples, ...)
-        One layer; axes after the first are flattened into neurons.
+        Activities of one layer; axes after the first are flattened into neurons.
     inputs : array of shape (samples, ...)
+        Inputs that elicit them.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def reverse_correlation(
     Raises
     ------
     ValueError
-        If the two do not have the same number of samples.
+        If `activities` and `inputs` do not have the same number of samples.
 
     Examples
     --------
@@ -124,7 +126,9 @@ def reverse_correlation(
     array([[0.75]])
     """
     if len(activities) != len(inputs):
-        raise ValueError(f"There are {len(activities)} samples of activity but {len(inputs)} of input.")
+        raise ValueError(
+            f"There are {len(activities)} samples of activity but {len(inputs)} of input; give as many of each."
+        )
     r = np.asarray(activities, np.result_type(activities, np.float32)).reshape(len(activities), -1)
     total = np.abs(r).sum(axis=0)[:, None]
     flat = np.asarray(inputs, r.dtype).reshape(len(inputs), -1)
@@ -135,24 +139,24 @@ def reverse_correlation(
 def similarity(
     activities: Shaped[np.ndarray, "samples *neurons"], kind: Literal["cosine", "inner"] = "cosine"
 ) -> Float[np.ndarray, "samples samples"]:
-    """Similarity of every pair of samples in one layer.
+    """Similarity of every pair of samples, in one layer or in the input.
 
     Parameters
     ----------
     activities : array of shape (samples, ...)
         Inputs, or activities of a layer.
     kind : {"cosine", "inner"}
-        The cosine of the angle between two samples, or their inner product, which similarity matching matches.
+        The cosine of the angle between two samples, or their inner product, as in the cost of similarity matching.
 
     Returns
     -------
     array of shape (samples, samples)
-        A cosine is 0 where a sample has no activity.
+        The cosine is 0 for a sample without activity.
 
     Raises
     ------
     ValueError
-        If `kind` is none of the two.
+        If `kind` is neither "cosine" nor "inner".
 
     Examples
     --------
@@ -174,7 +178,21 @@ def similarity(
 def class_samples(
     labels: Shaped[np.ndarray, " samples"], per_class: int = 20, *, seed: int = 0
 ) -> Int[np.ndarray, " chosen"]:
-    """Numbers of samples to compare: up to `per_class` of each class, sorted by class.
+    """Choose up to `per_class` samples of each class at random.
+
+    Parameters
+    ----------
+    labels : array of shape (samples,)
+        Class of each sample.
+    per_class : int
+        Largest number of samples of a class.
+    seed : int
+        Seed of the choice.
+
+    Returns
+    -------
+    int array of shape (chosen,)
+        Indices of the chosen samples, sorted by class.
 
     Examples
     --------
@@ -193,12 +211,23 @@ def class_samples(
 def similarity_contrast(
     similarities: Float[np.ndarray, "samples samples"], labels: Shaped[np.ndarray, " samples"]
 ) -> float:
-    """Mean similarity of two samples of one class less that of two of different classes.
+    """Mean similarity of samples of the same class minus that of samples of different classes.
+
+    Parameters
+    ----------
+    similarities : array of shape (samples, samples)
+        As `similarity` returns it; the diagonal is not used.
+    labels : array of shape (samples,)
+        Class of each sample.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
     ValueError
-        If all samples are of one class, or no class has two.
+        If all samples are of one class, or no class has two samples.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Images that tell what units respond to: plain functions that make arrays."""
+"""Stimuli: images that show what units respond to."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ Images = Float[np.ndarray, "samples height width channels"]
 
 
 def phase_scrambled(images: Images, *, seed: int = 0) -> Images:
-    """Give images random phases and leave every image its own amplitude spectrum.
+    """Randomise the phases of images and keep the amplitude spectrum of each image.
 
-    What remains is how much of each spatial frequency and orientation an image has; edges, parts and their places are
-    lost. The same phases are added to all channels of an image.
+    An image keeps the power at each spatial frequency and orientation, but loses its edges and parts and their
+    positions. All channels of an image get the same phases.
 
     Parameters
     ----------
@@ -34,10 +34,10 @@ def phase_scrambled(images: Images, *, seed: int = 0) -> Images:
     True
     """
     axes, size = (1, 2), images.shape[1:3]
-    # The phases of an image have the symmetry that a real inverse needs.
+    # The phases of a real image have the symmetry that makes the inverse transform real.
     noise = np.random.default_rng(seed).standard_normal((len(images), *size, 1))
     phases = np.exp(1j * np.angle(np.fft.rfft2(noise, axes=axes)))
-    # The mean stays as it is, with its sign.
+    # The mean of an image and its sign do not change.
     phases[:, 0, 0] = 1
     return np.fft.irfft2(np.fft.rfft2(images, axes=axes) * phases, s=size, axes=axes).astype(images.dtype)
 
@@ -50,19 +50,19 @@ def gratings(
     Parameters
     ----------
     height, width : int
-        Of the image, in pixels.
+        Size of the image, in pixels.
     orientations : int
-        Evenly spaced over half a turn; the stripes of number k run along the angle ``pi k / orientations``, from the
-        axis of columns towards that of rows.
+        Number of orientations, evenly spaced over half a turn. The stripes of orientation k run along the angle
+        ``pi k / orientations``, from the axis of columns towards that of rows.
     wavelengths : sequence of float
-        In pixels.
+        Wavelengths, in pixels.
     phases : int
-        Evenly spaced over a period.
+        Number of phases, evenly spaced over a period.
 
     Returns
     -------
-    array of shape (orientations, wavelengths, phases, height, width)
-        Of root mean square 1.
+    float32 array of shape (orientations, wavelengths, phases, height, width)
+        Each image has a root mean square of 1.
 
     Examples
     --------
@@ -80,23 +80,23 @@ def gratings(
 def edges(
     height: int, width: int, *, orientations: int = 4, spacing: int = 4, wavelength: float = 8.0, size: float = 2.0
 ) -> Float[np.ndarray, "orientations rows columns phases height width"]:
-    """Short edges and bars at every place: Gabor patches.
+    """Short edges and bars (Gabor patches), centred on a lattice of positions.
 
     Parameters
     ----------
     height, width : int
-        Of the image, in pixels.
+        Size of the image, in pixels.
     orientations : int
-        As in `gratings`.
+        Number of orientations, as in `gratings`.
     spacing : int
-        Pixels between the centres; the first is half as far from the border.
+        Distance of neighbouring centres, in pixels; the first centre is half of it from the border.
     wavelength, size : float
-        Of the grating, and the standard deviation of its Gaussian envelope, in pixels.
+        Wavelength of the grating, and standard deviation of its Gaussian envelope, in pixels.
 
     Returns
     -------
-    array of shape (orientations, rows, columns, 2, height, width)
-        Phase 0 is an edge (odd), phase 1 a bar (even). Of root mean square 1 over the image.
+    float32 array of shape (orientations, rows, columns, 2, height, width)
+        On the fourth axis, 0 is an edge (odd) and 1 a bar (even). Each image has a root mean square of 1.
 
     Examples
     --------
@@ -114,17 +114,18 @@ def edges(
 
 
 def occluded(images: Images, size: int) -> Float[np.ndarray, "rows columns samples height width channels"]:
-    """Set one square after another of every image to 0.
+    """Copies of images in each of which one square is covered with 0.
 
     Parameters
     ----------
     images : array of shape (samples, height, width, channels)
     size : int
-        Side of a square in pixels; must divide height and width.
+        Side of a square in pixels, at least 1; must divide height and width.
 
     Returns
     -------
     array of shape (height / size, width / size, samples, height, width, channels)
+        The first two axes are the row and the column of the covered square.
 
     Raises
     ------
@@ -143,7 +144,9 @@ def occluded(images: Images, size: int) -> Float[np.ndarray, "rows columns sampl
     """
     height, width = images.shape[1:3]
     if size < 1 or height % size or width % size:
-        raise ValueError(f"Squares of {size} pixels do not cover images of {height} by {width} evenly.")
+        raise ValueError(
+            f"Squares of {size} pixels do not cover images of {height} by {width} evenly; use a divisor of both sides."
+        )
     keep = np.kron(
         1 - np.eye(height * width // size**2, dtype=images.dtype).reshape(-1, height // size, width // size),
         np.ones((1, size, size), images.dtype),

@@ -1,4 +1,4 @@
-"""How selective units are, from their responses to stimuli: plain functions from arrays to arrays."""
+"""Tuning: the selectivity of units, computed from their responses to stimuli."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -7,17 +7,18 @@ from ..network import Grid
 
 
 def orientation_selectivity(responses: Float[np.ndarray, "orientations *neurons"]) -> Float[np.ndarray, "*neurons"]:
-    """Length of the mean response vector, ``|sum_k r_k exp(2i pi k / n)| / sum_k r_k``, one less circular variance.
+    """Length of the mean response vector, ``|sum_k r_k exp(2i pi k / n)| / sum_k r_k``: 1 minus the circular variance.
 
     Parameters
     ----------
     responses : array of shape (orientations, ...)
-        Size of the response, at least 0, to orientations that are evenly spaced over half a turn.
+        Magnitudes of the responses, at least 0, to n orientations evenly spaced over half a turn.
 
     Returns
     -------
-    array
-        1 for neurons that respond to one orientation only, 0 for those that respond to all alike, or never.
+    array of shape (...)
+        Between 0 and 1: 1 for a neuron that responds to one orientation only, 0 for a neuron that responds equally to
+        all orientations or to none.
 
     Examples
     --------
@@ -33,18 +34,18 @@ def orientation_selectivity(responses: Float[np.ndarray, "orientations *neurons"
 
 
 def sparseness(responses: Float[np.ndarray, "stimuli *neurons"]) -> Float[np.ndarray, "*neurons"]:
-    """Treves and Rolls' sparseness over stimuli, ``(1 - <|r|>^2 / <r^2>) / (1 - 1/n)``.
+    """Sparseness of responses over n stimuli (Treves and Rolls), ``(1 - <|r|>^2 / <r^2>) / (1 - 1/n)``.
 
     Parameters
     ----------
     responses : array of shape (stimuli, ...)
-        At least two stimuli.
+        Responses to at least two stimuli.
 
     Returns
     -------
-    array
-        1 for neurons that respond to one stimulus only, 0 for those that respond to all with the same size, or
-        never; ``1 - 2/pi``, nearly, where responses are normally distributed about 0.
+    array of shape (...)
+        Between 0 and 1: 1 for a neuron that responds to one stimulus only, 0 for a neuron whose responses all have the
+        same magnitude. Responses that are normally distributed about 0 have nearly ``1 - 2/pi``.
 
     Examples
     --------
@@ -59,7 +60,19 @@ def sparseness(responses: Float[np.ndarray, "stimuli *neurons"]) -> Float[np.nda
 
 
 def centres(grid: Grid, height: int, width: int) -> Float[np.ndarray, "neurons 2"]:
-    """Row and column, in pixels of an image, on which every neuron of a layer is centred; pixel 0 lies at 0.
+    """Centre of every neuron of a layer on an image.
+
+    Parameters
+    ----------
+    grid : Grid
+        Grid of the layer, which covers the image evenly.
+    height, width : int
+        Size of the image, in pixels.
+
+    Returns
+    -------
+    array of shape (neurons, 2)
+        Row and column in pixels; the centre of the first pixel is (0, 0).
 
     Examples
     --------
@@ -76,21 +89,21 @@ def centres(grid: Grid, height: int, width: int) -> Float[np.ndarray, "neurons 2
 def extent(
     fields: Bool[np.ndarray, "neurons height width"], centres: Float[np.ndarray, "neurons 2"]
 ) -> Float[np.ndarray, " neurons"]:
-    """Radius of a disc with the same mean square distance from a neuron's centre, ``sqrt(2 <d^2>)``.
+    """Radius of the disc whose pixels have the same mean square distance d from the centre: ``sqrt(2 <d^2>)``.
 
-    The border of an image that cuts a disc through its centre does not change it.
+    A disc that the border of the image cuts through its centre has the same extent as a whole disc.
 
     Parameters
     ----------
-    fields : array of shape (neurons, height, width)
-        The pixels that elicit a response.
+    fields : bool array of shape (neurons, height, width)
+        For each neuron, the pixels that elicit a response.
     centres : array of shape (neurons, 2)
-        In pixels, as `centres` returns them.
+        Row and column of the centre of each neuron in pixels, as the function `centres` returns them.
 
     Returns
     -------
     array of shape (neurons,)
-        In pixels; NaN for a field without a pixel.
+        Radius in pixels; NaN for a field without pixels.
 
     Examples
     --------

@@ -13,13 +13,14 @@ from ..storage import keep_numbers, results_folder
 def demo(
     out: Out = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first split.")] = 0,
-    splits: Annotated[int, typer.Option(min=1, help="Splits of the data that are averaged.")] = 5,
+    splits: Annotated[int, typer.Option(min=1, help="Number of splits over which errors are averaged.")] = 5,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Show what a two-layer network with feedback learns from handwritten digits, without labels, in a minute.
+    """Train a two-layer network with feedback on handwritten digits, without labels, in about a minute.
 
-    A linear readout of its features is compared with the same readout of the pixels, on held-out images.
+    A linear readout of its features is compared with the same readout of the pixels, on held-out images. A page shows
+    features, similarity matrices and errors.
     """
     with reported():
         _demo(out, seed, splits, overwrite, json)

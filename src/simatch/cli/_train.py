@@ -29,15 +29,15 @@ def train(
     ] = None,
     units: Annotated[list[int] | None, typer.Option(help=f"Units at each site. {PER_LAYER}")] = None,
     stride: Annotated[
-        list[str] | None, typer.Option(help=f"Distance between sites, or none: one site. {PER_LAYER}")
+        list[str] | None, typer.Option(help=f"Distance between sites; none: one site for the layer. {PER_LAYER}")
     ] = None,
     radius: Annotated[
         list[str] | None,
-        typer.Option(help=f"How far a unit sees, in sites of the layer below, or none: all. {PER_LAYER}"),
+        typer.Option(help=f"Radius of receptive fields, in sites of the layer below; none: all sites. {PER_LAYER}"),
     ] = None,
     lateral_radius: Annotated[
         list[str] | None,
-        typer.Option(help=f"How far lateral synapses reach, 0: the own site, or none: all. {PER_LAYER}"),
+        typer.Option(help=f"Reach of lateral synapses; 0: within a site, none: the whole layer. {PER_LAYER}"),
     ] = None,
     activation: Annotated[
         list[str] | None,
@@ -46,22 +46,22 @@ def train(
     scale: Annotated[
         list[str] | None, typer.Option(help=f"Factor on feedforward structure constants, or auto. {PER_LAYER}")
     ] = None,
-    feedback: Annotated[float | None, typer.Option(help="How much each layer hears the one above.")] = None,
+    feedback: Annotated[float | None, typer.Option(help="Strength of feedback to each layer from the next.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in a batch.")] = None,
     rate: Annotated[str | None, typer.Option(help="Learning rate of the first batch, or auto.")] = None,
-    tolerance: Annotated[float | None, typer.Option(help="Residual at which neural dynamics count as settled.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings, such as an earlier run's.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Largest residual of converged neural dynamics.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings, such as one of an earlier run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results. [default: a new one in runs]")] = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Train a network on images, without labels, and report what it learned.
 
-    Settings come from defaults for the data set, then the TOML file, then options. A run writes its network, complete
-    settings, numbers, figures and a page. Where there are labels, a linear readout of the features of all layers is
-    scored on the test part, or on a quarter held out where there is none.
+    Settings are the defaults of the data set, overridden by the TOML file, overridden by options. A run writes its
+    network, complete settings, numbers, figures and a page. If the data have labels, a linear readout of the activities
+    of all layers is tested on the test part, or on a held-out quarter of the data if there is no test part.
     """
     options = {
         "feedback": feedback,
@@ -101,7 +101,7 @@ def _train(
     cache_compiled_programs()
     progress(f"Loading {settings.data}.")
     dataset = load_dataset(settings.data)
-    settings.network(runs.grid_of(dataset))  # what does not fit is said before anything is written
+    settings.network(runs.grid_of(dataset))  # raises an error about wrong settings before anything is written
     folder = results_folder(out, dataset.name, overwrite=overwrite)
     storage.write_atomically(folder / "settings.toml", settings.toml())
     try:

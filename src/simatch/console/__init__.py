@@ -1,4 +1,4 @@
-"""What commands share: errors in one sentence, options, result folders, progress on standard error."""
+"""Common parts of the commands: error messages, options, and output on the console."""
 
 from .._extras import Feature
 

@@ -1,4 +1,4 @@
-"""What the commands share: errors in a sentence, words on standard error, the cache of compiled programs."""
+"""Common parts of the commands: error messages, output on the console, the cache of compiled programs."""
 
 import contextlib
 import logging
@@ -18,7 +18,11 @@ from ..storage import as_json
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Turn what a user can cause into one sentence on standard error, and an exit code that says whose turn it is."""
+    """Turn expected errors and warnings into one sentence on standard error, and errors into an exit code.
+
+    Exit codes: 2 for wrong input or a missing package, 1 for a failure of the computation, the memory or a file, 130
+    for an interruption.
+    """
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: typer.echo(f"simatch: warning: {message}", err=True)
         try:
@@ -34,21 +38,24 @@ def reported() -> Iterator[None]:
 
 
 def fail(message: object, code: int) -> NoReturn:
-    """Say what went wrong and exit."""
+    """Write an error message to standard error and exit with a code."""
     typer.echo(f"simatch: {' '.join(str(message).split())}", err=True)
     raise typer.Exit(code)
 
 
 def progress(text: str) -> None:
-    """Say what happens now, on standard error: standard output is for results."""
+    """Write what happens now to standard error; standard output is for results."""
     typer.echo(text, err=True)
 
 
 def cache_compiled_programs() -> None:
-    """Keep compiled programs between runs; without a place to keep them, everything works as well but starts later."""
+    """Keep compiled programs in the user's cache folder, so that later runs start faster.
+
+    If the folder cannot be written, programs are compiled in every run.
+    """
     import jax
 
-    # A damaged entry is compiled anew; that is nobody's concern.
+    # A damaged entry is compiled again, so a message about it would not help the user.
     logging.getLogger("jax._src.compiler").setLevel(logging.ERROR)
     if jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]  # the user has chosen one
         return
@@ -69,20 +76,20 @@ def command_line() -> str:
 
 
 def conclude(text: str, numbers: Mapping[str, Any], *, json: bool) -> None:
-    """End a command: a last line for people and, if it was asked for, one of JSON on standard output."""
+    """End a command with a last line of text and, if `json`, one line of JSON with the numbers on standard output."""
     typer.echo(text, err=json)
     if json:
         typer.echo(as_json(numbers))
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage, for people."""
+    """Return a share between 0 and 1 as a percentage, for display."""
     return f"{100 * share:.1f} %"
 
 
 @contextlib.contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """Say to whoever interrupts this that the folder keeps what has been done."""
+    """On an interruption, write that the same command resumes from this folder."""
     try:
         yield
     except KeyboardInterrupt:

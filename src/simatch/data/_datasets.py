@@ -1,4 +1,4 @@
-"""Images to learn from: sets that everyone knows, and a user's own arrays."""
+"""Data sets: well-known sets of images, and arrays from a user's files."""
 
 import dataclasses
 import http.client
@@ -28,23 +28,23 @@ _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hor
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images, split into a training and a test part, with labels where there are any.
+    """A set of images, in a training and a test part, with or without labels.
 
     Attributes
     ----------
     name : str
         Name of the set, or of the file it came from.
     x_train : array of shape (samples, height, width, channels), float32
-        Training images. Those that came as uint8 lie in [0, 1]; features without a grid are one site with many
-        channels.
+        Training images. Images of type uint8 are scaled to [0, 1]. Features without geometry are images of one pixel
+        with many channels.
     y_train : int array of shape (samples,), or None
-        Labels, as positions in `classes`.
-    x_test, y_test : arrays as above, or None
-        The set's own test part.
+        Labels, as indices into `classes`; None without labels.
+    x_test, y_test : arrays like `x_train` and `y_train`, or None
+        Test images and labels; None if the set has no test part.
     classes : tuple of str
-        Names of the labels; empty without labels.
+        Names of the classes; empty without labels.
     note : str
-        What to say beside a figure made from this copy of the data; often empty.
+        Remark on this copy of the data, for display beside results; often empty.
 
     See Also
     --------
@@ -61,27 +61,31 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """``(height, width, channels)`` of an image: the arguments of `simatch.Grid`."""
+        """``(height, width, channels)`` of an image, the arguments of `simatch.Grid`."""
         height, width, channels = self.x_train.shape[1:]
         return height, width, channels
 
     def held_out(self, fraction: float = 0.25, *, seed: int = 0) -> "Dataset":
-        """Set a random share of the training part aside as the test part, with every class in proportion.
+        """Return a data set whose test part is a random share of the training part.
 
-        The set's own test part is not used: this is how to choose settings without looking at it. Classes are
-        kept in proportion where every class has enough images for that.
+        The original test part is dropped, so that settings can be chosen without it. Every class has the same share in
+        both parts if all classes have enough images for that.
 
         Parameters
         ----------
         fraction : float
-            Share of the images, between 0 and 1.
+            Share of the training images that become test images, between 0 and 1.
         seed : int
             Seed of the choice.
+
+        Returns
+        -------
+        Dataset
 
         Raises
         ------
         ValueError
-            If `fraction` leaves one of the parts empty.
+            If `fraction` leaves one of the two parts empty.
 
         Examples
         --------
@@ -112,33 +116,34 @@ class Dataset:
 
 
 def load_dataset(name: str | os.PathLike[str], *, size: int = 16, count: int = 10_000, seed: int = 0) -> Dataset:
-    """Load a data set by its name, or a user's own from a file.
+    """Load a data set by its name, or from a file.
 
-    Where the environment variable ``SIMATCH_DATA`` names a folder that holds ``mnist.npz``, ``lfw64.npz`` or
-    ``cifar10.zip``, these are used; otherwise the sets that scikit-learn does not ship are downloaded by its own
-    fetchers, once, into its own cache.
+    If the environment variable ``SIMATCH_DATA`` names a folder, the files ``mnist.npz``, ``lfw64.npz`` and
+    ``cifar10.zip`` in it are used. Otherwise scikit-learn downloads the sets ``"mnist"``, ``"lfw"`` and ``"cifar10"``
+    once, into its own cache.
 
     Parameters
     ----------
     name : str or path
         One of
 
-        - ``"digits"``: 1797 digits, 8 by 8, as scikit-learn ships them; no test part, see `Dataset.held_out`;
-        - ``"patches"``: grey patches of scikit-learn's two photographs, without labels;
-        - ``"mnist"``: 60,000 and 10,000 digits, 28 by 28;
-        - ``"lfw"``: Labeled Faces in the Wild, 13,233 faces, grey, the centre 150 of 250 pixels as 64 by 64, labelled
-          by person; no test part;
-        - ``"cifar10"``: 50,000 and 10,000 photographs, 32 by 32, three channels;
+        - ``"digits"``: 1797 digits, 8 by 8 pixels, which are part of scikit-learn; no test part, see
+          `Dataset.held_out`;
+        - ``"patches"``: grey patches of the two photographs that are part of scikit-learn, without labels;
+        - ``"mnist"``: 60,000 training and 10,000 test images of digits, 28 by 28 pixels;
+        - ``"lfw"``: Labeled Faces in the Wild, 13,233 grey faces, labelled by person, the central 150 of 250 pixels
+          reduced to 64 by 64; no test part;
+        - ``"cifar10"``: 50,000 training and 10,000 test photographs, 32 by 32 pixels, three channels;
 
-        or the path of a ``.npy`` or ``.npz`` file. An array has shape (samples, height, width), (samples, height,
-        width, channels) or (samples, features); uint8 is scaled to [0, 1]. An ``.npz`` holds ``x_train`` (or ``x``)
-        and, if there are, ``y_train`` (or ``y``, or ``person``), ``x_test`` and ``y_test``.
+        or the path of a ``.npy`` or ``.npz`` file. An array of images has shape (samples, height, width), (samples,
+        height, width, channels) or (samples, features); uint8 is scaled to [0, 1]. A ``.npz`` file holds ``x_train``
+        (or ``x``) and optionally ``y_train`` (or ``y``, or ``person``), ``x_test`` and ``y_test``.
     size : int
-        Side of a patch, in pixels; for ``"patches"`` only.
+        Side of a patch in pixels, between 2 and 427; for ``"patches"`` only.
     count : int
-        Number of patches; for ``"patches"`` only.
+        Number of patches, at least 1; for ``"patches"`` only.
     seed : int
-        Seed of the places that the patches are cut from; for ``"patches"`` only.
+        Seed of the positions of the patches; for ``"patches"`` only.
 
     Returns
     -------
@@ -147,11 +152,14 @@ def load_dataset(name: str | os.PathLike[str], *, size: int = 16, count: int = 1
     Raises
     ------
     ValueError
-        If there is no such set, or the file is damaged or holds nothing that can be used.
+        If there is no such set, if a setting of the patches is out of range, or if the file is damaged or has no usable
+        arrays.
     FileNotFoundError
-        If there is no such file, or ``SIMATCH_DATA`` is no folder.
+        If there is no such file, or ``SIMATCH_DATA`` does not name a folder.
     ConnectionError
         If the set cannot be downloaded.
+    ModuleNotFoundError
+        If ``cifar10.zip`` is to be read but Pillow is not installed.
 
     Examples
     --------
@@ -174,7 +182,11 @@ def load_dataset(name: str | os.PathLike[str], *, size: int = 16, count: int = 1
 
 
 def known_datasets() -> tuple[str, ...]:
-    """Names that `load_dataset` knows.
+    """Return the names of the data sets that `load_dataset` knows.
+
+    Returns
+    -------
+    tuple of str
 
     Examples
     --------
@@ -185,7 +197,7 @@ def known_datasets() -> tuple[str, ...]:
     return "digits", "patches", *(name for name in _LOADERS if name != "digits")
 
 
-# --- The sets that scikit-learn ships
+# --- Sets that are part of scikit-learn
 
 
 def _digits() -> Dataset:
@@ -194,7 +206,7 @@ def _digits() -> Dataset:
 
 
 def _patches(size: int, count: int, seed: int) -> Dataset:
-    # scikit-learn's two pictures are 427 by 640 pixels.
+    # The two photographs of scikit-learn have 427 by 640 pixels.
     if not 2 <= size <= 427:
         raise ValueError(f"The side of a patch must be between 2 and 427 pixels, got {size!r}.")
     if count < 1:
@@ -206,12 +218,12 @@ def _patches(size: int, count: int, seed: int) -> Dataset:
     patches = np.empty((0, size, size), np.float32)
     while len(patches) < count:
         more = windows[tuple(rng.integers(windows.shape[:3], size=(count, 3)).T)].astype(np.float32)
-        # A flat patch, of overexposed sky say, has nothing in it that could be learned.
+        # A flat patch, for example of overexposed sky, has no structure to learn.
         patches = np.concatenate([patches, more[more.std((1, 2)) > 1 / 255]])
     return Dataset("patches", patches[:count, ..., None])
 
 
-# --- The sets that are downloaded, unless there is a copy
+# --- Sets that are downloaded unless SIMATCH_DATA has a copy
 
 
 def _mnist() -> Dataset:
@@ -248,24 +260,24 @@ _LOADERS: dict[str, Callable[[], Dataset]] = {"digits": _digits, "mnist": _mnist
 
 
 def _local_copy(filename: str) -> Path | None:
-    """Path of this file in the folder that ``SIMATCH_DATA`` names, if it is there."""
+    """Path of a file in the folder that ``SIMATCH_DATA`` names; None if it does not exist."""
     folder = os.environ.get("SIMATCH_DATA")
     if not folder:
         return None
     if not Path(folder).is_dir():
         raise FileNotFoundError(
-            f"The environment variable SIMATCH_DATA names {folder!r}, which is no folder; correct or unset it."
+            f"The environment variable SIMATCH_DATA names {folder!r}, which is not a folder; correct or unset it."
         )
     path = Path(folder) / filename
     return path if path.exists() else None
 
 
 def _openml(openml_name: str, name: str, filename: str) -> tuple[np.ndarray, np.ndarray]:
-    # The quick parser of scikit-learn needs pandas, which is not required here.
+    # The fast parser of scikit-learn needs pandas, which is optional.
     parser = "pandas" if importlib.util.find_spec("pandas") else "liac-arff"
     with _downloading(name, filename):
         bunch: Any = sklearn_datasets.fetch_openml(openml_name, version=1, as_frame=False, parser=parser)
-    # Whole numbers up to 255, which OpenML stores as floating-point numbers: uint8 takes an eighth of the memory.
+    # OpenML stores whole numbers up to 255 in double precision; uint8 takes an eighth of the memory.
     return np.asarray(bunch.data).astype(np.uint8), np.asarray(bunch.target).astype(int)
 
 
@@ -290,7 +302,7 @@ def _load_file(path: Path) -> Dataset:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a ``.npz`` by name, or the one of a ``.npy`` as ``x``."""
+    """Arrays of a ``.npz`` file by name, or the array of a ``.npy`` file as ``x``."""
     try:
         # Opened here, because numpy.load leaves a damaged file open.
         with path.open("rb") as file:
@@ -320,7 +332,7 @@ def _read_image_folder(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as folder:
             names = [Path(n) for n in folder.namelist() if n.endswith(".jpg") and n.count("/") == 2]
-            # By number before class: the first images are of all classes.
+            # Sorted by file name before class, so that the first images are of all classes.
             names.sort(key=lambda n: (n.parts[0], n.name, n.parts[1]))
             for part in ("train", "test"):
                 chosen = [n for n in names if n.parts[0] == part]

@@ -1,4 +1,4 @@
-"""Images brought into a common frame by their own moments, as is customary for handwriting."""
+"""Alignment of images by their moments, as is common for handwritten digits."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,25 +8,44 @@ Images = Float[np.ndarray, "samples height width channels"]
 
 
 def framed(x: Images, *, deskew: bool, spread: float) -> Images:
-    """Centre, shear and resize every image by its centre of mass and its second moments.
+    """Centre, shear and resize every image according to its centre of mass and its second moments.
 
-    An output pixel at ``p`` from the middle of the frame is read at ``m + A p``, where m is the centre of mass and A
-    undoes the slant (the mean column is the same for every row) and resizes.
+    The output pixel at the offset ``p`` from the middle of the image is read at ``m + A p``, where m is the centre of
+    mass. The matrix A removes the slant, so that the mean column is the same in all rows, and resizes.
+
+    Parameters
+    ----------
+    x : array of shape (samples, height, width, channels)
+        Images with pixels of at least 0, not all of them 0.
+    deskew : bool
+        Whether to remove the slant.
+    spread : float
+        Standard deviation in pixels to which height and width are moved half-way, in ratios; 0 for no resizing.
+
+    Returns
+    -------
+    array of the same shape
+
+    Raises
+    ------
+    ValueError
+        If an image has negative pixels, or only pixels of 0.
     """
     each = (1, 2, 3)
     if (bad := (x.min(each) < 0) | (x.max(each) == 0)).any():
         raise ValueError(
-            f"Image {bad.argmax()} has no centre of mass: deskew and spread need pixels from 0 up, not all of them 0."
+            f"Image {bad.argmax()} has no centre of mass: deskew and spread need pixels of at least 0, not all of them "
+            "0; remove the image or set deskew and spread to 0."
         )
     middle = (np.array(x.shape[1:3]) - 1) / 2
     centres, covariances = _moments(x)
-    # Rounding leaves a covariance in an image of one row; its width is what it is
+    # In an image with one row of ink the variance along the rows is 0, but rounding leaves a covariance.
     slants = covariances[:, 0, 1] / np.maximum(covariances[:, 0, 0], 1e-9) * deskew
-    # Standard deviations along the columns, and along the rows once the slant is gone
+    # Standard deviations along the columns, and along the rows after the slant is removed.
     height = covariances[:, 0, 0]
     width = covariances[:, 1, 1] - 2 * slants * covariances[:, 0, 1] + slants**2 * height
     sizes = np.sqrt(np.stack([height, width], 1).clip(0))
-    # Half-way to the spread, in ratios: a stroke of no width stays as it is
+    # Half-way to the spread, in ratios; a stroke without width is not resized.
     factors = np.where((sizes > 0) & (spread > 0), np.sqrt(sizes / (spread or 1)), 1.0)
     out = np.empty_like(x)
     for image, new, centre, slant, (a, b) in zip(x, out, centres, slants, factors, strict=True):

@@ -1,4 +1,4 @@
-"""What is done to images before a network sees them."""
+"""Preprocessing of images before a network learns from them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +15,11 @@ Images = Float[np.ndarray, "samples height width channels"]
 
 
 class Preprocessing(TransformerMixin, BaseEstimator):
-    """Remove what all images share, and set the scale of the rest.
+    """Align images, remove what they have in common, and set their scale.
 
-    Each step is optional. They act in the order of the parameters below; what depends on many images, the mean image
-    and the scale of the whole set, is fitted on the training images only. A network's activities grow with the
-    scale of its input, so it decides between a silent, a graded and a binary code.
+    Each step is optional, and the steps act in the order of the parameters below. The mean image and the common scale
+    are fitted on the training images only. The activities of a network grow with the scale of its input: the scale
+    determines whether its code is silent, graded or binary.
 
     Parameters
     ----------
@@ -27,37 +27,44 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         Shear each image upright, so that the mean column is the same in all rows, and move its centre of mass to the
         middle; for handwriting.
     spread : float
-        Move each image's centre of mass to the middle and resize height and width, each so that its standard deviation
-        comes half-way (the geometric mean) to this many pixels; 0 for none.
+        Move the centre of mass of each image to the middle, and resize height and width so that the standard deviation
+        of each becomes the geometric mean of its value before and of this number of pixels; 0 for no resizing.
     mean_image : bool
         Subtract the mean of all training images.
     blur : float
-        Subtract each image's own Gaussian blur of this deviation in pixels, which leaves high spatial frequencies;
-        0 for none.
+        Subtract from each image its own Gaussian blur with this standard deviation in pixels, which leaves high spatial
+        frequencies; 0 for no blur.
     own_mean : bool
         Subtract each image's own mean over its pixels and channels.
     own_scale : bool
         Divide each image by its own root mean square.
     scale : float
-        Multiply all images by the one factor that gives the training images this root mean square; 0 for no change.
+        Multiply all images by one factor, which gives the training images this root mean square; 0 for no change.
 
     Attributes
     ----------
     mean_image_ : array of shape (height, width, channels), or 0.0
-        What is subtracted from every image.
+        Mean image that is subtracted from every image.
     factor_ : float
-        What every image is multiplied by.
+        Factor by which every image is multiplied.
+    shape_ : tuple of int
+        Height, width and channels of the training images.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, `transform` and `fit_transform`: if a setting is out of range; if an array is not of shape (samples,
+        height, width, channels), is empty, holds NaN or infinity, or differs in shape from the training images; if
+        `own_mean` is set and an image is constant, or nothing is left of an image to be scaled; or if `deskew` or
+        `spread` is set and an image has negative pixels or only pixels of 0.
 
     Notes
     -----
-    `fit` and `transform` raise ValueError if an array is not of shape (samples, height, width, channels), is empty,
-    holds NaN or infinity, differs in shape from the training images, or where an image has nothing left to learn
-    from: after the subtraction of its own mean a constant image is zero. Deskewing and resizing weigh positions by the
-    pixels, which must not be negative; what they move in from beyond the border is 0.
+    Deskewing and resizing weight positions by the pixels. Pixels that they would read outside of the image are 0.
 
     See Also
     --------
-    default_preprocessing : what suits each of the known data sets.
+    default_preprocessing : Preprocessing for each of the known data sets.
 
     Examples
     --------
@@ -96,12 +103,27 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         X : array of shape (samples, height, width, channels)
             Training images.
         y : ignored
+
+        Returns
+        -------
+        self
         """
         self._fit(X)
         return self
 
     def fit_transform(self, X: np.ndarray, y: object = None, **fit_params: object) -> np.ndarray:
-        """Fit on training images and return them processed, as `transform` does."""
+        """Fit on training images and return them as `transform` would.
+
+        Parameters
+        ----------
+        X : array of shape (samples, height, width, channels)
+            Training images.
+        y : ignored
+
+        Returns
+        -------
+        array of the same shape, float32
+        """
         x = self._fit(X)
         x *= np.float32(self.factor_)
         return x
@@ -120,13 +142,20 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "factor_")
         x = self._checked(X)
         if self.shape_ != x.shape[1:]:
-            raise ValueError(f"The images have shape {x.shape[1:]}, but those that were fitted have {self.shape_}.")
+            raise ValueError(
+                f"The images have shape {x.shape[1:]}, but the training images have {self.shape_}; pass images of the "
+                "same shape."
+            )
         x = self._remainder(self._framed(x))
         x *= np.float32(self.factor_)
         return x
 
     def to_dict(self) -> dict[str, Any]:
-        """Settings and fitted values as plain numbers and lists, for a TOML or JSON file.
+        """Return settings and fitted values as numbers and lists, for a TOML or JSON file.
+
+        Returns
+        -------
+        dict of str to bool, number or list
 
         See Also
         --------
@@ -140,7 +169,15 @@ class Preprocessing(TransformerMixin, BaseEstimator):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preprocessing":
-        """Restore what `to_dict` returned.
+        """Return the fitted preprocessing whose values `to_dict` returned.
+
+        Parameters
+        ----------
+        values : mapping
+
+        Returns
+        -------
+        Preprocessing
 
         Raises
         ------
@@ -211,7 +248,7 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         each = (1, 2, 3)
         x -= self.mean_image_
         if self.blur:
-            # Pixels beyond the border repeat the nearest one, so that a border is no edge.
+            # Outside of the image the nearest pixel is repeated, so that its border is not an edge.
             x -= gaussian_filter(x, sigma=(0, self.blur, self.blur, 0), mode="nearest")
         if self.own_mean:
             x -= x.mean(each, keepdims=True, dtype=np.float64).astype(np.float32)
@@ -224,13 +261,13 @@ class Preprocessing(TransformerMixin, BaseEstimator):
 
 
 def default_preprocessing(name: str) -> Preprocessing:
-    """Preprocessing that suits a data set.
+    """Return the default preprocessing of a data set.
 
     Parameters
     ----------
     name : str
-        As in `simatch.data.load_dataset`; for a set that is not known, such as a user's own file, each image's
-        own mean is subtracted and the scale set to 1.
+        As in `simatch.data.load_dataset`. For all other sets, such as a user's file, the mean of each image is
+        subtracted and the scale is set to 1.
 
     Returns
     -------
@@ -245,7 +282,7 @@ def default_preprocessing(name: str) -> Preprocessing:
     """
     if name in ("digits", "mnist"):  # as published
         return Preprocessing(own_mean=True)
-    if name == "lfw":  # what all faces share, and slow changes of light, would be all that is learned
+    if name == "lfw":  # otherwise only the mean face and slow changes of light are learned
         return Preprocessing(mean_image=True, blur=3.0, scale=0.4)
     return Preprocessing(own_mean=True, scale=1.0)
 

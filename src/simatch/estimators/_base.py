@@ -1,4 +1,4 @@
-"""What the estimators share: learning, encoding, and scikit-learn's conventions."""
+"""Base class of the estimators: learning, encoding, and scikit-learn's conventions."""
 
 import abc
 import dataclasses
@@ -39,7 +39,7 @@ from ..relaxation import ConvergenceWarning, Inputs, Solver
 # `import simatch` does not import scikit-learn, so that its warning can become the base of ours only here.
 ConvergenceWarning.__bases__ = (SklearnConvergenceWarning,)
 
-# Batches in one compiled run, which is one task to callbacks. It shapes the program, so it is the same for all.
+# Batches in one compiled run, which callbacks see as one task. The compiled program depends on it, so it is fixed.
 _BATCHES_A_TASK = 10
 
 Estimator = TypeVar("Estimator", bound="SimilarityMatcher")
@@ -48,10 +48,10 @@ Estimator = TypeVar("Estimator", bound="SimilarityMatcher")
 class SimilarityMatcher(
     CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=abc.ABCMeta
 ):
-    """Everything but the network: learning, encoding, and scikit-learn's conventions.
+    """Base class of the estimators: learning, encoding, and scikit-learn's conventions. Subclasses build the network.
 
-    Signatures of `__init__` bear no types, since scikit-learn's contract is to store whatever is given and to
-    validate it in `fit`.
+    The signatures of `__init__` have no types, because scikit-learn requires that every value is stored unchanged and
+    validated in `fit`.
     """
 
     learning_rate: float
@@ -90,7 +90,7 @@ class SimilarityMatcher(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training data. Similarities are plain dot products, so centre and scale it before.
+            Training data. Similarities are dot products, so centre and scale the data first.
         y : ignored
 
         Returns
@@ -100,9 +100,9 @@ class SimilarityMatcher(
         Raises
         ------
         ValueError
-            If a parameter or the data is out of range; nothing has changed then.
+            If a parameter or the data are out of range; the estimator is then unchanged.
         DivergenceError
-            If activities grow without bound; lower `learning_rate`, or `scale`.
+            If activities grow without bound; lower `learning_rate` or `scale`.
 
         Warns
         -----
@@ -135,7 +135,7 @@ class SimilarityMatcher(
                 reconstruction_attributes={"network_": net},
             ):
                 break
-        del runs  # takes the progress bar away, should a callback have stopped early
+        del runs  # removes the progress bar if a callback has stopped early
         self.network_, self.n_steps_, self.cost_history_ = net, 0, np.empty(0)
         self._remember(reports)
         self.n_iter_ = math.ceil(reports[-1].samples / len(X))
@@ -146,8 +146,8 @@ class SimilarityMatcher(
     def partial_fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
         """Learn once from each row, in the given order, at the constant rate `learning_rate`.
 
-        Rows are cut into batches of `batch_size`. The first call, unless `fit` came before, makes the
-        network (and with ``scale="auto"`` calibrates it on these rows).
+        The rows are cut into batches of `batch_size`. The first call makes the network, unless `fit` has made it, and
+        with ``scale="auto"`` calibrates it on these rows.
 
         Parameters
         ----------
@@ -161,7 +161,7 @@ class SimilarityMatcher(
         Raises
         ------
         ValueError
-            If a parameter or the data is out of range; nothing has changed then.
+            If a parameter or the data are out of range; the estimator is then unchanged.
         DivergenceError
             If activities grow without bound; the estimator keeps the network from before the call.
 
@@ -210,7 +210,7 @@ class SimilarityMatcher(
         return encode(self.network_, X, batch_size=size, solver=self.solver, tolerance=float(self.tolerance))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what pickles, copies and other stores hold: NumPy arrays, not those of a device."""
+        """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
         state: Any = super().__getstate__()
         if "network_" in state:
             state = {**state, "network_": jax.device_get(state["network_"])}
@@ -232,7 +232,7 @@ class SimilarityMatcher(
         return tags
 
     def _validated(self, X: Any, *, reset: bool) -> Float[np.ndarray, "samples features"]:
-        # What overflows in the engine's precision is refused right after.
+        # Values that overflow in the engine's precision become infinite, and validation rejects them.
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(validate_data(self, X, reset=reset, dtype=_precision()))
 
@@ -257,13 +257,13 @@ class SimilarityMatcher(
         )
 
     def _rate(self, net: Network) -> float:
-        """Learning rate at the start."""
-        # Weights forget at rate / c, and nobody can foresee the c that calibration finds.
+        """Learning rate of the first batch."""
+        # Weights decay at rate / c, and the user cannot foresee the c that calibration finds.
         return float(self.learning_rate) * (min(1.0, largest_rate(net)) if self.scale == "auto" else 1.0)
 
     @property
     def _factor(self) -> float:
-        """Number that the structure constants are multiplied with before any calibration."""
+        """Factor on the structure constants before any calibration."""
         return 1.0 if self.scale == "auto" else float(self.scale)
 
     def _remember(self, reports: Sequence[Report]) -> None:
@@ -275,5 +275,5 @@ class SimilarityMatcher(
 
 
 def _precision() -> np.dtype:
-    """Precision that the engine computes in."""
+    """Precision in which the engine computes."""
     return np.dtype(jnp.result_type(float))

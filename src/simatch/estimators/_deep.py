@@ -12,70 +12,71 @@ from ._base import SimilarityMatcher
 
 
 class DeepSimilarityMatching(SimilarityMatcher):
-    """A chain of layers, local or all to all, that listen to the layers above them.
+    """Similarity matching with a chain of layers, local or all to all, with or without feedback.
 
-    Minimises the structured and deep cost, equation (8) of ``docs/mathematics.md``, in which every layer
-    matches the similarities of the layer below as far as its synapses reach, by the local rules (11). The output
-    is the activity of the last layer, settled together with all others by the dynamics (10).
+    It minimises the structured and deep cost (equation 8 of ``docs/mathematics.md``) by the local rules (11). In this
+    cost every layer matches the similarities of the layer below within the reach of its synapses. The output is the
+    activities of the last layer at the fixed point of the dynamics (10) of all layers.
 
     Parameters
     ----------
     layers : sequence of int or Layer, default=(64, 16)
-        From the bottom to the top, at least one; a number n stands for n neurons, all to all.
+        From the bottom to the top, at least one. A number n stands for n neurons with all-to-all synapses.
     feedback : float, default=0.0
-        gamma: how much each layer hears the one above, at least 0.
+        gamma, at least 0: strength of the feedback from each layer to the layer below.
     image_shape : tuple (height, width) or (height, width, channels), optional
-        How the features of a row form an image, for layers with a radius or a stride: features are numbered
+        Shape of the image that the features of a row form, for layers with a radius or a stride. Features are numbered
         row by row of pixels, then channel within the pixel.
     activation : str or Activation, default="tanh"
-        Of the layers given as a number; see `simatch.activation`.
+        Activation of the layers that are given as a number; see `simatch.activation`.
     learning_rate : float, default=0.05
-        Learning rate of the first batch, above 0; the constant rate of `partial_fit`. Feedback below 1 and
-        scales below 1 lower the largest possible one, which an error tells.
+        Learning rate of the first batch, above 0. `partial_fit` uses it as a constant rate. The largest possible rate
+        is lower with feedback below 1 and with scales below 1; an error message gives it.
     decay : float, default=20.0
         In `fit`, batch n of N learns at ``learning_rate / (1 + decay n / N)``; at least 0.
     max_iter : int, default=20
         Passes over the data in `fit`, at least 1.
     batch_size : int, default=100
-        Samples over which a step of learning is averaged, at least 1 (the paper's online rule).
+        Number of samples over which a step of learning is averaged, at least 1; 1 is the online rule of the paper.
     scale : float or "auto", default=1.0
-        Factor, above 0, on the scale of every layer's feedforward structure constants. ``"auto"`` sets the
-        scales from the data so that activities use the graded range (`simatch.calibrate`); `learning_rate` is
-        then a fraction of the largest possible rate, where that is below 1.
+        Factor, above 0, on the scale of the feedforward structure constants of every layer. ``"auto"`` sets the scales
+        from the data so that activities are graded (`simatch.calibrate`); if the largest possible learning rate is
+        below 1, `learning_rate` is then a fraction of it.
     tolerance : float, default=1e-3
-        Relative residual of the fixed-point equation at which a sample counts as settled, above 0.
+        Largest relative residual of the fixed-point equation at which a sample counts as converged, above 0.
     solver : Solver, optional
-        How activities settle; `simatch.Blockwise` by default.
+        Solver of the neural dynamics; `simatch.Blockwise` by default.
     random_state : int, RandomState instance or None, default=None
-        Of the initial weights and the order of samples. An int makes runs repeat bit for bit.
+        Seed of the initial weights and of the order of samples. With an int, runs repeat bit for bit.
     verbose : bool or int, default=False
-        Show a progress bar on standard error, if that is a terminal.
+        Show a progress bar, if standard error is a terminal.
 
     Attributes
     ----------
     network_ : Network
-        What was learned; every function of `simatch` takes it.
+        The trained network, for use with the functions of `simatch`.
     cost_history_ : ndarray
-        Dual cost (9) on a batch, before learning from it; one for every ten batches.
+        Dual cost (9) on every tenth batch, before learning from it.
     saturated_, silent_ : dict of str to float
-        Share of activities near a bound and of units that never respond, by layer, on the last batch.
+        For each layer, the share of activities near a bound and of units that respond to no sample, on the last batch.
     n_iter_ : int
-        Passes over the data begun by `fit`.
+        Number of passes over the data that `fit` began.
     n_steps_ : int
-        Batches learned from, those of `partial_fit` included.
+        Number of batches learned from, those of `partial_fit` included.
     n_features_in_ : int
+        Number of input features.
     feature_names_in_ : ndarray of str
-        Only if the data had column names that are all strings.
+        Names of the input features; only if the data have column names that are all strings.
 
     Raises
     ------
     ValueError
-        By `fit`, if a layer does not fit on the one below, or `image_shape` on the data.
+        By `fit`, if a layer does not fit on the layer below, or `image_shape` does not fit the data.
 
     See Also
     --------
-    SimilarityMatching : One population, all to all.
-    simatch.layered : The network itself, with every setting.
+    SimilarityMatching : One population with all-to-all synapses.
+    simatch.layered : The constructor of the network, with more settings.
 
     References
     ----------
@@ -143,7 +144,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         local = next((p for p, layer in enumerate(layers) if (layer.radius, layer.stride) != (None, None)), None)
         if self.image_shape is None and local is not None:
             raise ValueError(
-                f"layers[{local}] has a radius or a stride, which mean something on an image only; pass "
+                f"layers[{local}] has a radius or a stride, which need an image; pass "
                 f"image_shape=(height, width) or (height, width, channels) for the {n_features} features."
             )
         return layered(self._grid(n_features), layers, feedback=float(self.feedback), seed=seed)

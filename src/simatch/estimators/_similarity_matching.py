@@ -1,4 +1,4 @@
-"""One population, all to all, as a transformer of scikit-learn."""
+"""One population with all-to-all synapses, as a transformer of scikit-learn."""
 
 from numbers import Integral
 from typing import ClassVar
@@ -11,58 +11,59 @@ from ._base import SimilarityMatcher
 
 
 class SimilarityMatching(SimilarityMatcher):
-    """One population, all to all: outputs whose similarities match those of the inputs.
+    """Similarity matching with one all-to-all population: outputs whose similarities match those of the inputs.
 
-    Minimises, over the outputs r of samples x,
-    ``1/(2 T^2) sum_tt' (x_t.x_t' - r_t.r_t')^2 + (2/T) sum_t |F(r_t)|_1``,
-    equation (1) of ``docs/mathematics.md``, with F given by the activation, by Hebbian learning of
-    feedforward weights and anti-Hebbian learning of lateral ones. With the linear activation the outputs span
-    the principal subspace of the (uncentred) data; with ReLU they form soft clusters.
+    For samples x it minimises the cost
+    ``1/(2 T^2) sum_tt' (x_t.x_t' - r_t.r_t')^2 + (2/T) sum_t |F(r_t)|_1``
+    (equation 1 of ``docs/mathematics.md``) over the outputs r. The activation determines F. Feedforward weights learn
+    by a Hebbian rule, lateral weights by an anti-Hebbian rule. With the linear activation the outputs span the
+    principal subspace of the (uncentred) data; with ReLU they form soft clusters.
 
     Parameters
     ----------
     n_components : int, default=16
-        Neurons, at least 1; the number of output features. More than the rank of the data is of use only with
-        a nonlinear activation.
+        Number of neurons and of output features, at least 1. More than the rank of the data are useful only with a
+        nonlinear activation.
     activation : str or Activation, default="linear"
         See `simatch.activation`.
     learning_rate : float, default=0.05
-        Learning rate of the first batch, above 0 and at most `scale` (beyond which weights overshoot); the
-        constant rate of `partial_fit`.
+        Learning rate of the first batch, above 0 and at most `scale`, beyond which weights overshoot. `partial_fit`
+        uses it as a constant rate.
     decay : float, default=20.0
         In `fit`, batch n of N learns at ``learning_rate / (1 + decay n / N)``; at least 0.
     max_iter : int, default=20
         Passes over the data in `fit`, at least 1.
     batch_size : int, default=100
-        Samples over which a step of learning is averaged, at least 1 (the paper's online rule).
+        Number of samples over which a step of learning is averaged, at least 1; 1 is the online rule of the paper.
     scale : float or "auto", default=1.0
-        Structure constant of the feedforward synapses, above 0: how strong the drive of bounded units is.
-        ``"auto"`` sets it from the data so that activities use the graded range (`simatch.calibrate`);
-        `learning_rate` is then a fraction of the largest possible rate, where that is below 1.
+        Structure constant c of the feedforward synapses, above 0; the drive of the neurons grows with it. ``"auto"``
+        sets it from the data so that activities are graded (`simatch.calibrate`); if the largest possible learning
+        rate is below 1, `learning_rate` is then a fraction of it.
     tolerance : float, default=1e-3
-        Relative residual of the fixed-point equation at which a sample counts as settled, above 0.
+        Largest relative residual of the fixed-point equation at which a sample counts as converged, above 0.
     solver : Solver, optional
-        How activities settle; `simatch.Blockwise` by default.
+        Solver of the neural dynamics; `simatch.Blockwise` by default.
     random_state : int, RandomState instance or None, default=None
-        Of the initial weights and the order of samples. An int makes runs repeat bit for bit.
+        Seed of the initial weights and of the order of samples. With an int, runs repeat bit for bit.
     verbose : bool or int, default=False
-        Show a progress bar on standard error, if that is a terminal.
+        Show a progress bar, if standard error is a terminal.
 
     Attributes
     ----------
     network_ : Network
-        What was learned; every function of `simatch` takes it.
+        The trained network, for use with the functions of `simatch`.
     cost_history_ : ndarray
-        Dual cost (9) on a batch, before learning from it; one for every ten batches.
+        Dual cost (9) on every tenth batch, before learning from it.
     saturated_, silent_ : dict of str to float
-        Share of activities near a bound and of units that never respond, by layer, on the last batch.
+        For each layer, the share of activities near a bound and of units that respond to no sample, on the last batch.
     n_iter_ : int
-        Passes over the data begun by `fit`.
+        Number of passes over the data that `fit` began.
     n_steps_ : int
-        Batches learned from, those of `partial_fit` included.
+        Number of batches learned from, those of `partial_fit` included.
     n_features_in_ : int
+        Number of input features.
     feature_names_in_ : ndarray of str
-        Only if the data had column names that are all strings.
+        Names of the input features; only if the data have column names that are all strings.
 
     See Also
     --------
@@ -70,8 +71,8 @@ class SimilarityMatching(SimilarityMatcher):
 
     Notes
     -----
-    Callbacks of scikit-learn (``set_callbacks``) see one task for every ten batches; its `metadata` is a dict
-    with ``cost``, ``residual``, ``rate`` and the other fields of `simatch.Report`.
+    Callbacks of scikit-learn (``set_callbacks``) see one task for every ten batches. Its `metadata` is a dict with
+    ``cost``, ``residual``, ``rate`` and the other fields of `simatch.Report` except ``state``.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""How parameters change: rules, rates, the loop over batches, costs, features."""
+"""Learning: rules, learning rates, the loop over batches, costs, and features."""
 
 from ._batches import batches_in as batches_in
 from ._batches import epochs_of as epochs_of

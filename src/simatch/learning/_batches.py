@@ -1,4 +1,4 @@
-"""Batches: an array cut into them, and those of one shape brought together for one compiled program."""
+"""Batches: cutting arrays into batches, and stacking batches of equal shape for one compiled program."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,23 +16,31 @@ Stack = dict[str, Float[Array, "most _ samples"]]
 def epochs_of(x: Inputs, *, epochs: float = 1, batch_size: int = 100, seed: int = 0) -> Iterator[Inputs]:
     """Cut an array into batches, in a new random order each epoch.
 
-    The epochs follow each other without a seam, so that every batch is full; less than one batch is left
-    over at the very end.
+    All batches are full: a batch may hold the last samples of one epoch and the first of the next. Less than a batch
+    is left out at the end.
 
     Parameters
     ----------
-    x : array with samples on the first axis, or a dict of them
+    x : array with the samples on the first axis, or a dict of such arrays
     epochs : float
-        Passes over the data, above 0.
+        Passes over the data, above 0; at least one batch is made.
     batch_size : int
-        Samples in a batch; at most as many as there are.
+        Samples in a batch, at least 1. If there are fewer samples, a batch has all of them.
     seed : int
         Seed of the order.
 
     Yields
     ------
-    array or dict of arrays
+    array, or dict of arrays
+        One batch.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> [len(batch) for batch in sm.epochs_of(np.zeros((10, 3)), epochs=2, batch_size=6)]
+    [6, 6, 6]
     """
+    check_plan(epochs, batch_size)
     count = count_samples(x)
     size = min(batch_size, count)
     rng = np.random.default_rng(seed)
@@ -60,7 +68,14 @@ def check_plan(epochs: float, batch_size: int) -> None:
 def grouped(
     net: Network, batches: Iterable[Inputs], report_every: int | None, rule: Rule
 ) -> Iterator[tuple[Stack, int]]:
-    """Group consecutive batches of one shape into stacks, padded so that one program serves all."""
+    """Group consecutive batches of equal shape into stacks, all padded to the same length for one compiled program.
+
+    Yields
+    ------
+    stack : dict of str to array of shape (most, neurons, samples)
+    count : int
+        Number of batches in the stack, without padding.
+    """
     group: list[Inputs] = []
     most = 0
     for batch in batches:
@@ -78,6 +93,6 @@ def grouped(
 
 
 def _reported_batches(batch: Inputs) -> int:
-    """Batches between two reports: ten, or as many small ones as hold about a thousand samples."""
+    """Number of batches between two reports: 10, or more if 10 batches have fewer than 1,000 samples."""
     first = jax.tree.leaves(batch)[0]
     return max(10, 1000 // len(first)) if np.ndim(first) and len(first) else 10

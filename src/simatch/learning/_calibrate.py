@@ -1,4 +1,4 @@
-"""Setting the scale of the structure constants from data."""
+"""Calibration: setting the scale of the structure constants from data."""
 
 import equinox as eqx
 import jax
@@ -22,36 +22,38 @@ def calibrate(
     seed: int = 0,
     solver: Solver | None = None,
 ) -> Network:
-    """Set the scale of every layer's feedforward structure constants so that activities use the graded range.
+    """Set the scale of the feedforward structure constants of every layer so that activities have a given size.
 
-    The network learns from a few batches while, after each, the scale of a layer that is too quiet is
-    raised and of one that is too loud lowered. Activities grow with the square root of the scale; weights
-    are rescaled with it (``W ~ scale^(3/2)``, ``L ~ scale``: the optimum of a linear layer), so that the
-    balance holds at once.
+    The network relaxes on batch after batch. After each, its parameters move towards their optimum for the activities,
+    and the scale is raised in layers whose activities are smaller than `level`, and lowered in layers whose activities
+    are larger. Activities grow with the square root of the scale. The weights are rescaled with it, so that they stay
+    near their optimum (``W ~ scale^(3/2)``, ``L ~ scale`` for a linear layer).
 
     Parameters
     ----------
     net : Network
-    x : array of samples, or a dict of them
+    x : array of samples, or dict of such arrays
     level : float
-        Wanted root mean square of the activities; between 0 and 1 for bounded units.
+        Target for the root mean square of the activities of every layer, above 0; below 1 for units bounded by 1.
     batches, batch_size : int
-        How much to learn from.
+        Number of batches, and samples in each.
     rate : float
-        Share of the way to their momentary optimum that weights go with every batch.
+        Fraction of the distance to their optimum that parameters move in each batch, between 0 and 1.
     seed : int
         Seed of the order of samples.
+    solver : Solver, optional
+        `Blockwise` by default.
 
     Returns
     -------
     Network
-        With new scales, and weights that fit them.
+        The network with new scales, and with weights that fit these scales.
 
     Raises
     ------
     ValueError
         If `level` is not above 0, if the input does not fit or is 0 everywhere, or if a term has parameters whose
-        optimum for given activities has no closed form.
+        optimum for given activities has no closed form (`simatch.Term.optimum`).
 
     References
     ----------
@@ -83,19 +85,19 @@ def _adjust(
     net: Network, inputs: Activities, level: Float[Array, ""], rate: Float[Array, ""], solver: Solver | None
 ) -> Network:
     out = settle(net, inputs, solver, jnp.asarray(1e-2, level.dtype))
-    # The same fixed points as plasticity, approached at the same pace whatever the scale.
+    # This step has the same fixed points as the learning rule, but its pace does not depend on the scale.
     best = optimal_parameters(net, out.states)
     net = net.with_parameters(jax.tree.map(lambda w, b: w + rate * (b - w), net.parameters, best))
     factor = {
         name: jnp.clip(level / jnp.maximum(rms, 1e-6), 0.8, 1.25)
         for name, rms in root_mean_square(net, out.states).items()
     }
-    terms = tuple(_rescaled(term, factor[term.populations[-1]]) for term in net.terms)
+    terms = tuple(_rescaled(term, factor.get(term.populations[-1])) for term in net.terms)
     return eqx.tree_at(lambda n: n.terms, net, terms)
 
 
-def _rescaled(term: Term, factor: Float[Array, ""]) -> Term:
-    if not isinstance(term, Pathway):
+def _rescaled(term: Term, factor: Float[Array, ""] | None) -> Term:
+    if factor is None or not isinstance(term, Pathway):
         return term
     across = term.pre != term.post
     scale = term.scale * factor**2 if across else term.scale

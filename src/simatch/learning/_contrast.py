@@ -1,4 +1,4 @@
-"""Contrastive learning: the difference of two phases."""
+"""Contrastive learning: a rule that compares two phases."""
 
 from typing import final
 
@@ -9,35 +9,40 @@ from jaxtyping import Array, Float, PyTree
 
 from ..network import Activities, Network, ascent_gradients, energy, energy_gradients
 from ..relaxation import Phase
-from ._rule import Change, Rule
+from ._rule import Change, Rule, without_absent
 
 
 @final
 class ContrastRule(Rule):
-    """Every parameter moves along the derivative of ``(min E_beta - min E_0) / beta``, down or up by its sign.
+    """Contrastive rule: each parameter moves along the derivative of ``(min E_beta - min E_0) / beta``, down or up.
 
-    E_0 is the energy of the free phase and E_beta that of the nudged one, the terms of its phase included. Since both
-    have settled, the derivative of a minimum is that of the energy at it, and each synapse compares what its two
-    neurons do in the two phases. Costs of parameters drop out of the difference, so that nothing decays.
+    E_0 is the energy of the free phase, and E_beta that of the nudged phase with its additional terms. By the envelope
+    theorem the derivative of a minimum in a parameter is that of the energy at fixed, settled activities. A synapse
+    therefore compares the activities of its two neurons in the two phases. The cost of the parameters is the same in
+    both phases and cancels, so weights do not decay. The sign of a parameter (`simatch.Term.signs`) says whether it
+    descends or ascends.
 
-    For a finite beta this is not the gradient of the error that the nudge measures; it tends to it as beta goes to 0.
+    As beta goes to 0, the change becomes the gradient of the error that the nudge measures. For finite beta it differs
+    from this gradient.
 
     Parameters
     ----------
-    free, nudged : Phase
-        The nudged phase should start from the "previous" one where the energy has several minima. It is pulled by a
-        `simatch.Nudge`, or has outputs clamped to their targets.
+    free : Phase
+        The first phase, usually with the inputs clamped.
+    nudged : Phase
+        The second phase, with a `simatch.Nudge` towards a target or with outputs clamped to their targets. If the
+        energy has several minima, it should start from the "previous" phase.
     beta : float
-        By what the difference is divided: the strength of the nudge, or 1 for clamped targets; not 0.
+        Divisor of the difference, not 0: the strength of the nudge, or 1 for clamped targets.
 
     Raises
     ------
     ValueError
-        If beta is 0 or not finite.
+        If `beta` is 0 or not finite.
 
     References
     ----------
-    Equation (15) of ``docs/mathematics.md``; Scellier and Bengio 2017; Qin, Mudur, Pehlevan, *Neural Computation* 33
+    Equation (18) of ``docs/mathematics.md``; Scellier and Bengio 2017; Qin, Mudur, Pehlevan, *Neural Computation* 33
     (2021).
 
     Examples
@@ -69,6 +74,8 @@ class ContrastRule(Rule):
     def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
         before, after = (energy_gradients(net, activities) for activities in settled)
         difference = jax.tree.map(lambda a, b: (b - a) / self.beta, before, after)
+        for phase in self.phases:
+            difference = without_absent(net, difference, phase)
         least = [
             jnp.mean(energy(net, activities, relaxed=phase.relaxing(net), extra=phase.terms))
             for phase, activities in zip(self.phases, settled, strict=True)

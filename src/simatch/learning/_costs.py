@@ -1,4 +1,4 @@
-"""The objective in its primal and dual form, and its split into synapses."""
+"""The objective in its primal and dual form, and the shares of synapses and neurons in it."""
 
 from typing import Any
 
@@ -22,45 +22,52 @@ from ._learn import check_states
 
 
 class Credit(eqx.Module):
-    """The dual cost, split among the synapses and neurons that cause it.
+    """The dual cost, split into shares of synapses and neurons.
 
     Attributes
     ----------
     synapses : tuple of pytrees
-        For each term of the network one number a synapse, in the layout of its parameters; missing synapses have none,
-        or 0. A term that cannot be split among its parameters, such as one that is not linear in them, has one number.
+        For each term of the network, one number for each synapse in the layout of the term's parameters; 0 for a
+        missing synapse if the layout has a place for it. A term that does not offer `simatch.Term.shares`, for example
+        because its energy is not linear in its parameters, has one number for the whole term.
     neurons : dict of str to array of shape (neurons,)
-        For each layer, one number a neuron: the cost ``2 F(r)`` of its activity.
+        For each population that relaxed, one number for each neuron: the mean cost ``2 F(r)`` of its activity.
     """
 
     synapses: tuple[PyTree, ...]
     neurons: dict[str, Float[Array, " _"]]
 
     def total(self) -> Any:
-        """Sum of all numbers: the dual cost."""
+        """Sum of all shares: the dual cost, a float, or a scalar array inside ``jax.jit``."""
         return _number(sum(jnp.sum(leaf) for leaf in jax.tree.leaves((self.synapses, self.neurons))))
 
 
 def objective(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = None) -> Any:
-    """Dual cost (9): what plasticity descends in the feedforward and ascends in the lateral weights.
+    """Dual cost (9), which learning descends in the feedforward weights and ascends in the lateral weights.
 
     Parameters
     ----------
     net : Network
-    x : array of samples, a dict of them, or the Relaxation of some
-        Samples are relaxed first.
+    x : array of samples, dict of such arrays, or Relaxation
+        Samples are relaxed first, with the defaults of `simatch.relax`.
     phase : Phase, optional
-        In which samples are relaxed; its own terms do not count.
+        Phase in which the samples are relaxed, or in which the given relaxation was made. The additional terms of the
+        phase, such as a nudge, are not part of the cost.
 
     Returns
     -------
     float, or a scalar array inside ``jax.jit``
         Mean over the samples.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If some sample did not converge.
+
     Raises
     ------
     ValueError
-        If the input does not fit.
+        If the input does not fit the network and the phase.
 
     References
     ----------
@@ -81,25 +88,33 @@ def objective(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = Non
 def similarity_cost(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = None) -> Any:
     """Primal cost (8) of the activities: how well their similarities match those of the layer below.
 
-    For one all-to-all layer this is equation (1) less ``1/(2T^2) sum (x.x')^2``, which no network can change.
-    The double sum over samples is a sum over pairs of neurons of squared correlations, and computed so.
+    For one all-to-all layer it is equation (1) minus ``1/(2T^2) sum (x.x')^2``, which does not depend on the network.
+    It is computed as the dual cost at the optimal parameters for the activities, so the double sum over samples becomes
+    a sum of squared correlations over pairs of neurons.
 
     Parameters
     ----------
     net : Network
-    x : array of samples, a dict of them, or the Relaxation of some
+    x : array of samples, dict of such arrays, or Relaxation
+        Samples are relaxed first, with the defaults of `simatch.relax`.
     phase : Phase, optional
-        In which samples are relaxed.
+        Phase in which the samples are relaxed, or in which the given relaxation was made. The additional terms of the
+        phase, such as a nudge, are not part of the cost.
 
     Returns
     -------
     float, or a scalar array inside ``jax.jit``
 
+    Warns
+    -----
+    ConvergenceWarning
+        If some sample did not converge.
+
     Raises
     ------
     ValueError
-        If the input does not fit, or a term has parameters whose optimum for given activities has no closed form, so
-        that there is no primal cost.
+        If the input does not fit the network and the phase, or if a term has parameters whose optimum for given
+        activities has no closed form (`simatch.Term.optimum`), so that there is no primal cost.
 
     References
     ----------
@@ -122,24 +137,31 @@ def similarity_cost(net: Network, x: Inputs | Relaxation, *, phase: Phase | None
 def credit(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = None) -> Credit:
     """Split the dual cost into one number for each synapse and one for each neuron.
 
-    A synapse's share, ``-2 W_ij r_i x_j + W_ij^2 / c`` or ``L_ij r_i r_j - L_ij^2 / (2c)``, averaged over the
-    samples, contains only what its two neurons know.
+    The share of a synapse, ``-2 W_ij r_i x_j + W_ij^2 / c`` or ``L_ij r_i r_j - L_ij^2 / (2c)`` averaged over the
+    samples, depends only on its weight and on the activities of its two neurons.
 
     Parameters
     ----------
     net : Network
-    x : array of samples, a dict of them, or the Relaxation of some
+    x : array of samples, dict of such arrays, or Relaxation
+        Samples are relaxed first, with the defaults of `simatch.relax`.
     phase : Phase, optional
-        In which samples are relaxed.
+        Phase in which the samples are relaxed, or in which the given relaxation was made. The additional terms of the
+        phase, such as a nudge, are not part of the cost.
 
     Returns
     -------
     Credit
 
+    Warns
+    -----
+    ConvergenceWarning
+        If some sample did not converge.
+
     Raises
     ------
     ValueError
-        If the input does not fit.
+        If the input does not fit the network and the phase.
 
     References
     ----------
@@ -163,7 +185,7 @@ def _settled(net: Network, x: Inputs | Relaxation, phase: Phase | None) -> tuple
 
 
 def _number(cost: Any) -> Any:
-    """Return a cost as a float, unless it is not known yet, inside a compiled function."""
+    """Return a cost as a float; inside a compiled function, where it has no value yet, return it as it is."""
     return cost if isinstance(cost, Tracer) else float(cost)
 
 

@@ -1,4 +1,4 @@
-"""Samples spread over the devices of a mesh, in one process or in many."""
+"""Distribution of samples over the devices of a mesh, in one process or in several."""
 
 import hashlib
 from typing import TypeVar
@@ -18,7 +18,7 @@ Tree = TypeVar("Tree")
 def batch_mesh(mesh: Mesh, *, local: bool = False) -> Mesh:
     """All devices of a mesh, or only those of this process, along one axis for the samples."""
     devices = np.array(mesh.local_devices) if local else mesh.devices.ravel()
-    # `jax.make_mesh` makes explicit axes, which would want every operation on the activities annotated.
+    # `jax.make_mesh` makes explicit axes, for which JAX requires annotations of operations on the activities.
     return Mesh(devices, (BATCH,), axis_types=(AxisType.Auto,))
 
 
@@ -29,7 +29,7 @@ def own_share(batch_size: int, mesh: Mesh) -> int:
 
 
 def spread(x: dict[str, Float[Array, "*_"]], mesh: Mesh) -> dict[str, Float[Array, "*_"]]:
-    """Join what the processes supply to arrays whose last axis, the samples, lies on all devices of the mesh."""
+    """Join the samples of all processes in arrays whose last axis is distributed over all devices of the mesh."""
 
     def joined(own):
         _check_even(own.shape[-1], len(mesh.local_devices))
@@ -47,7 +47,7 @@ def replicated(tree: Tree, mesh: Mesh) -> Tree:
 
 
 def first_copy(tree: Tree) -> Tree:
-    """Copy of a replicated tree on this process's first device, without moving anything."""
+    """Copy of a replicated tree on the first device of this process, without a transfer."""
     arrays, rest = eqx.partition(tree, eqx.is_array)
     return eqx.combine(jax.tree.map(lambda a: a.addressable_data(0), arrays), rest)
 

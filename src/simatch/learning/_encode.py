@@ -1,4 +1,4 @@
-"""Activities of many samples, batch by batch."""
+"""Features of many samples, computed batch by batch."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from ..network import Activities, Network
 from ..relaxation import INPUTS_CLAMPED, ConvergenceWarning, Inputs, Phase, Solver, Status, aligned, checked, settle
 from ._devices import BATCH, batch_mesh, own_share, replicated, spread
 
-# Samples that relax together by default, and the most activities of all layers together.
+# Fewest and most samples that relax together by default, and the largest number of activities of all layers together.
 FEWEST, MOST, LARGEST = 16, 512, 1 << 22
 
 
@@ -32,30 +32,33 @@ def encode(
     mesh: Mesh | None = None,
     out: np.ndarray | None = None,
 ) -> Float[np.ndarray, "samples features"]:
-    """Activities as features, one row for each sample.
+    """Return settled activities as features, one row for each sample.
 
     Parameters
     ----------
     net : Network
-    x : array of samples, or a dict of them
+    x : array of samples, or dict of such arrays
     layers : str or sequence of str, optional
-        Names of the populations whose activities are concatenated; by default the last one.
+        Names of the populations whose activities are concatenated, in this order; by default the last population that
+        relaxes.
     phase : Phase, optional
-        Who is clamped and what else differs; by default all populations without activation are clamped.
+        Clamped populations and other conditions; by default all populations without activation are clamped.
     batch_size : int, optional
-        Samples that relax together; by default as many as `samples_at_once` says, on each device.
+        Samples that relax together, at least 1; by default between 16 and 512 on each device, depending on the size of
+        the network.
     solver, tolerance
         See `simatch.relax`.
     mesh : jax.sharding.Mesh, optional
         Devices over which the samples of every batch are spread; `batch_size` counts the samples on all of them.
         In a run of several processes each encodes its own samples, on its own devices of the mesh.
     out : array of shape (samples, features), optional
-        Where to write them, such as a part of a larger array or a `numpy.memmap`; by default a new array.
+        Floating-point array that receives the features, such as a part of a larger array or a `numpy.memmap`; by
+        default a new array.
 
     Returns
     -------
     array of shape (samples, features)
-        `out`, if that was given.
+        `out`, if it was given.
 
     Warns
     -----
@@ -65,8 +68,9 @@ def encode(
     Raises
     ------
     ValueError
-        If the input does not fit, there is no such layer, the batch size is no multiple of the mesh's size, or `out`
-        is not an array of numbers of that shape.
+        If the input does not fit, if a layer does not exist or does not relax, if the batch size is not a multiple of
+        the number of devices of the mesh, if `out` is not a floating-point array of the right shape, or inside
+        ``jax.jit`` or ``jax.grad``.
 
     Examples
     --------
@@ -83,18 +87,20 @@ def encode(
             raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, relaxing))}.")
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, x))):
         raise ValueError(
-            "encode goes through arrays batch by batch, which cannot be compiled or differentiated as a whole; "
-            "inside jax.jit or jax.grad use relax."
+            "encode computes features batch by batch, which cannot be compiled or differentiated; inside jax.jit or "
+            "jax.grad use relax."
         )
     inputs = {name: np.asarray(r) for name, r in checked(net, x, [phase]).items()}
     count = len(next(iter(inputs.values())))
     shape = (count, sum(net.populations[name].grid.size for name in layers))
     if out is not None and not (isinstance(out, np.ndarray) and out.shape == shape and out.dtype.kind == "f"):
         raise ValueError(
-            f"The features need a floating-point array of shape {shape}, but `out` is {_described(out)}; give one like "
-            "this, or none."
+            f"The features need a floating-point array of shape {shape}, but `out` is {_described(out)}; pass an array "
+            "of this shape, or no `out`."
         )
     features = np.empty(shape, next(iter(inputs.values())).dtype) if out is None else out
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
     if batch_size is None:
         batch_size = samples_at_once(net) * (1 if mesh is None else mesh.size)
     if mesh is not None:
@@ -104,7 +110,7 @@ def encode(
     size = min(batch_size, -(-count // devices) * devices)
     missed = 0
     for start in range(0, count, batch_size):
-        # The last batch is filled up with its own last sample: one shape, one compiled program.
+        # The last sample fills up the last batch, so that all batches have one shape and one compiled program.
         chosen = np.minimum(np.arange(start, start + size), count - 1)
         batch = {}
         for name, r in inputs.items():
@@ -130,20 +136,20 @@ def _described(out: object) -> str:
 
 
 def samples_at_once(net: Network) -> int:
-    """Return how many samples to relax together: a power of two, at most 512 and at least 16.
+    """Return how many samples to relax together: a power of two between 16 and 512.
 
-    Their activities take at most 16 MB, if that may be. Larger arrays are new memory at every call, which takes longer
-    to get from the system than to fill.
+    If more than 16, their activities take at most 16 MB in single precision. Larger arrays get new memory from the
+    system at every call, which takes longer than filling them.
     """
     fitting = LARGEST // sum(net.populations[name].grid.size for name in net.layers)
     return min(max(1 << fitting.bit_length() >> 1, FEWEST), MOST)
 
 
 def _turn(states: Sequence[Float[Array, "_ size"]], rows: Float[np.ndarray, "samples features"]) -> None:
-    """Write activities of layers, one after the other, to the rows of samples."""
+    """Write the activities of layers, one layer after the other, to the rows of their samples."""
     begin = 0
     for own in map(np.asarray, states):
-        # Some neurons at a time, so that what is read stays in the cache until all of it has been used.
+        # 256 neurons at a time, so that the cache lines that are read stay in the cache until they are used up.
         for first in range(0, len(own), 256):
             part = own[first : first + 256]
             rows[:, begin + first : begin + first + len(part)] = part[:, : len(rows)].T
@@ -160,7 +166,7 @@ def _settle_batch(
     tolerance: Float[Array, ""],
     mesh: Mesh | None,
 ):
-    """Settle, every device its share of the samples and each for as many steps as it takes: activities and status."""
+    """Relax a batch and return the activities of layers and the status; each device relaxes its share on its own."""
 
     def settle_share(share):
         out = settle(net, share, solver, tolerance, phase=phase)

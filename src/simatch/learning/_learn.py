@@ -1,4 +1,4 @@
-"""One step of learning from what has settled."""
+"""One step of learning from settled activities."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,34 +37,38 @@ def learn(
     *,
     rule: Rule | None = None,
 ) -> Network:
-    """Take one plasticity step, averaged over the batch.
+    """Take one step of learning, averaged over the batch.
+
+    A batch of one sample gives the online rule of the paper.
 
     Parameters
     ----------
     net : Network
-    out : Relaxation, or a sequence of them
-        What `relax` returned for this network, one for each phase of the rule.
+    out : Relaxation, or sequence of Relaxation
+        Results of `relax` for this network, one for each phase of the rule, in their order.
     rate : float, or mapping with "descending" and "ascending"
-        Learning rate eta of equation (11), above 0: of all parameters, or of those that descend the cost (Hebbian)
-        and of those that ascend it (anti-Hebbian). A batch of one is the paper's online rule. Inside ``jax.jit``, where
-        there are no values yet, neither the rate nor divergence is checked.
+        Learning rate eta of equation (11), above 0, for all parameters; or one for the parameters that descend the cost
+        (Hebbian) and one for those that ascend it (anti-Hebbian). Inside ``jax.jit``, where arrays have no values yet,
+        neither the rate nor divergence is checked.
     rule : Rule, optional
-        `GradientRule` by default. Rules with a state learn in `train` and `training` only.
+        `GradientRule` by default. Only `train` and `training` support rules that keep a state or read further entries
+        of a batch.
 
     Returns
     -------
     Network
-        The same network with new weights; `net` itself is unchanged.
+        The network with new parameters; `net` itself is unchanged.
 
     Raises
     ------
     ValueError
-        If the rate is out of range or so large that the decay of some weight overshoots, if activities diverged, or if
-        `out` is not of this network or not one for each phase.
+        If the rate is out of range or so large that the decay of some weight overshoots, if activities diverged, if
+        `out` is not of this network or does not have one relaxation for each phase, or if the rule keeps a state or
+        reads further entries of a batch.
 
     References
     ----------
-    Equations (5), (7) and (11) of ``docs/mathematics.md``.
+    Equations (5), (7), (11) and (17) of ``docs/mathematics.md``.
 
     Examples
     --------
@@ -81,7 +85,10 @@ def learn(
             f"The rule has {len(rule.phases)} phases, but {len(done)} relaxations were given; give one for each."
         )
     if rule.init(net) is not None or rule.entries:
-        raise ValueError(f"{type(rule).__name__} keeps a state from batch to batch; use train or training with it.")
+        raise ValueError(
+            f"{type(rule).__name__} keeps a state from batch to batch, or reads further entries of a batch; use train "
+            "or training with it."
+        )
     for phase, one in zip(rule.phases, done, strict=True):
         check_states(net, one.states, phase)
         if not isinstance(one.status, Tracer):
@@ -92,7 +99,12 @@ def learn(
                     "lower the learning rate, the feedback or the scale of the structure constants."
                 )
     down, up = (jnp.asarray(rate[kind] if isinstance(rate, Mapping) else rate, float) for kind in KINDS)
-    return _learn(net, tuple(one.states for one in done), (down, up), rule)
+    entries = {
+        entry: one.states[name]
+        for phase, one in zip(rule.phases, done, strict=True)
+        for name, entry in phase.entries(net).items()
+    }
+    return _learn(net, tuple(one.states for one in done), entries, (down, up), rule)
 
 
 def check_states(net: Network, states: Activities, phase: Phase) -> None:
@@ -113,5 +125,5 @@ def check_states(net: Network, states: Activities, phase: Phase) -> None:
 
 
 @eqx.filter_jit
-def _learn(net: Network, settled: tuple[Activities, ...], rates: Rates, rule: Rule) -> Network:
-    return moved(net, rule.change(net, settled, None, settled[0]).parameters, rates)
+def _learn(net: Network, settled: tuple[Activities, ...], entries: Activities, rates: Rates, rule: Rule) -> Network:
+    return moved(net, rule.change(net, settled, None, entries).parameters, rates)

@@ -1,4 +1,4 @@
-"""The compiled loop: relax and learn, batch after batch, on one device or on many."""
+"""The compiled loop over batches: relax, then learn, on one device or on several."""
 
 from typing import Any, NamedTuple
 
@@ -22,14 +22,14 @@ Plan = tuple[Float[Array, " most"], Float[Array, " most"]]
 
 
 class LearningState(NamedTuple):
-    """What learning keeps from batch to batch besides the network.
+    """State of learning besides the network, kept from batch to batch.
 
     Attributes
     ----------
     rule : pytree
-        State of the rule (`simatch.Rule.init`); None for one without.
+        State of the rule (`simatch.Rule.init`); None for a rule without state.
     transform : pytree
-        State of the transformation of the changes; None without one.
+        State of the transformation of the changes; None without a transformation.
     """
 
     rule: PyTree
@@ -37,7 +37,7 @@ class LearningState(NamedTuple):
 
 
 class Method(NamedTuple):
-    """How batches are learned from; all of it shapes the compiled program, except for numbers inside.
+    """How a network learns from batches. The compiled program depends on it, except on arrays inside.
 
     Attributes
     ----------
@@ -62,10 +62,28 @@ def step(
     method: Method,
     axis: str | None = None,
 ) -> tuple[Network, LearningState, Float[Array, ""]]:
-    """Take the only training step there is, once the phases of a rule have settled.
+    """Take one training step from the settled phases of a rule. All training goes through this function.
 
-    Returns the network and the state after it, and the cost before it; `axis` names the mesh axis along which the
-    samples lie on several devices.
+    Parameters
+    ----------
+    net : Network
+    state : LearningState
+    settled : tuple of dicts
+        Activities in each phase.
+    entries : dict
+        The batch.
+    rates : array of shape (2,)
+        Learning rates of descending and of ascending parameters.
+    method : Method
+    axis : str, optional
+        Name of the mesh axis along which the samples are distributed over several devices.
+
+    Returns
+    -------
+    network, state
+        After the step.
+    cost : scalar array
+        Before the step.
     """
     changes, rule_state, cost = method.rule.change(net, settled, state.rule, entries)
     cost = jnp.asarray(cost, rates[0].dtype)
@@ -88,7 +106,18 @@ def learn_batches(
     tolerance: Float[Array, ""],
     method: Method,
 ):
-    """Relax and learn, batch after batch, until `count` are done or one diverges; also describes the last one."""
+    """Relax and learn, batch after batch, until `count` batches are done or one diverges.
+
+    Returns
+    -------
+    network, state
+        After the last batch that did not diverge.
+    done : int array
+        Number of batches learned from.
+    figures : dict
+        Largest residual, steps and unconverged samples over all batches; cost and shares of saturated and silent units
+        on the last one.
+    """
     learn = _learn_own if method.mesh is None else _learn_shared
     parameters, state, done, totals, cost, states = learn(net, state, stack, rates, count, tolerance, method)
     described = {
@@ -119,14 +148,15 @@ def _learn_shared(
         }
         return learned, own, done, totals, cost, states
 
-    # A device relaxes its samples alone, for as many steps as they take, and waits for the others only to average
-    # the changes of the weights. Automatic partitioning would ask all devices after every few steps who still moves.
+    # A device relaxes its samples on its own, for as many steps as they take, and waits for the others only to average
+    # the changes of the weights. With automatic partitioning all devices would exchange a flag at every check of the
+    # residual.
     return jax.shard_map(
         learn_share,
         mesh=method.mesh,
         in_specs=P(None, None, BATCH),
         out_specs=(P(), P(), P(), P(), P(), P(None, BATCH)),
-        check_vma=False,  # solvers start their loops from constants, which it takes for values of all devices
+        check_vma=False,  # the check rejects loops that start from constants, as those of solvers do
     )(stack)
 
 
@@ -140,7 +170,7 @@ def _learn_own(
     method: Method,
     axis: str | None = None,
 ):
-    """`learn_batches` on one device; `axis` names the mesh axis along which others learn from the same batches."""
+    """`learn_batches` on one device; `axis` names the mesh axis of the devices that share the batches."""
     rule = method.rule
     phases = rule.phases
     held = [phase.entries(net) for phase in phases]
@@ -162,7 +192,8 @@ def _learn_own(
         return after.parameters, state, cost
 
     def body(loop):
-        # Learning from a batch is put off to the next one, so that the weights before it need not be kept besides.
+        # The step for a batch is taken at the beginning of the next iteration: if a batch diverges, its step is left
+        # out, and no copy of the weights before it is needed.
         parameters, state, i, _, totals, settled = loop
         new = lambda *now: learned(*now)[:2]  # noqa: E731
         as_before = lambda parameters, state, *_: (parameters, state)  # noqa: E731

@@ -1,4 +1,4 @@
-"""Learning rates: schedules, and how large a rate may be."""
+"""Learning rates: schedules, and the largest rate at which weights stay bounded."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from ..network import Network, Term, signs_of
 Schedule = Callable[[int], Any]
 Rate = float | Schedule | Mapping[str, float | Schedule]
 
-# The kinds of parameters that may have rates of their own, in the order in which rates are kept.
+# The kinds of parameters that may have different rates, in the order in which arrays of rates hold them.
 KINDS = ("descending", "ascending")
 
 
@@ -29,7 +29,12 @@ def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
     over : int
         Number of batches in the whole run, at least 1.
     decay : float
-        The last batch learns at ``rate / (1 + decay)``.
+        At least 0; the rate at the end of the run is ``rate / (1 + decay)``.
+
+    Returns
+    -------
+    callable
+        Function from the number of a batch, from 0, to its learning rate.
 
     Examples
     --------
@@ -42,7 +47,21 @@ def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
 
 
 def published_schedule(batch_size: int = 1) -> Schedule:
-    """The paper's learning rate, ``max(5e-3 / (1 + 0.5 k), 1e-4)`` for the k-th thousand of samples.
+    """Published learning rate, ``max(5e-3 / (1 + 0.5 k), 1e-4)`` for the k-th thousand of samples, k from 0.
+
+    Parameters
+    ----------
+    batch_size : int
+        Samples in a batch, at least 1.
+
+    Returns
+    -------
+    callable
+        Function from the number of a batch, from 0, to its learning rate.
+
+    References
+    ----------
+    Section 4 of ``docs/mathematics.md``.
 
     Examples
     --------
@@ -69,7 +88,7 @@ def schedules(rate: Rate) -> tuple[Schedule, Schedule]:
 
 
 def check_kinds(rates: Mapping[str, Any]) -> None:
-    """Raise ValueError if there is not a rate for each kind of parameter, and for nothing else."""
+    """Raise ValueError unless there is exactly one rate for each kind of parameter."""
     if set(rates) != set(KINDS):
         raise ValueError(
             f"Rates by kind need one for each of {' and '.join(map(repr, KINDS))}, got "
@@ -82,13 +101,18 @@ def _schedule(rate: Any) -> Schedule:
 
 
 def largest_rate(net: Network, kind: str | None = None) -> float:
-    """Learning rate above which the decay of some weight overshoots zero.
+    """Learning rate above which the decay of some weight overshoots 0.
 
     Parameters
     ----------
     net : Network
     kind : "descending" or "ascending", optional
-        Which parameters count; by default all.
+        Kind of the parameters that are considered; by default both.
+
+    Returns
+    -------
+    float
+        Infinity if no cost of a parameter has curvature.
     """
     limits = _limits(net)
     return min(limits.values()) if kind is None else limits[kind]
@@ -109,7 +133,7 @@ def _largest_rates(net: Network) -> Float[Array, "2"]:
 
 
 def _decays(net: Network, term: Term):
-    """How fast the cost alone would move each parameter, at a distance of 1 from its minimum and a rate of 1."""
+    """Curvature of the cost in each parameter: its change at a rate of 1 and a distance of 1 from the minimum."""
     gradient = jax.grad(lambda parameters: net.term_weight(term) * term.cost(parameters))
     ones = jax.tree.map(jnp.ones_like, term.parameters)
     return jax.jvp(gradient, (term.parameters,), (ones,))[1]

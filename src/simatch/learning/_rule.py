@@ -1,4 +1,4 @@
-"""Rules: which phases a network settles in, and how its parameters change then."""
+"""Rules: the phases in which a network relaxes, and the change of its parameters afterwards."""
 
 import abc
 from typing import NamedTuple, final
@@ -21,16 +21,17 @@ from ..relaxation import INPUTS_CLAMPED, Phase
 
 
 class Change(NamedTuple):
-    """What a rule makes of a batch.
+    """Result of a rule for one batch.
 
     Attributes
     ----------
     parameters : tuple of pytrees
-        Change of every parameter at a learning rate of 1, in the layout of `simatch.Network.parameters`.
+        Change of every parameter at a learning rate of 1, in the layout of `simatch.Network.parameters`. It is added to
+        the parameter.
     state : pytree
-        The rule's state after this batch; None for a rule without one.
+        State of the rule after this batch; None for a rule without state.
     cost : scalar array
-        What the rule lowers, on this batch and before the change; for reports.
+        Cost on this batch, before the change, for reports; NaN if the rule has none.
     """
 
     parameters: tuple[PyTree, ...]
@@ -39,11 +40,15 @@ class Change(NamedTuple):
 
 
 class Rule(eqx.Module):
-    """How a network learns: the phases in which it settles, and the change of its parameters from what has settled.
+    """How a network learns: the phases in which it relaxes, and the change of its parameters.
 
-    To write one, give `phases` and `change`; with a state (running means, preconditioners, states kept for each
-    sample) also `init`. Rates, transformations of the changes, averages over devices, reports and checkpoints are the
-    same for all rules.
+    A subclass defines `phases` and `change`. A rule with a state (running means, preconditioners, one state for each
+    sample) also defines `init`. Learning rates, transformations of the changes, averages over devices, reports and
+    checkpoints work with every rule.
+
+    References
+    ----------
+    Section 8 of ``docs/mathematics.md``.
 
     Examples
     --------
@@ -65,58 +70,90 @@ class Rule(eqx.Module):
     @property
     @abc.abstractmethod
     def phases(self) -> tuple[Phase, ...]:
-        """Phases in which the network settles on every batch, one after the other."""
+        """Phases in which the network relaxes on every batch, one after the other."""
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Entries of a batch that the rule reads besides those that phases clamp, such as the number of a sample."""
+        """Entries of a batch that the rule reads besides the clamped ones, such as sample numbers; none by default."""
         return ()
 
     def init(self, net: Network) -> PyTree:
-        """State before the first batch; none by default."""
+        """State before the first batch; None by default, which means a rule without state."""
         return None
 
     def start(self, net: Network, state: PyTree, entries: Activities) -> Activities | None:
-        """Potentials of all populations from which the first phase starts; by default all are 0."""
-        return None
-
-    @abc.abstractmethod
-    def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
-        """Return the change of all parameters.
+        """Potentials at which the first phase starts, of all populations that relax in it; None (the default) for 0.
 
         Parameters
         ----------
         net : Network
-            Before the change.
-        settled : tuple of dicts of str to array of shape (neurons, samples)
-            For each phase, the activities of all populations that are there.
         state : pytree
         entries : dict of str to array of shape (neurons, samples)
             The batch.
+
+        Returns
+        -------
+        dict of str to array of shape (neurons, samples), or None
+        """
+        return None
+
+    @abc.abstractmethod
+    def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
+        """Return the change of all parameters for one batch.
+
+        Parameters
+        ----------
+        net : Network
+            The network before the change.
+        settled : tuple of dicts of str to array of shape (neurons, samples)
+            For each phase, the activities of all populations that are not absent, and of the other clamped entries.
+        state : pytree
+            State of the rule before this batch.
+        entries : dict of str to array of shape (neurons, samples)
+            The batch.
+
+        Returns
+        -------
+        Change
         """
 
     def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
-        """State after a batch whose samples lie on several devices, inside ``jax.shard_map``; by default the mean.
+        """Join the states of several devices after a batch, inside ``jax.shard_map``; by default, average them.
 
-        A rule that keeps something for each sample adds up what each device has changed instead.
+        A rule that keeps a state for each sample overrides this method, for example to add up the changes of all
+        devices.
+
+        Parameters
+        ----------
+        before, after : pytree
+            State before the batch, and on this device after it.
+        axis : str
+            Name of the mesh axis of the devices.
         """
         return jax.lax.pmean(after, axis) if jax.tree.leaves(after) else after
 
 
 @final
 class GradientRule(Rule):
-    """Every parameter moves along the derivative of energy and cost in itself, down or up by its sign.
+    """Gradient rule: each parameter moves along the derivative of energy plus cost, down or up according to its sign.
 
-    This is equation (11): one phase, in which the inputs are clamped.
+    It has one phase. For the networks of `simatch.layered` it is equation (11): Hebbian weights descend the dual cost,
+    anti-Hebbian weights ascend it.
 
     Parameters
     ----------
     phase : Phase, optional
-        By default all populations without activation are clamped.
+        Phase in which the network relaxes; by default all populations without activation are clamped.
 
     References
     ----------
-    Equations (5), (7), (11) of ``docs/mathematics.md``.
+    Obeid, Ramambason, Pehlevan, NeurIPS 2019; equations (5), (7), (11) and (17) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> len(sm.GradientRule().phases)
+    1
     """
 
     phase: Phase
@@ -136,7 +173,7 @@ class GradientRule(Rule):
         return Change(ascent_gradients(net, total), state, 2 * self._cost(net, activities, gradients))
 
     def _cost(self, net: Network, activities: Activities, gradients: tuple[PyTree, ...]) -> Float[Array, ""]:
-        """Half of the dual cost (9), without another pass over the samples where terms can be split."""
+        """Half of the dual cost (9), computed from the gradients, without another pass over the samples if possible."""
         parts = [
             jnp.sum(leaf) for _, share in cost_shares(net, activities, gradients) for leaf in jax.tree.leaves(share)
         ]
@@ -145,7 +182,7 @@ class GradientRule(Rule):
 
 
 def without_absent(net: Network, gradients: tuple[PyTree, ...], phase: Phase) -> tuple[PyTree, ...]:
-    """Set to 0 the gradients of terms that read a population which is absent in a phase: they do not learn."""
+    """Set the gradients of terms that read a population absent in a phase to 0, so that they do not learn."""
     return tuple(
         jax.tree.map(jnp.zeros_like, own) if any(name in phase.absent for name in term.populations) else own
         for term, own in zip(net.terms, gradients, strict=True)

@@ -1,4 +1,4 @@
-"""Learning from a stream of batches, in compiled runs of many batches each."""
+"""Training: learning from an array or an iterable of batches, in compiled runs of many batches each."""
 
 import dataclasses
 import time
@@ -22,12 +22,12 @@ from ._rule import DEFAULT_RULE, Rule
 
 
 class DivergenceError(ArithmeticError):
-    """Learning was stopped because activities grew without bound.
+    """Learning stopped because activities grew without bound.
 
     Attributes
     ----------
     network : Network
-        The network before the step that diverged; nothing learned until then is lost.
+        The network before the batch that diverged, with everything that it learned from earlier batches.
     """
 
     def __init__(self, message: str, network: Network):
@@ -37,29 +37,29 @@ class DivergenceError(ArithmeticError):
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What happened in one run of batches.
+    """Report on the batches since the report before.
 
     Attributes
     ----------
     batches, samples : int
-        Batches and samples learned from, since the start.
+        Number of batches and of samples learned from since training started.
     cost : float
-        What the rule lowers, on the last batch and before learning from it: the dual cost (9) for the gradient rule.
+        Cost that the rule gives for the last batch, before learning from it: the dual cost (9) for `GradientRule`.
     residual : float
-        Largest residual of any sample of the run.
+        Largest residual of any sample since the last report.
     steps : float
-        Solver steps a sample, mean over the run.
+        Mean number of solver steps of a sample since the last report, summed over the phases of the rule.
     unconverged : int
-        Samples of the run that did not reach the tolerance.
+        Number of samples since the last report that did not reach the tolerance.
     saturated, silent : dict of str to float
-        For every layer, the share of activities near a bound and the share of units that never respond, on
-        the last batch (`saturated_share`).
+        For every population that relaxes in the first phase of the rule, the share of activities near a bound and the
+        share of units that respond to no sample, on the last batch.
     rate : float
-        Learning rate of the last batch, that of descending parameters.
+        Learning rate of descending parameters in the last batch.
     seconds : float
-        Wall time since the start.
+        Wall time since training started.
     state : LearningState
-        What the rule and the transformation keep from batch to batch; `training` goes on from it.
+        State of the rule and of the transformation after the last batch; `training` continues from it.
     """
 
     batches: int
@@ -89,45 +89,45 @@ def training(
     state: LearningState | None = None,
     mesh: Mesh | None = None,
 ) -> Iterator[tuple[Network, Report]]:
-    """Learn from batches and report after every few; `train` is the short form.
+    """Learn from batches and yield a report every few batches; `train` is the short form.
 
-    Everything that accompanies learning (progress, checkpoints, recording, stopping early) is a loop over
-    what this yields.
+    Progress bars, checkpoints, recordings and early stopping are written as loops over these reports.
 
     Parameters
     ----------
     net : Network
     batches : iterable of input arrays
-        As `simatch.relax` takes them, or dicts with all entries that the phases of the rule clamp. Batches of one
-        shape run in one compiled loop.
+        Arrays as `simatch.relax` takes them, or dicts with all entries that the phases of the rule clamp and that the
+        rule reads. Consecutive batches of equal shape run in one compiled loop.
     rate : float, callable, or mapping with "descending" and "ascending"
-        Learning rate, or a schedule from the number of the batch to it (any Optax schedule, `hyperbolic`,
-        `published_schedule`), largest at first; with a mapping one for the parameters that descend the cost (Hebbian)
-        and one for those that ascend it (anti-Hebbian).
+        Learning rate, above 0, or a schedule: a function from the number of a batch to its learning rate, such as
+        `hyperbolic`, `published_schedule` or any schedule of Optax. Only its first rate is checked, so this should be
+        the largest. A mapping gives one rate or schedule to the parameters that descend the cost (Hebbian) and one to
+        those that ascend it (anti-Hebbian).
     rule : Rule, optional
         `GradientRule` by default.
     transform : optax.GradientTransformation, optional
-        What becomes of the changes before they are multiplied by the rate, such as ``optax.trace(0.9)``,
-        ``optax.scale_by_adam()`` or ``optax.clip(1.0)``. Changes are directions to go in, not gradients to go against:
-        take transformations without a rate of their own, not whole optimisers such as ``optax.adam(1e-3)``.
+        Transformation of the changes before they are multiplied by the rate, such as ``optax.trace(0.9)``,
+        ``optax.scale_by_adam()`` or ``optax.clip(1.0)``. Changes, unlike gradients, are added to the parameters: use
+        transformations without a learning rate, not whole optimisers such as ``optax.adam(1e-3)``.
     solver : Solver, optional
         `Blockwise` by default.
     tolerance : float
-        Residual at which a sample counts as relaxed; that of a phase goes before.
+        Largest residual at which a sample counts as converged, above 0. A tolerance of a phase takes precedence.
     report_every : int, optional
-        Batches between two reports; by default 10, or as many small ones as hold 1,000 samples.
+        Batches between two reports, at least 1; by default 10, or more if 10 batches have fewer than 1,000 samples.
     start : int
-        Number of the first batch, for schedules, when a run is continued.
+        Number of the first batch, from which schedules count when a run is continued.
     state : LearningState, optional
-        That of the report after which a run is continued; by default a new one.
+        State in the report after which a run is continued; by default a new state.
     mesh : jax.sharding.Mesh, optional
-        Devices over which the samples of every batch are spread, evenly; every device has all weights. In a run of
-        several processes each passes the same network and its own part of every batch.
+        Devices over which the samples of every batch are distributed evenly; every device holds all weights. If there
+        are several processes, each passes the same network and its own part of every batch.
 
     Yields
     ------
     network : Network
-        After the last batch so far.
+        The network after all batches so far.
     report : Report
 
     Raises
@@ -137,15 +137,21 @@ def training(
         is out of range, if a phase of the rule does not fit the network, or if the networks of several processes
         differ.
     DivergenceError
-        If activities grow without bound; it carries the last good network.
+        If activities grow without bound; its attribute `network` is the network before the batch that diverged.
+
+    References
+    ----------
+    Equations (11), (17) and (18) of ``docs/mathematics.md``; several devices: ``docs/clusters.md``.
     """
     rule = rule or DEFAULT_RULE
     plans = schedules(rate)
     check_rate(net, {kind: float(plan(start)) for kind, plan in zip(KINDS, plans, strict=True)})
     for phase in rule.phases:
-        phase.relaxing(net)  # says what does not fit
+        phase.relaxing(net)  # raises an error if the phase does not fit
     if transform is not None and not (hasattr(transform, "init") and hasattr(transform, "update")):
-        raise ValueError(f"A transform has `init` and `update`, as those of Optax do, but {transform!r} has not.")
+        raise ValueError(
+            f"A transform must have the methods `init` and `update`, as those of Optax have; {transform!r} does not."
+        )
     net = _in_default_precision(net)
     if state is None:
         state = LearningState(rule.init(net), None if transform is None else transform.init(net.parameters))
@@ -193,7 +199,7 @@ def training(
 
 
 def _in_default_precision(net: Network) -> Network:
-    """Return a network whose numbers have the precision in which JAX computes now."""
+    """Return a network whose arrays have JAX's current default precision."""
     own = jnp.dtype(jnp.result_type(float))
     other = jnp.dtype("float32" if own == "float64" else "float64")
     if all(getattr(leaf, "dtype", own) != other for leaf in jax.tree.leaves(net)):
@@ -223,31 +229,32 @@ def train(
     Parameters
     ----------
     net : Network
-    x : array, dict of arrays, or iterator of batches
-        An iterator is consumed once and sets its own batches.
+    x : array, dict of arrays, or iterable of batches
+        Samples that are shuffled and cut into batches; or an iterable whose items are the batches.
     epochs, batch_size, seed
-        See `epochs_of`; for arrays only.
+        Passes over the data (above 0), samples in a batch (at least 1) and seed of the order, as in `epochs_of`; not
+        used with an iterable of batches.
     rate : float, callable, or mapping with "descending" and "ascending"
-        A number is the rate of the first batch, which falls to a twenty-first over the run
-        (`hyperbolic`) for an array, and stays as it is for an iterator, whose length is unknown.
-    rule, transform
-        See `training`.
-    solver, tolerance, report_every
-        See `training`.
+        Learning rates or schedules as in `training`. For samples in arrays, a number is the rate of the first batch,
+        and the rate falls to 1/21 of it over the run (`hyperbolic`). For an iterable, whose length is unknown, a number
+        is a constant rate.
+    rule, transform, solver, tolerance, report_every
+        As in `training`.
     progress : bool
-        Show a bar with rate, cost and residual on standard error, if that is a terminal.
+        Show a bar with speed, cost and residual, if standard error is a terminal and Rich is installed.
     observe : callable, optional
-        Called with the network and its report at every report, to record or to save.
+        Called with the network and the report at every report, for example to record or to save the network.
     mesh : jax.sharding.Mesh, optional
-        Devices over which the samples of every batch are spread; `batch_size` counts the samples on all of them.
-        In a run of several processes each passes its own samples, the same number in each. See `training` and
+        Devices over which the samples of every batch are distributed; `batch_size` counts the samples on all of them.
+        If there are several processes, each passes its own samples, the same number in each. See `training` and
         ``docs/clusters.md``.
 
     Returns
     -------
     network : Network
+        The trained network; `net` itself is unchanged.
     reports : list of Report
-        One for every `report_every` batches.
+        One for every `report_every` batches, and one for the remaining batches.
 
     Warns
     -----
@@ -256,8 +263,15 @@ def train(
 
     Raises
     ------
-    ValueError, DivergenceError
-        See `training`.
+    ValueError
+        If `epochs` or `batch_size` is out of range, or as in `training`. Arrays are checked as a whole before anything
+        is learned.
+    DivergenceError
+        If activities grow without bound.
+
+    References
+    ----------
+    Equation (11) of ``docs/mathematics.md``.
 
     Examples
     --------
@@ -271,7 +285,7 @@ def train(
     """
     if is_input(x):
         rule = rule or DEFAULT_RULE
-        checked(net, x, rule.phases, rule.entries)  # all of it, so that nothing is learned from a part of bad data
+        checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
         check_plan(epochs, batch_size)
         if mesh is not None:
             batch_size = own_share(batch_size, mesh)
@@ -302,14 +316,14 @@ def train(
 
 
 def _falling(rate: Rate, over: int) -> Rate:
-    """Schedules in place of numbers."""
+    """Replace numbers by schedules that fall over the run."""
     if isinstance(rate, Mapping):
         return {kind: cast(Any, _falling(own, over)) for kind, own in rate.items()}
     return rate if callable(rate) else hyperbolic(rate, over=over)
 
 
 def describe(progress: tuple[Network, Report]) -> tuple[int, str]:
-    """Batches done, and speed, cost and residual in words, for a progress bar."""
+    """Number of completed batches, and a text with speed, cost and residual, for a progress bar."""
     _, report = progress
     speed = report.samples / report.seconds
     return report.batches, f"{speed:,.0f} samples/s  cost {report.cost:.4g}  residual {report.residual:.1g}"

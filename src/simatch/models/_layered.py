@@ -1,4 +1,4 @@
-"""Chains of layers, the networks of the paper, in short form."""
+"""Chains of layers: the networks of Obeid, Ramambason and Pehlevan (NeurIPS 2019)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,26 +16,31 @@ class Layer:
     Parameters
     ----------
     units : int
-        Neurons at each site (the paper's NPS).
+        Neurons at each site (the paper's NPS, neurons per site), at least 1.
     stride : int, optional
         Distance between sites in the coordinates of the layer below; must divide both of its sides. By
-        default 1 if there is a `radius`, otherwise the whole layer is one site.
+        default 1 if a `radius` is given, otherwise the whole layer is one site.
     radius : float, optional
-        Neurons see every site of the layer below within this distance of their centre. None: all of them.
+        Each neuron receives from every site of the layer below within this distance of its centre, at least 0. None:
+        from all sites.
     lateral_radius : float, optional
-        Lateral synapses reach this far, in the coordinates of the layer below; 0: the own site only.
+        Largest distance of lateral synapses, in the coordinates of the layer below, at least 0. 0: only within a site.
         None: the whole layer.
     activation : str or Activation
         See `simatch.activation`.
     scale : float
-        Factor on the structure constants c^W of the feedforward synapses. It sets the operating point:
-        too little and units stay silent, too much and they saturate (section 7 of the mathematics); see
-        `simatch.calibrate`.
+        Factor on the structure constants c^W of the feedforward synapses, above 0. It sets the operating point: if it
+        is too small, units stay silent; if it is too large, they saturate (section 7 of ``docs/mathematics.md``).
+        `simatch.calibrate` finds it from data.
     lateral_scale : float
-        Factor on the structure constants c^L of the lateral synapses.
+        Factor on the structure constants c^L of the lateral synapses, above 0.
     structure, lateral_structure : array or SciPy sparse matrix, optional
-        Structure constants c >= 0, of shape (neurons, neurons below) and (neurons, neurons), in place of a
-        radius.
+        Structure constants c >= 0, of shape (neurons, neurons below) and (neurons, neurons), in place of `radius` and
+        `lateral_radius`.
+
+    References
+    ----------
+    Section 4 of ``docs/mathematics.md``.
 
     Examples
     --------
@@ -56,13 +61,25 @@ class Layer:
     lateral_structure: Any = None
 
     def grid(self, below: Grid) -> Grid:
-        """Return the grid of this layer on top of `below`."""
+        """Return the grid of this layer on top of the grid `below`.
+
+        Raises
+        ------
+        ValueError
+            If the stride does not divide both sides of `below`, or `units` is below 1.
+        """
         if self.stride is None and self.radius is None:
             return Grid(1, 1, self.units)
         return below.coarsened(1 if self.stride is None else self.stride, self.units)
 
     def connectivity(self, below: Grid) -> tuple[Connectivity, Connectivity]:
-        """Return feedforward and lateral connectivity of this layer on top of `below`."""
+        """Return the feedforward and the lateral connectivity of this layer on top of the grid `below`.
+
+        Raises
+        ------
+        ValueError
+            If the layer does not fit on `below`, or has both a `radius` and a `structure`.
+        """
         own = self.grid(below)
         stride = below.height // own.height
         lateral_radius = None if self.lateral_radius is None else self.lateral_radius / stride
@@ -83,20 +100,20 @@ def _connectivity(pre: Grid, post: Grid, radius: float | None, structure: Any, n
 
 
 def layered(input: Grid | int, layers: Sequence[Layer], *, feedback: float = 0.0, seed: int = 0) -> Network:
-    """Build a chain: an input and layers on top of each other, each with lateral synapses.
+    """Build a chain of layers on top of an input, each layer with lateral synapses.
 
-    Populations are called ``"input"``, ``"layer1"``, ``"layer2"`` and so on.
+    The populations are called ``"input"``, ``"layer1"``, ``"layer2"`` and so on.
 
     Parameters
     ----------
     input : Grid or int
-        Height, width and channels of the input; a whole number stands for that many inputs without geometry.
+        Height, width and channels of the input; a whole number n stands for n inputs without geometry.
     layers : sequence of Layer
         From the bottom to the top, at least one.
     feedback : float
-        gamma of equation (10): how much each layer hears the one above, at least 0.
+        gamma of equation (10), at least 0: strength of the feedback from each layer to the layer below. 0: none.
     seed : int
-        Seed of the initial weights.
+        Seed of the initial weights, at least 0.
 
     Returns
     -------
@@ -105,11 +122,11 @@ def layered(input: Grid | int, layers: Sequence[Layer], *, feedback: float = 0.0
     Raises
     ------
     ValueError
-        If there is no layer, or a layer does not fit on the one below.
+        If there is no layer, if a layer does not fit on the layer below, or if a setting is out of range.
 
     References
     ----------
-    Sections 3 and 4 of ``docs/mathematics.md``.
+    Obeid, Ramambason, Pehlevan, NeurIPS 2019; sections 3 and 4 of ``docs/mathematics.md``.
 
     Examples
     --------

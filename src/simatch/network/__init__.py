@@ -1,4 +1,4 @@
-"""What a network is: populations on grids, and the terms of their energy."""
+"""Networks: populations of neurons on grids, and the terms of their energy."""
 
 from ._activation import Activation as Activation
 from ._activation import Clip as Clip

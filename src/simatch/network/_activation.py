@@ -1,6 +1,6 @@
-"""Activation functions f, their costs F, and the proximal step that solvers take with them.
+"""Activation functions f, their costs F, and the proximal step of solvers.
 
-Equation (2) of ``docs/mathematics.md`` ties the two: ``F'(r) = u - r`` where ``r = f(u)``.
+Equation (2) of ``docs/mathematics.md`` relates f and F: ``F'(r) = u - r`` where ``r = f(u)``.
 """
 
 import abc
@@ -18,16 +18,15 @@ from ._registry import named, names, register
 
 
 class Activation(eqx.Module):
-    """A neuron's activation function, to be subclassed with two methods: `__call__` (f) and `cost` (F).
+    """Activation function of a neuron. A subclass defines two methods: `__call__` (f) and `cost` (F).
 
-    f must be nondecreasing with slope at most 1, which is what makes F convex. Everything else (the proximal
-    step, the share of saturated units) is derived from f, F and the bounds, and may be given where a closed
-    form is faster.
+    f must be nondecreasing with slope at most 1, so that F is convex. The proximal step and the saturated units
+    are computed from f and the bounds. A subclass may override `prox` with a closed form, which is faster.
 
     Attributes
     ----------
     lower, upper : float
-        Bounds of the activity, ``-inf`` and ``inf`` where there is none.
+        Bounds of the activity; ``-inf`` and ``inf`` (the defaults) if it is unbounded.
 
     References
     ----------
@@ -51,18 +50,30 @@ class Activation(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Activity ``r = f(u)`` of a neuron at potential `u`."""
+        """Activity ``r = f(u)`` of neurons at the potentials `u`, elementwise."""
 
     @abc.abstractmethod
     def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Cost ``F(r)`` of an activity, elementwise."""
+        """Cost ``F(r)`` of the activities `r`, elementwise."""
 
     def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
         """Solve ``step u + (1 - step) f(u) = z`` for the potential `u`, elementwise.
 
-        ``f(u)`` is then the proximal point of ``step F`` at `z` (section 6 of ``docs/mathematics.md``). The
-        left side has slopes between 1 and `step`, so one evaluation brackets the root; inside the bracket
-        Newton's method runs, replaced by bisection whenever it would leave or fails to halve its step.
+        ``f(u)`` is then the proximal point of ``step F`` at `z` (equation 13 of ``docs/mathematics.md``). The
+        slope of the left side lies between 1 and `step`, so one evaluation brackets the root. Newton's method
+        finds it inside the bracket; a bisection replaces each Newton step that would leave the bracket or is
+        longer than half of the step before.
+
+        Parameters
+        ----------
+        z : array
+        step : array
+            Length of the proximal step, above 0; broadcastable against `z`.
+
+        Returns
+        -------
+        array
+            The potentials u, of the shape of `z`.
         """
 
         def excess(u):
@@ -88,15 +99,27 @@ class Activation(eqx.Module):
     def refine(
         self, z: Float[Array, "..."], step: Float[Array, "..."], u: Float[Array, "..."], r: Float[Array, "..."]
     ) -> Float[Array, "..."]:
-        """Bring a potential `u`, with ``r = f(u)``, closer to the solution of the equation of `prox`.
+        """Improve an approximate solution `u` of the equation of `prox`; by default, solve it with `prox`.
 
-        Solvers call this in every step with their last potential, so that an iteration may take one cheap
-        step here and be exact in the limit. By default it is `prox` itself.
+        Solvers call this in every step with the potentials of the step before. A subclass may therefore take a
+        single Newton step here: repeated over the steps of the solver, it converges to the exact solution.
+
+        Parameters
+        ----------
+        z, step : array
+            As in `prox`.
+        u, r : array
+            The approximate solution, and its activities ``r = f(u)``.
+
+        Returns
+        -------
+        array
+            The improved potentials, of the shape of `z`.
         """
         return self.prox(z, step)
 
     def saturated(self, r: Float[Array, "..."]) -> Array:
-        """Whether an activity is within a tenth of a bound other than zero, elementwise."""
+        """Whether an activity exceeds 90 % of a bound other than 0, elementwise."""
         low = r < 0.9 * self.lower if self.lower < 0 else jnp.zeros_like(r, bool)
         return (r > 0.9 * self.upper) | low
 
@@ -227,13 +250,13 @@ class Tanh(Activation):
         return jnp.tanh(u)
 
     def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
-        # The same expression, arranged so that it stays finite when r rounds to one.
+        # The expression of the docstring, rearranged to stay finite when r rounds to one.
         entropy = jax.scipy.special.xlogy(1 + r, 1 + r) + jax.scipy.special.xlogy(1 - r, 1 - r)
         return (entropy - r**2) / 2
 
     def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
-        # The left side is concave (convex, for step > 1) beyond zero, so that Newton's method approaches the
-        # root monotonically from its bound.
+        # For z > 0 the left side is concave (convex, for step > 1), so Newton's method approaches the root
+        # monotonically from its bound.
         size = jnp.abs(z)
         v = self._bound(size, step)
         for _ in range(5):
@@ -243,7 +266,7 @@ class Tanh(Activation):
     def refine(
         self, z: Float[Array, "..."], step: Float[Array, "..."], u: Float[Array, "..."], r: Float[Array, "..."]
     ) -> Float[Array, "..."]:
-        # One Newton step, never beyond the bound of the root: from a poor start it is no worse than that bound.
+        # One Newton step, limited to the bound of the root, so that a poor start gives at least that bound.
         sign, size = jnp.sign(z), jnp.abs(z)
         bound = self._bound(size, step)
         beyond = (sign * u - bound) * (1 - step) >= 0
@@ -253,7 +276,7 @@ class Tanh(Activation):
 
     @staticmethod
     def _bound(size, step):
-        """Bound of the root for ``z = size >= 0``: from below, or above for step > 1, as tanh(v) <= min(v, 1)."""
+        """Lower (for step > 1, upper) bound of the root for ``z = size >= 0``, from tanh(v) <= min(v, 1)."""
         kink = (size - (1 - step)) / step
         return jnp.where(step < 1, jnp.maximum(size, kink), jnp.minimum(size, kink))
 
@@ -269,13 +292,18 @@ def activation(name: "str | Activation") -> Activation:
     ----------
     name : str or Activation
         ``"linear"``, ``"relu"``, ``"clip"``, ``"tanh"``, or ``"soft_threshold"`` and ``"shifted_relu"``,
-        which take their threshold (0.1 by default) after a colon: ``"soft_threshold:0.2"``. An
-        `Activation` is returned as it is. Kinds of your own come in with `simatch.register`.
+        whose threshold (0.1 by default) follows a colon: ``"soft_threshold:0.2"``. `simatch.register` adds
+        names for classes of your own. An `Activation` is returned unchanged.
+
+    Returns
+    -------
+    Activation
 
     Raises
     ------
     ValueError
-        If there is no such activation, or its threshold is not a number.
+        If no activation has this name, if it takes no threshold but one is given, or if the threshold is not a
+        number of at least 0.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""The one scalar that defines a network, and the costs built from it.
+"""The energy of a network, its derivatives, and the costs built from it.
 
-Everything here takes activities in the engine's layout: a dict from population name to a ``(neurons, samples)``
-array, those of clamped populations included. A term counts if the activities of all populations that it reads are
-there: a population that is absent takes its terms with it. Energies are half of the bracket of equation (9), as the
-papers of the family write them; `simatch.objective` doubles them.
+All functions take activities in the engine's layout: a dict from population name to a ``(neurons, samples)`` array,
+clamped populations included. A term counts if the activities of all populations that it reads are given; terms that
+read an absent population are left out. Energies are half of the bracket of equation (9), as most papers on similarity
+matching write them; `simatch.objective` doubles them.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,14 +19,14 @@ Activities = Mapping[str, Float[Array, "_ samples"]]
 
 
 def present(terms: Sequence[Term], activities: Collection[str]) -> tuple[bool, ...]:
-    """Whether each term has all the populations that it reads."""
+    """Whether the activities of all populations that a term reads are given, for each term."""
     return tuple(all(name in activities for name in term.populations) for term in terms)
 
 
 def term_energies(
     net: Network, terms: Sequence[Term], activities: Activities, *, of: Callable[[Term], bool] = lambda _: True
 ) -> Float[Array, " samples"]:
-    """Sum of the energies of terms, each times its weight in the cost, for every sample."""
+    """Sum of the energies of terms, each times its weight in the cost, for every sample; only terms that pass `of`."""
     total = jnp.zeros(())
     for term, there in zip(terms, present(terms, activities), strict=True):
         if there and of(term):
@@ -36,7 +36,10 @@ def term_energies(
 
 
 def activity_costs(net: Network, activities: Activities, relaxed: Collection[str] | None = None) -> Activities:
-    """Cost ``F(r)`` of every activity of the populations that relaxed, times the weight of its population."""
+    """Cost ``F(r)`` of every activity of the `relaxed` populations, times the weight of its population.
+
+    By default all populations with an activation count as relaxed.
+    """
     relaxed = net.layers if relaxed is None else relaxed
     return {
         name: net.energy_weight[name] * activation.cost(activities[name])
@@ -57,7 +60,11 @@ def energy(
     relaxed : collection of str, optional
         Populations whose activities have a cost F; by default all that have an activation.
     extra : sequence of Term
-        Terms of a phase, such as a nudge.
+        Additional terms, those of a phase, such as a nudge.
+
+    Returns
+    -------
+    array of shape (samples,)
 
     References
     ----------
@@ -70,19 +77,24 @@ def energy(
 
 
 def parameter_cost(net: Network) -> Float[Array, ""]:
-    """Sum of the costs of all parameters, each times the weight of its term: half of what is outside the bracket."""
+    """Sum of the costs of all parameters, each times the weight of its term: half of the first sum of equation (9)."""
     return sum((net.term_weight(term) * term.cost(term.parameters) for term in net.terms), start=jnp.zeros(()))
 
 
 def total_cost(net: Network, activities: Activities, relaxed: Collection[str] | None = None) -> Float[Array, ""]:
-    """Half of the dual cost (9): mean energy and cost of the parameters."""
+    """Half of the dual cost (9): mean energy over the samples plus cost of the parameters."""
     return jnp.mean(energy(net, activities, relaxed=relaxed)) + parameter_cost(net)
 
 
 def energy_gradients(net: Network, activities: Activities) -> tuple[PyTree, ...]:
-    """Derivative of the mean energy in the parameters of every term: what synapses learn from.
+    """Derivative of the mean energy over the samples in the parameters of every term.
 
     It is 0 for the parameters of a term that reads an absent population.
+
+    Returns
+    -------
+    tuple of pytrees
+        One for each term of the network, in the layout of its parameters.
     """
     samples = next(iter(activities.values())).shape[-1]
 
@@ -93,7 +105,7 @@ def energy_gradients(net: Network, activities: Activities) -> tuple[PyTree, ...]
         def total(parameters):
             return jnp.sum(term.energy(parameters, *(activities[name] for name in term.populations)))
 
-        # The factor comes last: there are fewer synapses than activities of many samples.
+        # Multiplied after differentiation, because synapses are fewer than activities of many samples.
         factor = net.term_weight(term) / samples
         return jax.tree.map(lambda g: factor * g, jax.grad(total)(term.parameters))
 
@@ -111,7 +123,7 @@ def cost_gradients(net: Network) -> tuple[PyTree, ...]:
 
 
 def ascent_gradients(net: Network, gradients: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
-    """Multiply gradients by the signs of their parameters: the direction in which they learn."""
+    """Multiply gradients by the signs of their parameters, which gives the direction of learning."""
     return tuple(
         jax.tree.map(lambda sign, g: sign * g, signs_of(term), own)
         for term, own in zip(net.terms, gradients, strict=True)
@@ -121,13 +133,18 @@ def ascent_gradients(net: Network, gradients: tuple[PyTree, ...]) -> tuple[PyTre
 def cost_shares(
     net: Network, activities: Activities, gradients: tuple[PyTree, ...]
 ) -> Iterator[tuple[Term, PyTree | Float[Array, ""]]]:
-    """Mean energy and cost of each term: one number a synapse where the term can be split, otherwise one number.
+    """Mean energy plus cost of each term: one number for each synapse if the term offers `Term.shares`, else their sum.
 
-    `gradients` are those of `energy_gradients`. The sum of all is `total_cost` less the cost of activities.
+    `gradients` are those of `energy_gradients`. All shares add up to `total_cost` minus the cost of activities.
+
+    Yields
+    ------
+    term : Term
+    share : pytree in the layout of the term's parameters, or a scalar array
     """
     for term, own, there in zip(net.terms, gradients, present(net.terms, activities), strict=True):
         weight = net.term_weight(term)
-        # Shares are linear in gradients and cost, which all have the same weight.
+        # Shares are linear in gradients and cost, so the weight of the term can be factored out.
         split = term.shares(term.parameters, jax.tree.map(lambda g, w=weight: g / w, own))
         if split is not None:
             yield term, jax.tree.map(lambda s, w=weight: w * s, split)
@@ -141,10 +158,15 @@ def cost_shares(
 def optimal_parameters(net: Network, activities: Activities) -> tuple[PyTree, ...]:
     """Parameters at which the cost is stationary for given activities: ``W = c <r x'>``, ``L = (1 + gamma) c <r r'>``.
 
+    Returns
+    -------
+    tuple of pytrees
+        One for each term of the network, in the layout of its parameters.
+
     Raises
     ------
     ValueError
-        If a term has parameters and no closed form for its optimum.
+        If a term has parameters but no closed form for their optimum.
     """
 
     def best(term: Term, gradients: PyTree) -> PyTree:
@@ -154,8 +176,8 @@ def optimal_parameters(net: Network, activities: Activities) -> tuple[PyTree, ..
         optimum = term.optimum(jax.tree.map(lambda g: g / weight, gradients))
         if optimum is None:
             raise ValueError(
-                f"There is no closed form for the best parameters of {described(term)} at given activities, so that "
-                "what is built on it (similarity_cost, calibrate) is not defined for this network; use objective."
+                f"There is no closed form for the optimal parameters of {described(term)} at given activities, so "
+                "similarity_cost and calibrate are not defined for this network; use objective."
             )
         return optimum
 

@@ -1,4 +1,4 @@
-"""Who influences whom: the stages in which populations relax, and the weights that give them one energy."""
+"""Graph of influences between populations: the stages in which they relax, and the weights of the one energy."""
 
 import graphlib
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ Stages = tuple[tuple[str, ...], ...]
 
 
 def stages(relaxing: Sequence[str], terms: Sequence[Term]) -> Stages:
-    """Return groups of populations that relax together, in the order in which they can.
+    """Return the groups of populations that relax together, in the order in which they relax.
 
-    A population influences all that feel a term which reads it. Groups are the strongly connected components of this
-    graph, in topological order.
+    A population influences every population that feels a term which reads it. The groups are the strongly connected
+    components of this graph, in topological order.
     """
     number = {name: i for i, name in enumerate(relaxing)}
     influences = np.zeros((len(relaxing), len(relaxing)), bool)
@@ -42,15 +42,15 @@ def felt_in(stage: Sequence[str], term: Term) -> bool:
 
 
 def energy_weights(relaxing: Sequence[str], terms: Sequence[Term]) -> dict[str, float]:
-    """Solve for the factor on the terms of each population, 1 for the last population of each stage.
+    """Solve for the weight of each population in the cost, 1 for the last population of each stage.
 
-    If each population divides its force by its own factor, those that read a term must have factors in the ratio of
-    how strongly they feel it: ``weight[pre] = weight[post] / feedback``.
+    Each population divides its force by its own weight. One energy governs all populations if
+    ``weight[pre] = weight[post] / feedback`` along every term that joins two populations of a stage.
 
     Raises
     ------
     ValueError
-        If no factors fit the feedback of all terms.
+        If no weights fit the feedback of all terms.
     """
     weights = {}
     for stage in stages(relaxing, terms):
@@ -73,7 +73,7 @@ def energy_weights(relaxing: Sequence[str], terms: Sequence[Term]) -> dict[str, 
 
 
 def _pairs(stage: Sequence[str], term: Term) -> list[tuple[str, str, float]]:
-    """Pairs of populations of a stage that a term joins: how strongly the first feels it, compared with the second."""
+    """Pairs of populations of a stage that a term joins, with the ratio of how strongly they feel the term."""
     inside = [(n, felt) for n, felt in zip(term.populations, term.felt, strict=True) if n in stage]
     if len(inside) < 2:
         return []
@@ -81,15 +81,20 @@ def _pairs(stage: Sequence[str], term: Term) -> list[tuple[str, str, float]]:
         if felt == 0:
             other = next(n for n, f in inside if f > 0) if any(f > 0 for _, f in inside) else inside[-1][0]
             raise ValueError(
-                f"Population {name!r} hears {other!r} by another way than their pathway, whose feedback is 0, "
-                "so that no single energy governs both; give the pathway feedback or remove the circle."
+                f"Populations {name!r} and {other!r} influence each other in a loop, but {name!r} does not feel the "
+                "term that joins them, whose feedback is 0, so no single energy governs both; give this term feedback "
+                "above 0, or remove the loop."
             )
     (last, whole) = inside[-1]
     return [(name, last, felt / whole) for name, felt in inside[:-1]]
 
 
 def term_weight(term: Term, weights: Mapping[str, float]) -> float:
-    """Return the factor on a term: that of the last population that can relax and feels it, times how strongly."""
+    """Return the factor on a term in the cost.
+
+    It is the weight of the last of its populations that can relax and feels the term, times how strongly that
+    population feels it.
+    """
     for name, felt in reversed(list(zip(term.populations, term.felt, strict=True))):
         if name in weights and felt > 0:
             return weights[name] * felt

@@ -1,4 +1,4 @@
-"""Where neurons sit: a rectangular grid of sites, several units at each."""
+"""Grids: the positions of neurons, on a rectangle of sites with several units at each site."""
 
 import dataclasses
 import math
@@ -62,7 +62,18 @@ class Grid:
         return self.height, self.width, self.units
 
     def coarsened(self, stride: int, units: int) -> "Grid":
-        """Return the grid of a layer that places one site on every `stride` by `stride` sites of this one.
+        """Return the grid of a layer that has one site for every `stride` by `stride` sites of this grid.
+
+        Parameters
+        ----------
+        stride : int
+            Divisor of `height` and `width`, at least 1.
+        units : int
+            Neurons at each site of the new grid, at least 1.
+
+        Returns
+        -------
+        Grid
 
         Raises
         ------

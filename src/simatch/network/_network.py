@@ -18,35 +18,36 @@ from ._term import Term
 
 @final
 class Network(eqx.Module):
-    """Populations, and the terms of their energy; everything a network does follows from it.
+    """Populations of neurons, and the terms of one energy. Dynamics and learning follow from this energy.
 
-    A population feels the terms that read it, each as strongly as the term says (`Term.felt`); for a pathway, the
-    upper end fully and the lower end times the feedback gamma. For one energy to govern this, every population needs a
-    weight (the factor gamma^(p - P) of equation 8) such that ``weight[pre] = weight[post] / gamma`` along every pathway
-    with feedback. Populations that hear each other, directly or through others, relax together in one *stage*;
-    stages follow each other from the inputs upwards. With no feedback every population is a stage of its own.
+    A term exerts a force on the populations that it reads. `Term.felt` says how strongly each population feels it: for
+    a pathway, the upper end feels it fully and the lower end times the feedback gamma. One energy governs all
+    populations if each can be given a weight (the factor gamma^(p - P) of equation 8) such that
+    ``weight[pre] = weight[post] / gamma`` along every pathway with feedback. Populations that influence each other in
+    both directions, directly or through others, relax together in one *stage*. Stages relax one after the other, from
+    the inputs upwards. Without feedback every population is a stage of its own.
 
     Parameters
     ----------
     populations : mapping of str to Population
     terms : sequence of Term
-        Pathways and other terms. Those without parameters that have some get initial ones.
+        Pathways and other terms. A term that was made without its parameters gets initial ones (`Term.initial`).
     seed : int
-        Seed of the initial parameters.
+        Seed of the initial parameters, at least 0.
 
     Attributes
     ----------
     populations : dict of str to Population
     terms : tuple of Term
     energy_weight : dict of str to float
-        Factor on the terms of each population that can relax in the cost; 1 for the last population of each stage.
+        Weight in the cost of each population that can relax; 1 for the last population of each stage.
 
     Raises
     ------
     ValueError
-        If a term names an unknown population, or a pathway does not fit the grids at its ends; if a population that can
-        relax shares no term with another; if populations drive each other in a circle; or if no weights fit the
-        feedback of all terms.
+        If an entry is not a `Population` or a `Term`; if a term names an unknown population, or a pathway does not fit
+        the grids at its ends; if a population that can relax shares no term with another population; if populations
+        influence each other in a loop with a term whose feedback is 0; or if no weights fit the feedback of all terms.
 
     References
     ----------
@@ -86,7 +87,7 @@ class Network(eqx.Module):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the populations without activation, which are clamped to the data."""
+        """Names of the populations without activation, in every phase clamped or absent."""
         return tuple(name for name, p in self.populations.items() if p.is_input)
 
     @property
@@ -101,7 +102,7 @@ class Network(eqx.Module):
 
     @property
     def energy_weight(self) -> dict[str, float]:
-        """Factor on the terms of each population in the cost (gamma^(p - P) in equation 8)."""
+        """Weight in the cost of each population that can relax (gamma^(p - P) in equation 8)."""
         return dict(self._energy_weight)
 
     def term_weight(self, term: Term) -> float:
@@ -109,14 +110,18 @@ class Network(eqx.Module):
         return term_weight(term, self.energy_weight)
 
     def stages(self, clamped: Collection[str] = (), terms: Sequence[Term] | None = None) -> Stages:
-        """Return the groups of populations that relax together, in their order.
+        """Return the groups of populations that relax together, in the order in which they relax.
 
         Parameters
         ----------
         clamped : collection of str
             Populations that do not relax, besides those without activation.
         terms : sequence of Term, optional
-            Those that count; by default the network's own.
+            Terms of the energy; by default those of the network.
+
+        Returns
+        -------
+        tuple of tuples of str
         """
         return stages([n for n in self.layers if n not in clamped], self.terms if terms is None else terms)
 
@@ -137,16 +142,25 @@ class Network(eqx.Module):
 
     @property
     def parameters(self) -> tuple[PyTree, ...]:
-        """Parameters of all terms, in their order: what learning changes."""
+        """Parameters of all terms, in the order of the terms; learning changes these."""
         return tuple(term.parameters for term in self.terms)
 
     def with_parameters(self, parameters: Sequence[PyTree]) -> "Network":
-        """Return the same network with other parameters, in the layout of `parameters`.
+        """Return the same network with other parameters.
+
+        Parameters
+        ----------
+        parameters : sequence of pytrees
+            One for each term, in the layout of the property `parameters`.
+
+        Returns
+        -------
+        Network
 
         Raises
         ------
         ValueError
-            If they do not have that layout, or an array has another shape.
+            If the layout or the shape of an array differs.
         """
         parameters = tuple(parameters)
         if len(parameters) != len(self.terms):
@@ -162,16 +176,25 @@ class Network(eqx.Module):
 
     @property
     def weights(self) -> tuple[PyTree, ...]:
-        """Weights of all pathways, in their order."""
+        """Weights of all pathways, in the order of the pathways."""
         return tuple(p.parameters for p in self.pathways)
 
     def with_weights(self, weights: Sequence[PyTree]) -> "Network":
-        """Return the same network with other weights, in the layout of `weights`.
+        """Return the same network with other weights of its pathways.
+
+        Parameters
+        ----------
+        weights : sequence of pytrees
+            One for each pathway, in the layout of the property `weights`.
+
+        Returns
+        -------
+        Network
 
         Raises
         ------
         ValueError
-            If they do not have that layout, or an array has another shape.
+            If the layout or the shape of an array differs.
         """
         weights = list(weights)
         if len(weights) != len(self.pathways):
@@ -190,12 +213,12 @@ class Network(eqx.Module):
 
 
 def described(term: Term) -> str:
-    """Name a term in a message."""
+    """Describe a term in the words of an error message."""
     return f"the {type(term).__name__} term of {', '.join(map(repr, term.populations))}"
 
 
 def _placed(term: Term, terms: Sequence[Term], rng: np.random.Generator) -> Term:
-    """Return a term with its parameters, and with the feedback that its population receives."""
+    """Return a term with its initial parameters, adapted to the feedback that its last population receives."""
     last = term.populations[-1]
     received = sum(
         felt

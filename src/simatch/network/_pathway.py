@@ -18,8 +18,8 @@ from .connectivity import Connectivity
 class Pathway(Term):
     """Synapses from population `pre` to population `post`.
 
-    To write one, give the energy and the cost as for any `Term`; `energy` takes the weights and the activities of
-    `pre` and `post`, or of the one population where both are the same.
+    A subclass defines `energy`, `cost` and `initial` as for any `Term`, and the attributes below. `energy` takes the
+    weights and the activities of `pre` and of `post`; if both are the same population, it takes its activities once.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Pathway(Term):
     scale : scalar array
         Factor on all structure constants: synapses have ``c = scale * connectivity.structure``.
     feedback : float
-        How strongly `pre` feels this term compared with `post` (gamma); 0 if it does not feel it.
+        gamma, at least 0: how strongly `pre` feels this term compared with `post`. 0: `pre` receives no feedback.
     parameters : pytree of arrays or None
         The weights, in the layout of `connectivity`; None until a network draws them.
     """
@@ -51,12 +51,12 @@ class Pathway(Term):
 
     @property
     def weights(self) -> PyTree:
-        """The parameters, by their usual name."""
+        """The parameters of the pathway."""
         return self.parameters
 
     @abc.abstractmethod
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """Weights before learning."""
+        """Weights before learning, in the layout of `connectivity`."""
 
     def constants(self) -> PyTree:
         """Structure constants c, each leaf broadcastable against the leaf of the weights; 0 for a missing synapse."""
@@ -99,7 +99,7 @@ def checked_feedback(value: float) -> float:
 
 
 def _weighted_squares(weights: PyTree, factors: PyTree) -> Float[Array, ""]:
-    """Sum of squares of weights, each times a factor; its derivative is one product a weight."""
+    """Sum of squares of weights, each times a factor; in this form its derivative takes one product for each weight."""
     sums = jax.tree.map(lambda w, f: jnp.sum(w**2 * f), weights, factors)
     return sum(jax.tree.leaves(sums), start=jnp.zeros(()))
 
@@ -118,7 +118,9 @@ class Hebbian(Pathway):
     scale : float
         Factor on the structure constants, above 0.
     feedback : float
-        gamma, at least 0: how strongly the lower end feels the term.
+        gamma, at least 0: how strongly `pre` feels the term, compared with `post`.
+    parameters : pytree of arrays, optional
+        The weights, in the layout of `connectivity`; by default a network draws them.
 
     Raises
     ------
@@ -127,7 +129,14 @@ class Hebbian(Pathway):
 
     References
     ----------
-    Equations (6), (7), (9), (11) of ``docs/mathematics.md``.
+    Obeid, Ramambason, Pehlevan, NeurIPS 2019; equations (6), (7), (9), (11) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> pathway = sm.Hebbian("input", "layer1", sm.Dense(sm.Grid(1, 1, 3), sm.Grid(1, 1, 2)), feedback=0.1)
+    >>> pathway.populations, pathway.felt
+    (('input', 'layer1'), (0.1, 1.0))
     """
 
     pre: str = eqx.field(static=True)
@@ -159,7 +168,7 @@ class Hebbian(Pathway):
         return _weighted_squares(parameters, jax.tree.map(lambda i: i / (2 * self.scale), inverse))
 
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """N(0, 1) over the square root of the mean number of inputs to a neuron, as published."""
+        """Weights drawn from N(0, 1), divided by the square root of the mean number of inputs to a neuron."""
         inputs = self.connectivity.synapses / self.connectivity.post.size
         return jax.tree.map(lambda w: w / np.sqrt(inputs), self.connectivity.normal(rng))
 
@@ -181,17 +190,19 @@ class Hebbian(Pathway):
 class AntiHebbian(Pathway):
     """Lateral synapses that learn by the anti-Hebbian rule: energy ``r' L r / 2``, cost ``-sum L^2 / 4c``.
 
-    L is symmetric. Where the population also feels those above it with gamma, its structure constants are those given
-    times `gain` = 1 + gamma, the factor ``1 + gamma (1 - delta_pP)`` of equation (9); a network sets it.
+    L is symmetric. If the population receives feedback gamma from populations above it, the structure constants are
+    multiplied by `gain` = 1 + gamma, the factor ``1 + gamma (1 - delta_pP)`` of equation (9). The network sets `gain`.
 
     Parameters
     ----------
     population : str
-        Name of the population that the synapses connect with itself.
+        Name of the population within which the synapses lie.
     connectivity : Connectivity
-        Which synapses exist; symmetric, structure constants included.
+        Which synapses exist; the structure constants must be symmetric.
     scale : float
         Factor on the structure constants, above 0.
+    parameters : pytree of arrays, optional
+        The weights, in the layout of `connectivity`; by default a network sets them to the identity.
 
     Raises
     ------
@@ -200,7 +211,14 @@ class AntiHebbian(Pathway):
 
     References
     ----------
-    Equations (6), (7), (9), (11) of ``docs/mathematics.md``.
+    Obeid, Ramambason, Pehlevan, NeurIPS 2019; equations (6), (7), (9), (11) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> grid = sm.Grid(1, 1, 2)
+    >>> sm.AntiHebbian("layer1", sm.Dense(grid, grid)).populations
+    ('layer1',)
     """
 
     pre: str = eqx.field(static=True)
@@ -245,7 +263,7 @@ class AntiHebbian(Pathway):
         return jax.tree.map(lambda w, i: w * (i / (self.scale * self.gain)), weights, inverse)
 
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """The identity, as published."""
+        """Weights of the identity matrix, as in the published experiments."""
         return self.connectivity.identity()
 
     def placed(self, feedback: float) -> Term:
@@ -265,8 +283,8 @@ class AntiHebbian(Pathway):
         return jax.tree.map(lambda g, c: 2 * g * c, gradients, self.constants())
 
 
-# In both forms the factors of a derivative in the weights stand at the weights, of which there are fewer than
-# activities of many samples.
+# In both forms the sign and the factor of a derivative in the weights multiply the weights, not the activities:
+# weights are fewer than activities of many samples.
 
 
 @eqx.filter_custom_jvp
@@ -297,8 +315,8 @@ def _quadratic_form(connectivity, weights, r):
 
 @_quadratic_form.def_jvp
 def _quadratic_form_jvp(primals, tangents):
-    # L is symmetric, so that one product gives the derivative in r where differentiating the product
-    # would take two, one of them with a transposed gather.
+    # L is symmetric, so the derivative in r takes one product. Automatic differentiation would take two, one of
+    # them with a transposed gather.
     connectivity, weights, r = primals
     _, d_weights, d_r = tangents
     drive = connectivity.project(weights, r)
@@ -316,7 +334,7 @@ def _any(tangents: PyTree) -> bool:
 
 
 def _whole(tangents: PyTree, weights: PyTree) -> PyTree:
-    """Tangents with zeros where there are none."""
+    """Tangents, with zeros in place of missing ones (None)."""
     return jax.tree.map(
         lambda d, w: jnp.zeros_like(w) if d is None else d, tangents, weights, is_leaf=lambda leaf: leaf is None
     )

@@ -13,16 +13,21 @@ from ._grid import Grid
 class Population(eqx.Module):
     """Neurons of one kind on a grid.
 
-    Whether a population is clamped to data is not its own business but that of the phase in which a network settles
-    (`simatch.Phase`). By default those without an activation are clamped, and all others relax.
+    The phase (`simatch.Phase`), not the population, decides whether the population is clamped to data. By default
+    populations without an activation are clamped, and all others relax.
 
     Parameters
     ----------
     grid : Grid or int
-        Where the neurons sit; a whole number n stands for n neurons without geometry.
+        Positions of the neurons; a whole number n stands for n neurons without geometry.
     activation : Activation, str or None
-        What turns potentials into activities. A population without one cannot relax: it is an input, clamped in every
-        phase or absent.
+        Function from potentials to activities, or its name (see `simatch.activation`). A population without one cannot
+        relax: it is an input, in every phase clamped or absent.
+
+    Raises
+    ------
+    ValueError
+        If there is no such activation, or the number of neurons is below 1.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The one registry of kinds: their names in settings and files, and how native code knows them.
+"""Registry of activations, connectivities and terms by the names that settings and files use for them.
 
-A kind is a class that a name stands for: an activation, a connectivity or a term. Files describe an object by the
-name of its kind and the arguments that make it anew, so that a kind that is registered can be saved and loaded.
+A *kind* is a registered class. Files store an object as the name of its kind and the arguments of its class, so that
+objects of registered kinds can be saved and loaded.
 """
 
 import dataclasses
@@ -13,16 +13,16 @@ Kind = TypeVar("Kind", bound=type)
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What is known of a kind.
+    """A registered kind.
 
     Attributes
     ----------
     name : str
     kind : type
     family : type
-        The abstract class that it belongs to, such as `simatch.Activation`.
+        The abstract class of the kind, such as `simatch.Activation`.
     native : float or None
-        Number by which native code knows it, if it does.
+        Number of the kind in native code; None if native code does not support it.
     """
 
     name: str
@@ -35,24 +35,30 @@ _ENTRIES: dict[type, Entry] = {}
 
 
 def register(name: str, family: type, *, native: float | None = None) -> Callable[[Kind], Kind]:
-    """Register a class under a name, as a decorator.
+    """Register a class under a name; used as a decorator.
 
-    Networks with parts of registered kinds can be saved; an object is written as the arguments of its class, each of
-    which must be an attribute of the same name.
+    Networks whose activations, connectivities and terms are of registered classes can be saved (`simatch.save`). A file
+    stores the arguments of the class of an object. Each argument must be an attribute of the same name, or the class
+    must define a method `arguments` that returns them as a dict.
 
     Parameters
     ----------
     name : str
-        Unique in its family.
+        Name in settings and files; unique in its family.
     family : type
         `simatch.Activation`, `simatch.Connectivity` or `simatch.Term`.
     native : float, optional
-        For kinds that the library's native code knows.
+        Number of the kind in native code; only for activations of the library itself.
+
+    Returns
+    -------
+    callable
+        Decorator that registers a class and returns it unchanged.
 
     Raises
     ------
     ValueError
-        If the name is taken by another class.
+        By the decorator, if another class is registered under this name.
 
     Examples
     --------
@@ -73,7 +79,7 @@ def register(name: str, family: type, *, native: float | None = None) -> Callabl
             if (entry.name, entry.family) == (name, family):
                 if (entry.kind.__module__, entry.kind.__qualname__) != (kind.__module__, kind.__qualname__):
                     raise ValueError(f"The name {name!r} already stands for {entry.kind.__name__}; choose another one.")
-                del _ENTRIES[entry.kind]  # the same class, defined again
+                del _ENTRIES[entry.kind]  # the same class, defined again, for example in a notebook
         _ENTRIES[kind] = Entry(name, kind, family, native)
         return kind
 
@@ -81,17 +87,17 @@ def register(name: str, family: type, *, native: float | None = None) -> Callabl
 
 
 def entry_of(value: Any) -> Entry | None:
-    """Return the entry of an object's own class; a subclass that is not registered has none."""
+    """Return the entry of the exact class of an object; None if it is not registered, even if a parent class is."""
     return _ENTRIES.get(type(value))
 
 
 def named(name: str, family: type) -> Entry:
-    """Return the entry of a name.
+    """Return the entry of a name in a family.
 
     Raises
     ------
     ValueError
-        If there is no such name; the message lists those that there are.
+        If the name is not registered; the message lists the names that are.
     """
     for entry in _ENTRIES.values():
         if (entry.name, entry.family) == (name, family):
@@ -100,5 +106,5 @@ def named(name: str, family: type) -> Entry:
 
 
 def names(family: type) -> tuple[str, ...]:
-    """Return the names of a family, in the order in which they were registered."""
+    """Return the registered names of a family, in the order of registration."""
     return tuple(entry.name for entry in _ENTRIES.values() if entry.family is family)

@@ -1,4 +1,4 @@
-"""Terms: the summands of the energy."""
+"""Terms: the summands of the energy of a network."""
 
 import abc
 from collections.abc import Collection
@@ -14,25 +14,26 @@ from jaxtyping import Array, Float, PyTree
 class Term(eqx.Module):
     """A summand of the energy of a network.
 
-    A term says which populations it reads, and what their activities cost in every sample. Everything else follows:
-    the force on a population is minus the derivative of the energy in its activities, and every parameter moves along
-    the derivative of energy and cost in itself, down or up by its sign.
+    A term reads the activities of some populations and gives an energy for every sample. The dynamics and the learning
+    rule are derivatives: the force on a population is minus the derivative of the energy in its activities, and each
+    parameter moves along the derivative of energy plus cost in this parameter, down or up according to its sign.
 
-    To write one, give `populations` and `energy`; with parameters also `initial` (or pass them), `cost` and `signs`.
-    The rest tells solvers and reports what they may make use of. Its defaults are right for every term.
+    A subclass defines `populations` and `energy`. With parameters, it also defines `initial` (unless the parameters are
+    passed) and, if needed, `cost` and `signs`. All other methods are optional: they let solvers and reports work
+    faster, and their defaults are correct for every term.
 
     Attributes
     ----------
     parameters : pytree of arrays or None
-        What learning changes; None for a term without parameters, or before a network has drawn them.
+        Parameters that learning changes; None for a term without parameters, or before a network has drawn them.
     signs : int, or pytree of ints that is a prefix of `parameters`
-        For each parameter -1 if learning descends the cost (Hebbian), +1 if it ascends it (anti-Hebbian).
+        For each parameter, -1 if learning descends the cost (Hebbian) or +1 if it ascends the cost (anti-Hebbian).
     homogeneous : bool
-        Whether the term exerts no force as long as all populations that it reads are silent.
+        Whether the term exerts no force when all populations that it reads have activity 0.
 
     References
     ----------
-    Equations (12) to (14) of ``docs/mathematics.md``.
+    Equations (15) to (17) of ``docs/mathematics.md``.
 
     Examples
     --------
@@ -68,9 +69,13 @@ class Term(eqx.Module):
         Parameters
         ----------
         parameters : pytree
-            In the layout of `parameters`; None for a term that has none.
+            In the layout of the attribute `parameters`; None for a term without parameters.
         *activities : arrays of shape (neurons, samples)
-            One for each of `populations`.
+            One for each of `populations`, in this order.
+
+        Returns
+        -------
+        array of shape (samples,)
         """
 
     def cost(self, parameters: PyTree) -> Float[Array, ""]:
@@ -78,20 +83,29 @@ class Term(eqx.Module):
         return jnp.zeros(())
 
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """Parameters before learning, for a term that was made without them; none by default."""
+        """Parameters before learning, for a term that was made without them; None by default."""
         return None
 
     @property
     def felt(self) -> tuple[float, ...]:
-        """How strongly each of `populations` feels the term, compared with the last: 1 by default, 0 for not at all."""
+        """How strongly each of `populations` feels the term, compared with the last one; each at least 0, 1 by default.
+
+        A population that feels a term with 0 is read by the term but receives no force from it.
+        """
         return (1.0,) * len(self.populations)
 
     def placed(self, feedback: float) -> "Term":
-        """Return the term as a part of a network in which its last population feels so much feedback from others."""
+        """Return the term adapted to the feedback in a network; by default the term itself.
+
+        Parameters
+        ----------
+        feedback : float
+            Sum of the feedback that the last of `populations` receives from terms with other last populations.
+        """
         return self
 
     def quadratic(self, relaxing: Collection[str]) -> bool:
-        """Whether the energy is at most quadratic in the activities of these populations together."""
+        """Whether the energy is at most quadratic in the joint activities of the `relaxing` populations."""
         return False
 
     def curvature(self, parameters: PyTree, population: str) -> tuple[Float[Array, "_ _ _"], ...] | None:
@@ -100,24 +114,37 @@ class Term(eqx.Module):
         Returns
         -------
         tuple of arrays of shape (blocks, size, size), or None
-            To be added up. Each is the same for all samples, with one matrix for each of `blocks` consecutive groups
-            of neurons that do not interact; an empty tuple if the energy is linear in these activities, and None if
-            the solver has to find out.
+            The second derivative is the sum of these arrays and the same for all samples. An array holds one matrix
+            for each of `blocks` consecutive, equally large groups of neurons that do not interact; an array of shape
+            (1, 1, 1) stands for a multiple of the identity. The tuple is empty if the energy is linear in these
+            activities. None (the default): the solver computes the second derivative by automatic differentiation.
         """
         return None
 
     def shares(self, parameters: PyTree, gradients: PyTree) -> PyTree:
-        """Mean energy and cost, split into one summand a synapse in the layout of the parameters, or None.
+        """Mean energy plus cost, split into one number for each parameter; None (the default) if it cannot be split.
 
-        A term can be split if its energy is linear in its parameters: with `gradients`, the derivative of its mean
-        energy in the parameters, the share of a weight is ``w g`` plus its cost.
+        A term can be split if its energy is linear in its parameters: the share of a weight w is ``w g`` plus its cost.
+
+        Parameters
+        ----------
+        parameters : pytree
+        gradients : pytree
+            Derivative g of the mean energy in the parameters.
+
+        Returns
+        -------
+        pytree in the layout of the parameters, or None
         """
         return None
 
     def optimum(self, gradients: PyTree) -> PyTree:
-        """Parameters at which energy and cost are stationary for given activities, or None if there is no closed form.
+        """Parameters at which mean energy plus cost is stationary for given activities; None without a closed form.
 
-        `gradients` is as in `shares`.
+        Parameters
+        ----------
+        gradients : pytree
+            Derivative of the mean energy in the parameters.
         """
         return None
 

@@ -1,4 +1,4 @@
-"""Terms that are no pathways: a leak, a bias, a nudge towards a target."""
+"""Terms other than pathways: a leak, a bias, a nudge towards a target."""
 
 from collections.abc import Collection
 from typing import final
@@ -27,8 +27,9 @@ class Leak(Term):
     Parameters
     ----------
     population : str
+        Name of the population.
     strength : float
-        Finite; below 0 it is self-excitation, which needs other terms to have a minimum.
+        Finite. A negative strength is self-excitation: the energy then has a minimum only if other terms provide it.
 
     Raises
     ------
@@ -37,7 +38,7 @@ class Leak(Term):
 
     References
     ----------
-    Qin, Mudur, Pehlevan, *Neural Computation* 33 (2021), where it is 1.
+    Qin, Mudur, Pehlevan, *Neural Computation* 33 (2021), where the strength is 1.
 
     Examples
     --------
@@ -71,15 +72,16 @@ class Leak(Term):
 @register("bias", Term)
 @final
 class Bias(Term):
-    """A bias of every neuron: energy ``-b'r``, no cost, so that it does not decay.
+    """A bias of every neuron: energy ``-b'r``. The parameters b have no cost, so they do not decay.
 
     Parameters
     ----------
     population : str
+        Name of the population.
     grid : Grid or int
-        That of the population.
+        Grid of the population; a whole number n stands for n neurons without geometry.
     parameters : array of shape (neurons,), optional
-        The biases; 0 by default.
+        The biases b; 0 by default.
 
     Examples
     --------
@@ -126,17 +128,17 @@ class Nudge(Term):
     Parameters
     ----------
     population : str
-        The population that is nudged.
+        Name of the population that is nudged.
     target : str
-        Where y comes from: a population of the network, or an entry of the batch that a `simatch.Phase` clamps, with
-        one number for each neuron of `population`.
+        Source of the target y: the name of a population of the network, or of an entry of the batch that a
+        `simatch.Phase` clamps. It has one number for each neuron of `population`.
     strength : float
-        beta, finite; below 0 it drives the activities away from the target.
+        beta, finite. A negative strength drives the activities away from the target.
 
     Raises
     ------
     ValueError
-        If `strength` is not finite.
+        If `strength` is not finite, or, when the energy is evaluated, if the target has another number of neurons.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""``simatch reproduce``: what the paper shows, one command each, and a better network."""
+"""``simatch reproduce``: the results of the paper, one command for each, and a better network."""
 
 import typer
 
@@ -10,7 +10,7 @@ from .obeid2019._toy_command import toy
 
 reproduce = typer.Typer(
     name="reproduce",
-    help="Reproduce what the paper shows, one command each, as a page with figures and numbers.",
+    help="Reproduce the results of the paper, one command for each, as a page with figures and numbers.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -1,4 +1,4 @@
-"""Linear readouts: what features are worth."""
+"""Linear readouts: classifiers that measure how well features separate classes."""
 
 from .._extras import Feature
 

@@ -1,4 +1,4 @@
-"""A linear readout: how well a line separates the classes in a network's features."""
+"""A linear readout: how well a linear classifier separates the classes in the features of a network."""
 
 import warnings
 from collections.abc import Iterable
@@ -17,61 +17,63 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-# Rows that are multiplied at once: many enough for BLAS, few enough that what is made of them is small.
+# Rows that are multiplied at once: enough for BLAS to be fast, few enough for the temporary arrays to be small.
 _CHUNK = 2048
 
 
 class LinearReadout(ClassifierMixin, BaseEstimator):
-    """Linear support vector machine, one class against the rest, for many features of many samples.
+    """Linear support vector machine, one class against the rest, for many samples with many features.
 
-    Minimises the cost of scikit-learn's `LinearSVC`, for each class
+    For each class it minimises the cost of scikit-learn's `LinearSVC`,
 
     ``|w|^2 / 2 + b^2 / (2 intercept_scaling^2) + C sum_i max(0, 1 - y_i (w.x_i + b))^2``
 
-    to a guaranteed precision, where `LinearSVC` needs many times as long. The features are neither copied nor
+    to a guaranteed precision, for which `LinearSVC` needs many times as long. The features are neither copied nor
     converted: float32 stays float32.
 
     Parameters
     ----------
     C : float
-        Weight of the errors against the size of the weights; above 0.
+        Weight of the errors relative to the penalty on the weights; above 0.
     class_weight : None, "balanced" or dict
-        How much the errors of each class weigh, by label; "balanced": in inverse proportion to the class's frequency.
-        As in `LinearSVC`, with more than two classes this concerns the samples of the class, not those of the rest.
+        Weight of the errors of each class, by label; "balanced": in inverse proportion to the frequency of the class.
+        As in `LinearSVC`, with more than two classes it applies to the samples of the class, not to those of the rest.
     intercept_scaling : float
-        The greater, the less the intercept is held small; above 0.
+        The larger, the weaker the penalty on the intercept; above 0.
     tol : float
-        Relative distance of the cost from its minimum that is good enough.
+        Largest relative distance of the cost from its minimum at which the fit ends; above 0.
     max_iter : int
-        Newton steps, at most.
+        Largest number of Newton steps, at least 1.
     warm_start : bool
-        Whether `fit` starts from where the last one ended.
+        Whether `fit` starts from the weights of the fit before.
     n_jobs : int or None
-        Classes that are worked on at once, each on one core; None for 1, -1 for as many as there are cores.
+        Number of classes that are fitted at the same time, each on one core; None for 1, -1 for the number of cores.
 
     Attributes
     ----------
     classes_ : array of shape (classes,)
+        The labels, sorted.
     coef_ : array of shape (classes, features), or (1, features) for two classes
+        Weights w.
     intercept_ : array of shape (classes,), or (1,)
+        Intercepts b.
     objective_ : array of shape (classes,), or (1,)
-        The cost that was reached, of each class.
+        Cost of each class after the fit.
     suboptimality_ : array of shape (classes,), or (1,)
-        Bound of the relative distance of the cost from its minimum.
+        Upper bound of the relative distance of the cost from its minimum.
     n_iter_ : int
-        Newton steps that were taken on all samples.
+        Number of Newton steps on all samples.
     n_features_in_ : int
+        Number of features.
 
     Notes
     -----
-    `fit` warns with scikit-learn's ``ConvergenceWarning`` if `tol` was not reached, and raises ValueError if the data
-    is no 2-D array of finite numbers, the labels do not fit, or there is only one class.
-
     The cost is piecewise quadratic: only samples with a margin below 1 contribute. A Newton step solves the
-    least-squares problem of these few (Keerthi and DeCoste, "A modified finite Newton method for fast solution of large
-    scale linear SVMs", JMLR 2005), for all classes side by side, with as many unknowns as there are features or such
-    samples, whichever are fewer. Starting on a random part of the samples keeps these few. The cost's second
-    derivative is at least 1, so half the squared gradient bounds the distance from the minimum.
+    least-squares problem of these samples (Keerthi and DeCoste, "A modified finite Newton method for fast solution of
+    large scale linear SVMs", JMLR 2005), for all classes side by side. The number of unknowns is that of the features
+    or that of these samples, whichever is smaller. The fit begins on random parts of the samples, after which few
+    samples contribute. The second derivative of the cost is at least 1, so half of the squared gradient bounds the
+    distance from the minimum.
 
     Examples
     --------
@@ -118,6 +120,22 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
         ----------
         X : array of shape (samples, features)
         y : array of shape (samples,)
+            Labels of at least two classes.
+
+        Returns
+        -------
+        self
+
+        Warns
+        -----
+        ConvergenceWarning
+            scikit-learn's, if `tol` was not reached.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, the data are not a 2-D array of finite numbers, the labels do not fit, or
+            there is only one class.
         """
         self._validate_params()
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
@@ -145,14 +163,37 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Signed score of each class, shape (samples, classes), or (samples,) for two classes."""
+        """Return the signed score of each class.
+
+        Parameters
+        ----------
+        X : array of shape (samples, features)
+
+        Returns
+        -------
+        array of shape (samples, classes), or (samples,) for two classes
+
+        Raises
+        ------
+        ValueError
+            If the data do not have the number of features of the fit, or are not finite.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         scores = X @ self.coef_.T.astype(X.dtype) + self.intercept_
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: Any) -> np.ndarray:
-        """Class of each sample, shape (samples,)."""
+        """Return the class of each sample, that with the highest score.
+
+        Parameters
+        ----------
+        X : array of shape (samples, features)
+
+        Returns
+        -------
+        array of shape (samples,)
+        """
         scores = self.decision_function(X)
         return self.classes_[scores.argmax(1) if scores.ndim == 2 else (scores > 0).astype(int)]
 
@@ -180,30 +221,30 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
 def choose_cost(
     readout: LinearReadout, X: Any, y: Any, X_valid: Any, y_valid: Any, costs: Iterable[float] = (0.01, 0.1, 1.0)
 ) -> tuple[LinearReadout, dict[float, float]]:
-    """Choose C by the error on a validation part; each fit starts from the one before.
+    """Choose C by the error on validation data. Each fit starts from the weights of the one before.
 
     Parameters
     ----------
     readout : LinearReadout
-        Its other parameters are kept.
+        All parameters except C are taken from it.
     X, y : arrays of shapes (samples, features) and (samples,)
-        What is fitted.
+        Training data.
     X_valid, y_valid : arrays of shapes (samples, features) and (samples,)
-        What decides; among equals the smallest C.
+        Validation data. Among values of C with the same smallest error the smallest is chosen.
     costs : iterable of float
-        Values of C.
+        Values of C, above 0.
 
     Returns
     -------
     readout : LinearReadout
-        The best, fitted.
-    errors : dict
-        Share of errors on the validation part for each C.
+        The readout with the chosen C, fitted.
+    errors : dict of float to float
+        Share of errors on the validation data, between 0 and 1, for each C.
 
     Raises
     ------
     ValueError
-        If there are no costs, or the data is not as `LinearReadout` needs it.
+        If there are no costs, or as in `LinearReadout.fit`.
 
     Examples
     --------
@@ -232,7 +273,7 @@ def choose_cost(
 
 
 def _growing(count: int) -> list[int]:
-    """Sizes of the random parts to start on: each a quarter of the next."""
+    """Sizes of the random parts on which a fit begins, each a quarter of the next."""
     sizes = []
     while (count := count // 4) >= 1000:
         sizes.insert(0, count)
@@ -266,7 +307,7 @@ class _SquaredHinge:
         return scores + self.bias * weights[-1]
 
     def samples(self, chosen: np.ndarray) -> np.ndarray:
-        """Copy of some of the samples, with the constant input that carries the intercept."""
+        """Copy of some of the samples, with a constant feature for the intercept."""
         rows = chosen if self.rows is None else self.rows[chosen]
         samples = np.empty((len(rows), self.x.shape[1] + 1), self.x.dtype)
         samples[:, :-1] = self.x[rows]
@@ -304,7 +345,7 @@ def _newton(
 def _direction(
     problem: _SquaredHinge, k: int, weights: np.ndarray, errors: np.ndarray, enough: float
 ) -> tuple[np.ndarray, float]:
-    """Newton's direction for class `k`, or zero at the optimum, and the bound of the distance from the minimum."""
+    """Newton direction of class `k` (0 at the optimum), and the bound of the distance from the minimum."""
     chosen = np.flatnonzero(errors)
     signs, costs = problem.signs[chosen, k], 2 * problem.costs[chosen, k]
     features = len(weights)
@@ -336,7 +377,7 @@ def _direction(
 def _length(
     weights: np.ndarray, direction: np.ndarray, margins: np.ndarray, slopes: np.ndarray, costs: np.ndarray
 ) -> float:
-    """Length of the step along a direction that minimises the cost: where its growing derivative is zero."""
+    """Length of the step along a direction that minimises the cost: the root of its increasing derivative."""
     linear, quadratic = weights @ direction, direction @ direction
 
     def derivative(t: float) -> float:

@@ -1,4 +1,4 @@
-"""How activities settle: phases, solvers, and the result of a relaxation."""
+"""Relaxation of activities to their fixed point: phases, solvers, and the result."""
 
 from ._accelerated import Accelerated as Accelerated
 from ._adaptive import Adaptive as Adaptive

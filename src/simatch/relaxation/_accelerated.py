@@ -1,4 +1,4 @@
-"""Accelerated proximal gradient descent of the energy, the default."""
+"""Accelerated proximal gradient descent of a quadratic energy."""
 
 from typing import final
 
@@ -24,23 +24,29 @@ class _State(eqx.Module):
 
 @final
 class Accelerated(Iteration):
-    """Proximal gradient steps with Nesterov's momentum, restarted where it points uphill.
+    """Proximal gradient steps with Nesterov's momentum, which is reset to 0 where it opposes the gradient step.
 
-    The step is one over the largest eigenvalue of the energy's curvature in every block of neurons that
-    interact (a site, where lateral synapses stay within it and no feedback arrives). Momentum and restarts
-    are kept for every block and sample. An energy that is not quadratic, whose curvature is not the same everywhere, is
-    left to `Adaptive`.
+    The length of a step is 1 over the largest eigenvalue of the curvature of the energy, for every block of interacting
+    neurons. A block is one site if lateral synapses stay within sites and the stage is one population, and the whole
+    stage otherwise. Momentum and its resets are kept separately for every block and sample. The curvature of an energy
+    that is not quadratic varies; `Adaptive` then takes over.
 
     Parameters
     ----------
     max_steps : int
-        Steps after which a sample counts as not converged.
+        Largest number of steps; a sample that has not converged by then gets the status MAX_STEPS.
     check_every : int
         Steps between two measurements of the residual.
 
     References
     ----------
     Beck and Teboulle 2009; O'Donoghue and Candes 2015 (restarts); section 6 of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.Accelerated(max_steps=200).max_steps
+    200
     """
 
     max_steps: int = eqx.field(static=True, default=1000)
@@ -55,7 +61,7 @@ class Accelerated(Iteration):
 
     def prepare(self, problem: Problem) -> Activities:
         """Length of the proximal step of every neuron."""
-        # A block that hardly feels itself would ask for a huge step.
+        # The length of the step stays bounded where the curvature is nearly 0.
         return problem.spread(1 / jnp.maximum(largest_eigenvalue(problem), 1e-3))
 
     def begin(self, problem: Problem, prepared: PyTree, potentials: Activities) -> _State:

@@ -1,4 +1,4 @@
-"""Accelerated proximal gradient descent of any energy: steps that are as long as its curvature lets them be."""
+"""Accelerated proximal gradient descent of any energy, with steps adapted to its curvature."""
 
 from typing import final
 
@@ -29,15 +29,16 @@ class _State(eqx.Module):
 class Adaptive(Iteration):
     """Accelerated proximal gradient steps for energies whose curvature changes with the activities.
 
-    Every step measures the curvature of the energy along itself, from the forces at its two ends. A step that was
-    longer than one over this curvature is taken back and tried again, shorter and without momentum; one that was much
-    shorter makes the next a little longer. Lengths, momentum and restarts are kept for every block and sample. Where
-    the energy is convex this finds its minimum, elsewhere a point where no force is left.
+    Every step measures the curvature of the energy along its direction, from the forces at its two ends. A step longer
+    than 1 over this curvature is rejected and repeated, shorter and without momentum. After a step that was much
+    shorter than this limit, the next one is 10 % longer. Lengths, momentum and its resets are kept separately for every
+    block and sample. If the energy is convex, the solver converges to its minimum, otherwise to a stationary point.
 
     Parameters
     ----------
     max_steps : int
-        Steps, those taken back among them, after which a sample counts as not converged.
+        Largest number of steps, rejected ones included; a sample that has not converged by then gets the status
+        MAX_STEPS.
     check_every : int
         Steps between two measurements of the residual.
 
@@ -45,6 +46,12 @@ class Adaptive(Iteration):
     ----------
     Beck and Teboulle 2009; O'Donoghue and Candes 2015 (restarts); Scheinberg, Goldfarb and Bai 2014 (lengths that may
     grow); section 6 of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.Adaptive(max_steps=500).max_steps
+    500
     """
 
     max_steps: int = eqx.field(static=True, default=5000)
@@ -76,7 +83,7 @@ class Adaptive(Iteration):
         bend = jax.tree.map(jnp.subtract, force, problem.force(r))
         squared = problem.inner(leap, leap)
         curvature = problem.inner(bend, leap) / jnp.where(squared > 0, squared, 1)
-        # Where the leap is lost in rounding, so is the curvature.
+        # A step that is below the rounding error of the activities does not measure the curvature.
         visible = squared > 1e-10 * problem.inner(r, r)
         good = jnp.isfinite(curvature) & jnp.isfinite(squared) & (~visible | (s * curvature <= 1))
         change = jax.tree.map(jnp.subtract, r, state.activities)

@@ -1,4 +1,4 @@
-"""Small blocks of neurons, each settled for itself in native code: the default."""
+"""The default solver: small blocks of neurons, each relaxed independently in native code."""
 
 import math
 from typing import final
@@ -14,28 +14,35 @@ from ._accelerated import Accelerated
 from ._problem import Problem
 from ._solver import Settled, Solver, Status
 
-# The matrices of larger blocks leave the cache of a core, and their products are large enough for XLA to be fast.
+# The matrices of larger blocks do not fit into the cache of a core, and XLA multiplies matrices of this size fast.
 LARGEST_BLOCK = 512
 
 
 @final
 class Blockwise(Solver):
-    """Every block of interacting neurons (a site, without feedback and lateral synapses to others) for itself.
+    """Relax every block of interacting neurons independently, in native code.
 
-    Each block settles some samples at a time in the registers and caches of one core, with compiled code of its
-    own; where samples are few, sixteen small blocks settle at a time instead, with the same results. Blocks of up to
-    16 neurons take Newton steps. Larger ones of ReLU units are swept neuron by neuron; in others the quadratic and the
-    separable part of the energy take turns (alternating directions), with a matrix that is inverted once for all
-    samples. What is not done after some steps goes on with accelerated proximal gradient steps. A block that is done
-    does no more work. The tolerance holds in every block, so that the residual of all is often much smaller.
+    A block is one site if lateral synapses stay within sites. Each block relaxes several samples at a time in the
+    registers and caches of one core. If samples are few, sixteen small blocks relax at a time instead, with the same
+    results. The method depends on the block:
 
-    It needs a CPU, Numba, single precision, forces that are linear in the activities, and one of the activations of
-    this library; a stage that lacks any of these, such as layers with feedback, is left to `Accelerated`.
+    - up to 16 neurons: Newton steps;
+    - more neurons, ``"relu"`` or ``"clip"``: coordinate descent, neuron by neuron;
+    - more neurons, other activations: alternating directions (equation 13a), with a matrix that is inverted once for
+      all samples.
+
+    Samples that have not converged after some of these steps continue with accelerated proximal gradient steps. A
+    block stops when it has converged. The tolerance holds for every block, so the residual of the whole population
+    is often much smaller.
+
+    The solver needs a CPU, Numba, single precision, a stage of one population whose forces are affine in its
+    activities, blocks of at most 512 neurons, and an activation of this library. All other stages, such as layers
+    with feedback, are relaxed by `Accelerated` (and by `Adaptive` if their energy is not quadratic).
 
     Parameters
     ----------
     max_steps : int
-        Steps after which a sample counts as not converged.
+        Largest number of steps; a sample that has not converged by then gets the status MAX_STEPS.
 
     References
     ----------
@@ -68,7 +75,7 @@ class Blockwise(Solver):
 
 
 def suits(problem: Problem) -> bool:
-    """Whether native code can settle a problem."""
+    """Whether native code can relax a problem."""
     return (
         len(problem.sizes) == 1
         and problem.affine
@@ -80,7 +87,7 @@ def suits(problem: Problem) -> bool:
 
 
 def _numbers(f: Activation) -> tuple[float, float, float, float]:
-    """Describe an activation to native code: its kind, threshold and bounds."""
+    """Numbers that describe an activation to native code: kind, threshold, lower and upper bound."""
     entry = entry_of(f)
     assert entry is not None
     assert entry.native is not None
@@ -92,7 +99,15 @@ def settle_blocks(
 ) -> tuple[
     Activities, Activities, Int[Array, "blocks samples"], Float[Array, "blocks samples"], Float[Array, "blocks samples"]
 ]:
-    """Settle a problem that suits: potentials, activities, and steps, squared defect and size of every block."""
+    """Relax a problem that `suits` accepts, in native code.
+
+    Returns
+    -------
+    potentials, activities : dict of str to array of shape (neurons, samples)
+        Without potentials, an empty dict, if the problem does not ask for them.
+    steps, defect, size : arrays of shape (blocks, samples)
+        Steps taken, and the squared norms of ``f(u) - r`` and of r.
+    """
     ((name, drive),) = problem.drive.items()
     shape = (problem.blocks, problem.block_size, drive.shape[-1])
     matrices, activation = problem.matrices(), problem.activations[name]

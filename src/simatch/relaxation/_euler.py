@@ -14,23 +14,29 @@ from ._problem import Problem
 
 @final
 class Euler(Iteration):
-    """Explicit Euler steps of ``tau du/ds = -u + W x - (L - I) r + ...`` with a decreasing step.
+    """Explicit Euler steps of ``tau du/ds = -u + W x - (L - I) r + ...``, whose length decreases.
 
-    The published schedule is the default: steps of ``max(0.2 / (1 + 0.005 n), 0.05)``, at most 3000. It is
-    the reference, not the fast way (section 6 of the mathematics).
+    The defaults are the published schedule: steps of length ``max(0.2 / (1 + 0.005 n), 0.05)``, at most 3000. This
+    solver is a reference; the others are much faster (section 6 of ``docs/mathematics.md``).
 
     Parameters
     ----------
     step_size, decay, smallest : float
         Step n has length ``max(step_size / (1 + decay n), smallest)``, in units of tau.
     max_steps : int
-        Steps after which a sample counts as not converged.
+        Largest number of steps; a sample that has not converged by then gets the status MAX_STEPS.
     check_every : int
         Steps between two measurements of the residual.
 
     References
     ----------
-    Equation (10) and section 4 of ``docs/mathematics.md``.
+    Obeid, Ramambason, Pehlevan, NeurIPS 2019; equation (10) and section 4 of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.Euler().max_steps
+    3000
     """
 
     step_size: float = 0.2

@@ -1,4 +1,4 @@
-"""How a fixed point moves with the weights and with what is clamped, without going back through the solver's steps."""
+"""Implicit derivatives of a fixed point in weights and clamped activities, without the steps of the solver."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ Joined = Float[Array, "neurons samples"]
 
 
 def moved(problem: Problem, r: Activities, change: Activities) -> tuple[Activities, Activities]:
-    """Return how potentials and activities of a fixed point move when the forces there change.
+    """Return the change of potentials and activities at a fixed point for a given change of the forces.
 
     At the fixed point ``u = r + force(r)``, ``r = f(u)``. With D the slopes of f and A minus the derivative of the
     force, ``du = (I - A) dr + change`` and ``dr = D du``. Substituting ``dr = D^(1/2) z`` gives
@@ -25,16 +25,22 @@ def moved(problem: Problem, r: Activities, change: Activities) -> tuple[Activiti
     r : dict of str to array of shape (neurons, samples)
         Activities at the fixed point.
     change : dict of str to array of shape (neurons, samples)
-        Of the forces, the activities held fixed.
+        Change of the forces at fixed activities.
+
+    Returns
+    -------
+    potentials, activities : dict of str to array of shape (neurons, samples)
+        Their changes.
 
     References
     ----------
-    Equation (16) of ``docs/mathematics.md``; Blondel and others 2022, on the implicit differentiation of fixed points.
+    Equation (19) of ``docs/mathematics.md``; Blondel and others 2022, on the implicit differentiation of fixed points.
     """
     force, bend = jax.linearize(problem.force, r)
     names, ends = list(r), np.cumsum([len(own) for own in r.values()])[:-1]
 
-    # All populations in one array: to be transposed, a solution must depend on every array on its right side.
+    # All populations are joined in one array: JAX transposes a linear solve only if its solution depends on every
+    # array of its right side.
     def joined(parts: Activities) -> Joined:
         return jnp.concatenate([parts[name] for name in names])
 
@@ -43,7 +49,7 @@ def moved(problem: Problem, r: Activities, change: Activities) -> tuple[Activiti
 
     slope = joined({n: jax.jvp(problem.activations[n], (r[n] + force[n],), (jnp.ones_like(r[n]),))[1] for n in names})
     root = jnp.sqrt(jnp.maximum(slope, 0))
-    # In the metric of the problem: with square roots of the weights the plain inner product serves.
+    # Scaled by the square roots of the weights, the metric of the problem becomes the plain inner product.
     metric = joined({n: jnp.full_like(r[n], problem.weights[n] ** 0.5) for n in names})
 
     def operator(z: Joined) -> Joined:

@@ -1,4 +1,4 @@
-"""From what a user passes as input to the engine's layout, with every check in one place."""
+"""Checks of the input of a network, and its conversion to the engine's layout."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from ..network import Activities, Grid, Network
 from ._phase import DEFAULT, Phase
 
-# Bytes of which the address of an array is a multiple where JAX does not copy it.
+# JAX uses the memory of an array on a CPU without a copy if its address is a multiple of so many bytes.
 ALIGNMENT = 64
 
 Samples = jax.Array | np.ndarray
@@ -21,17 +21,30 @@ Inputs = Samples | Mapping[str, Samples]
 
 
 def is_input(x: object) -> TypeGuard[Inputs]:
-    """Whether `x` is one input of many samples, rather than a stream of them."""
+    """Whether `x` is one input of many samples (an array, or a dict of arrays), rather than an iterable of batches."""
     return isinstance(x, jax.Array | np.ndarray | Mapping)
 
 
 def check_inputs(net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()) -> Activities:
-    """Check input and return it as ``(neurons, samples)`` arrays: what the phases clamp, and the entries in `others`.
+    """Check the input and return its entries as ``(neurons, samples)`` arrays.
+
+    Parameters
+    ----------
+    net : Network
+    x : array of samples, or dict from entries to arrays
+        The entries that the phases clamp, and those in `others`; one array stands for a single entry.
+    phases : sequence of Phase
+    others : sequence of str
+        Further entries, such as those that a rule reads.
+
+    Returns
+    -------
+    dict of str to array of shape (neurons, samples)
 
     Raises
     ------
     ValueError
-        If an entry is missing, has the wrong shape, is empty, or holds NaN or infinity.
+        If an entry is missing or unknown, has the wrong shape or type, is empty, or holds NaN or infinity.
     """
     return {name: jnp.asarray(r.T) for name, r in checked(net, x, phases, others).items()}
 
@@ -39,7 +52,7 @@ def check_inputs(net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, oth
 def checked(
     net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()
 ) -> dict[str, Samples]:
-    """Check input and return it as ``(samples, neurons)`` arrays, where it is and without a copy if that may be."""
+    """Check the input as `check_inputs` does and return ``(samples, neurons)`` arrays, without a copy if possible."""
     entries = {
         name: r.astype(jnp.result_type(float), copy=False) for name, r in _shaped(net, x, phases, others).items()
     }
@@ -53,8 +66,8 @@ def stacked(
 ) -> dict[str, Float[jax.Array, "most _ samples"]]:
     """Check batches of one shape together and stack them as ``(neurons, samples)`` arrays.
 
-    The last batch fills what is missing to `most`. Small batches are checked and moved to the device together: each by
-    itself this takes longer than learning from it.
+    If there are fewer than `most` batches, the last one is repeated. Small batches are checked and moved to the device
+    together, because one by one this takes longer than learning from them.
     """
     first, stacks = _shaped(net, group[0], phases, others), {}
     try:
@@ -64,7 +77,7 @@ def stacked(
         sound = False
     if not sound:
         for x in group:
-            checked(net, x, phases, others)  # says in which sample of its batch the trouble is
+            checked(net, x, phases, others)  # raises an error that names the first bad sample of its batch
     return jax.device_put(stacks)
 
 
@@ -83,7 +96,7 @@ def _stacked(parts: list[Samples], most: int) -> Samples:
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Make an array that JAX takes for its own on a CPU, as it copies those that begin elsewhere in memory."""
+    """Make an array whose memory JAX can use on a CPU without a copy, because it is aligned to `ALIGNMENT` bytes."""
     dtype = jnp.result_type(float)
     size = math.prod(shape) * dtype.itemsize
     memory = np.empty(size + ALIGNMENT, np.uint8)
@@ -92,7 +105,7 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _entries(net: Network, phases: Sequence[Phase], others: Sequence[str]) -> dict[str, Grid | None]:
-    """Entries that a batch needs, with the grid of the population that each is for, if it is for one."""
+    """Entries that a batch needs, each with the grid of the population that is clamped to it, or None."""
     entries: dict[str, Grid | None] = dict.fromkeys(others)
     for phase in phases:
         for name, entry in phase.entries(net).items():
@@ -108,23 +121,23 @@ def _entries(net: Network, phases: Sequence[Phase], others: Sequence[str]) -> di
 
 
 def _named(entries: Mapping[str, Grid | None], x: Inputs) -> Mapping[str, Samples]:
-    """Give every entry its array."""
+    """Return the array of every entry."""
     if not isinstance(x, Mapping):
         if len(entries) > 1:
             raise ValueError(
-                f"The network has {len(entries)} inputs ({', '.join(map(repr, entries))}); "
-                "pass a dict from their names to arrays."
+                f"A batch has {len(entries)} entries here ({', '.join(map(repr, entries))}), but one array was given; "
+                "pass a dict from the names of the entries to arrays."
             )
         x = dict.fromkeys(entries, x)
     if set(x) != set(entries):
         raise ValueError(
-            f"The network's inputs are {', '.join(map(repr, entries))}, but arrays were given for "
-            f"{', '.join(map(repr, x)) or 'none'}."
+            f"The entries of a batch are {', '.join(map(repr, entries))} here, but arrays were given for "
+            f"{', '.join(map(repr, x)) or 'none'}; give one array for each entry."
         )
     x = {name: _part(x, name) for name in entries}
     counts = {name: len(r) for name, r in x.items() if r.ndim}
     if len(set(counts.values())) > 1:
-        raise ValueError(f"All inputs need the same number of samples, got {counts}.")
+        raise ValueError(f"All entries of a batch need the same number of samples, got {counts}; give equally many.")
     return x
 
 
@@ -166,7 +179,7 @@ def _check_finite(x: Samples, name: str) -> None:
 
 
 def _xp(x: Samples):
-    """The library whose array it is."""
+    """The library of an array: NumPy, or jax.numpy."""
     return jnp if isinstance(x, jax.Array) else np
 
 

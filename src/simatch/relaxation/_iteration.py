@@ -1,4 +1,4 @@
-"""Solvers that take steps: the loop around them, and how it ends."""
+"""Iterative solvers: the loop over their steps, and the criteria at which it ends."""
 
 import abc
 
@@ -15,20 +15,21 @@ from ._solver import Settled, Solver, Status
 class Iteration(Solver):
     """A solver that advances all samples step by step.
 
-    `prepare` computes what all steps share, `begin` makes the state of all samples (every array has them on its
-    last axis), `step` advances it. The loop measures the residual every `check_every` steps, and freezes the
-    samples that are done.
+    A subclass defines `begin`, `step` and `potentials`, and may define `prepare`. `prepare` computes quantities that
+    all steps share, `begin` makes the state of all samples (the last axis of every array is that of the samples), and
+    `step` advances the state. The loop measures the residual every `check_every` steps. It no longer changes samples
+    that have converged or diverged, so no result depends on the other samples of a batch.
     """
 
     check_every: eqx.AbstractVar[int]
 
     def prepare(self, problem: Problem) -> PyTree:
-        """Compute what all steps share, such as step sizes."""
+        """Compute quantities that all steps share, such as step sizes; None by default."""
         return None
 
     @abc.abstractmethod
     def begin(self, problem: Problem, prepared: PyTree, potentials: Activities) -> PyTree:
-        """State of all samples that starts at the given potentials."""
+        """State of all samples at the given potentials, before the first step."""
 
     @abc.abstractmethod
     def step(self, problem: Problem, prepared: PyTree, state: PyTree) -> PyTree:
@@ -59,11 +60,11 @@ class Iteration(Solver):
 
         def advance(loop):
             state, value, steps, status = loop
-            # Samples that still move have all taken the same number of steps, the largest.
+            # All active samples have taken the same number of steps, the largest.
             more = jnp.minimum(self.check_every, max_steps - jnp.max(steps))
             new = jax.lax.fori_loop(0, more, lambda _, s: self.step(problem, prepared, s), state)
             new_value, new_status = measure(new)
-            # Samples that are done keep their state, so that no result depends on the rest of the batch.
+            # Finished samples keep their state, so no result depends on the other samples of the batch.
             active = (status == Status.MAX_STEPS) & (steps < max_steps)
             keep = lambda new, old: jnp.where(active, new, old)  # noqa: E731
             return (
@@ -82,7 +83,7 @@ class Iteration(Solver):
 
 
 def residual(problem: Problem, r: Activities) -> Float[Array, " samples"]:
-    """How far each sample is from its fixed point (10): ``|f(r + force(r)) - r| / |r|``, worst population."""
+    """Residual (14) of every sample: ``|f(r + force(r)) - r| / |r|``, the largest over the populations."""
     force = problem.force(r)
     worst = jnp.zeros(())
     for name, own in r.items():

@@ -1,4 +1,4 @@
-"""Phases: in which situation a network settles."""
+"""Phases: which populations are clamped while a network relaxes, and under which conditions."""
 
 from collections.abc import Mapping, Sequence
 from typing import final
@@ -13,32 +13,41 @@ from ..network import Network, Term
 
 @final
 class Phase(eqx.Module):
-    """Who is clamped to what, which terms join the energy, where relaxation starts and when it stops.
+    """Conditions under which a network relaxes: clamped populations, additional terms, start and end.
 
     All populations that are neither clamped nor absent relax.
 
     Parameters
     ----------
     clamp : sequence of str, or mapping of str to str, optional
-        Populations that are held at entries of the batch: names, or a mapping from the name of a population to that of
-        the entry. A name that is no population is there for the terms of this phase to read, such as the target of a
-        `simatch.Nudge`. By default all populations without an activation, each at the entry of its own name.
+        Populations whose activities are held at entries of the batch: their names, if each entry has the name of its
+        population, or a mapping from the name of a population to that of an entry. A name that is not a population
+        adds an entry that the terms of this phase read, such as the target of a `simatch.Nudge`. By default all
+        populations without an activation are clamped, each to the entry of its own name.
     absent : sequence of str
-        Populations that are not there: no term that reads one counts, and its parameters do not change.
+        Populations that are removed from the network in this phase. Terms that read one of them drop out of the energy
+        and contribute nothing to learning in this phase, decay included.
     terms : sequence of Term
-        Terms beside those of the network, such as a nudge. Learning does not change their parameters.
+        Terms that join those of the network in this phase, such as a nudge. Learning does not change their parameters.
     start : "rest" or "previous"
-        Where activities start: all potentials at 0, or where the phase before this one ended.
+        Where relaxation starts in a rule with several phases: at potentials of 0, or where the previous phase ended.
+        `simatch.relax` takes its own argument `start` instead.
     tolerance : float, optional
-        Largest residual at which a sample counts as converged, above 0; by default what the caller says.
+        Largest residual at which a sample counts as converged, above 0; by default the tolerance that `simatch.relax`,
+        `simatch.train` and the other callers are given.
     steps : int, optional
-        Solver steps after which each stage stops, at least 1; to have taken them is then no failure. Without a
-        `tolerance` exactly so many are taken.
+        Number of solver steps after which each stage stops, at least 1. Samples that stop there have the status
+        STOPPED, which is not a failure. Without a `tolerance` relaxation does not stop earlier, except at a residual
+        of exactly 0.
 
     Raises
     ------
     ValueError
         If a setting is out of range, or a population is both clamped and absent.
+
+    References
+    ----------
+    Section 8 of ``docs/mathematics.md``.
 
     Examples
     --------
@@ -88,7 +97,10 @@ class Phase(eqx.Module):
             raise ValueError(f"Population {both[0]!r} is both clamped and absent; choose one.")
 
     def entries(self, net: Network) -> dict[str, str]:
-        """Return the entry of the batch at which each clamped population is held."""
+        """Return, for each clamped population, the name of its entry of the batch.
+
+        Names in `clamp` that are not populations are included.
+        """
         return _entries(self, net)
 
     def relaxing(self, net: Network) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a solver sees of one stage: forces on the activities, nothing about terms."""
+"""The relaxation of one stage as a solver sees it: forces on activities, without the terms that exert them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,23 +23,25 @@ class Problem(eqx.Module):
     Attributes
     ----------
     force : callable
-        Activities of the stage to the forces on them.
-    drive : dict of str to array
-        Forces at rest, where all activities of the stage are 0.
+        Function from the activities of the stage to the forces on them.
+    drive : dict of str to array of shape (neurons, samples)
+        Forces at rest, that is, at activities of 0.
     curvature : callable
-        The linear map ``-d force`` at rest, on any number of samples; it is the same for all of them.
-    stored : array or None
-        `curvature` as one matrix for each block, where all terms offer it.
+        The linear map ``-d force`` at rest, applied to any number of samples; it is the same for all samples.
+    stored : array of shape (blocks, size, size), or None
+        `curvature` as one matrix for each block; None if some term does not offer its matrices.
     activations : dict of str to Activation
         Activation of each population of the stage.
     weights : dict of str to float
-        The metric in which `curvature` is symmetric.
+        Weight of each population in the cost; they define the metric in which `curvature` is symmetric.
     affine : bool
-        Whether `force` is `drive` less `curvature`.
+        Whether ``force(r)`` equals ``drive - curvature(r)``, that is, whether the energy of all terms is quadratic.
     blocks : int
         Number of consecutive, equally large groups of neurons that do not interact.
+    sizes : dict of str to int
+        Number of neurons of each population of the stage.
     potentials : bool
-        Whether potentials are asked for, besides activities.
+        Whether the solver must return potentials besides activities.
     """
 
     force: Callable[[Activities], Activities]
@@ -54,7 +56,7 @@ class Problem(eqx.Module):
     potentials: bool = eqx.field(static=True)
 
     def activities(self, potentials: Activities) -> Activities:
-        """Activities ``f(u)``."""
+        """Activities ``f(u)`` at the potentials u."""
         return {name: self.activations[name](u) for name, u in potentials.items()}
 
     def inner(self, a: Activities, b: Activities) -> Float[Array, "blocks _"]:
@@ -66,7 +68,7 @@ class Problem(eqx.Module):
         return total
 
     def spread(self, per_block: Shaped[Array, "blocks _"]) -> dict[str, Shaped[Array, "_ _"]]:
-        """Repeat one number a block for every neuron of the stage."""
+        """Repeat one number for each block over the neurons of the block."""
         return {name: jnp.repeat(per_block, size // self.blocks, axis=0) for name, size in self.sizes.items()}
 
     @property
@@ -75,10 +77,10 @@ class Problem(eqx.Module):
         return sum(self.sizes.values()) // self.blocks
 
     def matrices(self) -> Blocks:
-        """Write out the curvature of every block."""
+        """Curvature as one matrix for each block, computed by probing if it is not stored."""
         if self.stored is not None:
             return self.stored
-        # One sample for each unit of a block, active in all blocks at once.
+        # Sample k probes neuron k of all blocks at once, as blocks do not interact.
         probes, start = {}, 0
         for name, size in self.sizes.items():
             own = size // self.blocks
@@ -106,11 +108,15 @@ def stage_problem(
     stage : sequence of str
         Populations that relax together.
     settled : dict of str to array
-        Activities of what is clamped and of all stages before.
+        Activities of the clamped populations and entries, and of all stages before this one.
     extra : sequence of Term
-        Terms of the phase.
+        Terms of the phase, besides those of the network.
     potentials : bool
-        Whether potentials are asked for.
+        Whether the solver must return potentials besides activities.
+
+    Returns
+    -------
+    Problem
     """
     weights = {name: net.energy_weight[name] for name in stage}
     sizes = {name: net.populations[name].grid.size for name in stage}
@@ -139,7 +145,7 @@ def stage_problem(
     rest = at_rest(settled)
     affine = all(t.quadratic(stage) for t in terms)
     stored = _stored(net, stage, terms) if affine else None
-    # A form of the stage's own activities says nothing to neurons at rest.
+    # A homogeneous term that reads only populations of this stage exerts no force at rest.
     drive = force(settled, [t for t in terms if not (t.homogeneous and set(t.populations) <= set(stage))])(rest)
     return Problem(
         force=_affine(force(settled), rest, drive) if affine else force(settled),
@@ -156,7 +162,7 @@ def stage_problem(
 
 
 def _stored(net: Network, stage: Sequence[str], terms: Sequence[Term]) -> Blocks | None:
-    """Curvature of a stage of one population in blocks, if all its terms offer theirs."""
+    """Curvature of a stage as one matrix for each block; None for several populations, or if a term offers none."""
     if len(stage) > 1:
         return None
     (name,) = stage
@@ -192,10 +198,9 @@ def _joined(blocks: Blocks, number: int) -> Blocks:
 def _affine(
     force: Callable[[Activities], Activities], rest: Activities, drive: Activities
 ) -> Callable[[Activities], Activities]:
-    """Split an affine force into the drive and a linear map.
+    """Split an affine force into the drive, which is computed once, and a linear map, which every step evaluates.
 
-    What is left to every step is only what changes with the activities of this stage: what comes from populations
-    that are already settled, with its gathers, is part of the drive.
+    The forces of clamped and settled populations, with the gathers of their receptive fields, are part of the drive.
     """
     _, linear = jax.linearize(force, rest)
     return lambda r: jax.tree.map(jnp.add, drive, linear(r))

@@ -1,4 +1,4 @@
-"""Settle a network on its input: the loop around the solvers, and its result."""
+"""Relaxation of a network on its input: the loop over stages and phases, and its result."""
 
 import math
 import warnings
@@ -23,7 +23,7 @@ class _Unconverged(UserWarning):
 
 
 class ConvergenceWarning(_Unconverged):
-    """Some samples did not reach their fixed point.
+    """Some samples did not reach their fixed point within the tolerance.
 
     As soon as `simatch.estimators` is imported it is a subclass of scikit-learn's `ConvergenceWarning`, whose filters
     then apply to it.
@@ -31,21 +31,21 @@ class ConvergenceWarning(_Unconverged):
 
 
 class Relaxation(eqx.Module):
-    """Activities at the fixed point of the neural dynamics, and how well they were found.
+    """Settled activities of a network, with residual, steps and status of every sample.
 
     Attributes
     ----------
     residual : array of shape (batch,)
-        ``|f(u) - r| / |r|`` with u the right side of equation (10), ``W x - (L - I) r + gamma W' r_above``, for
-        the worst population; 0 where both vanish. The same measure for every solver.
+        ``|f(u) - r| / |r|`` (equation 14), the largest over populations; 0 where both norms are 0. u is the input
+        current of equation (10), ``W x - (L - I) r + gamma W' r_above``. All solvers use this measure.
     steps : array of shape (batch,)
-        Solver steps taken, the sum over stages.
+        Number of solver steps, summed over stages.
     status : array of shape (batch,)
-        A `Status` for every sample.
+        A `Status` for every sample; the worst over stages.
     states : dict of str to array of shape (neurons, batch)
-        Activities of every population that is there, and of what else was clamped, in the engine's layout.
+        Activities of every population that is not absent, and of the other clamped entries, in the engine's layout.
     potentials : dict of str to array of shape (neurons, batch)
-        Potentials u, in the engine's layout; a start for another relaxation.
+        Potentials u of the populations that relaxed, in the engine's layout; another relaxation can start there.
     """
 
     states: Activities
@@ -57,11 +57,17 @@ class Relaxation(eqx.Module):
 
     @property
     def activities(self) -> tuple[Float[Array, "batch height width units"], ...]:
-        """Activities of every population that relaxes, each of shape (batch, height, width, units)."""
+        """Activities of every population that relaxed, each of shape (batch, height, width, units)."""
         return tuple(self[name] for name, _ in self._shapes)
 
     def __getitem__(self, name: str) -> Float[Array, "batch height width units"]:
-        """Activities of the population called `name`, of shape (batch, height, width, units)."""
+        """Activities of one population that relaxed, of shape (batch, height, width, units).
+
+        Raises
+        ------
+        KeyError
+            If no population of this name relaxed.
+        """
         shapes = dict(self._shapes)
         if name not in shapes:
             raise KeyError(f"There is no population {name!r} that relaxes; there are {', '.join(map(repr, shapes))}.")
@@ -74,12 +80,12 @@ class Relaxation(eqx.Module):
 
     @property
     def converged(self) -> Bool[Array, " batch"]:
-        """Whether each sample reached the tolerance."""
+        """Whether the residual of each sample reached the tolerance."""
         return self.status == Status.CONVERGED
 
     @property
     def reason(self) -> tuple[str, ...]:
-        """Why each sample's relaxation ended, as a sentence."""
+        """For each sample, a sentence that says why its relaxation ended."""
         return tuple(Status(int(s)).reason for s in self.status)
 
 
@@ -95,34 +101,36 @@ def relax(
 ) -> Relaxation:
     """Run the neural dynamics to their fixed point.
 
-    Activities and potentials can be differentiated in the weights and in the input, by ``jax.grad`` and its relatives:
-    implicitly, at the fixed point, so that `tolerance` should be small.
+    ``jax.grad`` and JAX's other transformations can differentiate activities and potentials in the weights and in the
+    input. These derivatives are implicit (equation 19): they hold at the fixed point itself, so use a small
+    `tolerance`.
 
     Parameters
     ----------
     net : Network
     x : array of shape (batch, height, width, channels), (batch, height, width) or (batch, neurons)
-        Input; where several populations are clamped, a dict from the entries of the phase to such arrays.
+        Input. If the phase clamps several entries, a dict from the name of each entry to such an array.
     phase : Phase, optional
-        Who is clamped and what else differs; by default all populations without activation are clamped.
+        Clamped populations and other conditions; by default all populations without activation are clamped.
     solver : Solver, optional
         `Blockwise` by default.
     tolerance : float
-        Largest residual at which a sample counts as converged, above 0; that of the phase goes before.
+        Largest residual at which a sample counts as converged, above 0. A tolerance of the phase takes precedence.
     max_steps : int, optional
-        Most steps for each stage; by default what the solver says.
+        Largest number of steps for each stage, at least 1; by default that of the solver. A number of steps of the
+        phase takes precedence.
     start : Relaxation, optional
-        Where to start; by default all potentials are 0.
+        Relaxation of the same network with as many samples, where this one starts; by default all potentials are 0.
 
     Returns
     -------
     Relaxation
-        Activities, and for every sample residual, steps, convergence and the reason.
+        Activities, and residual, steps, status and reason of every sample.
 
     Warns
     -----
     ConvergenceWarning
-        If some sample did not converge.
+        If some sample did not converge; not inside ``jax.jit``.
 
     Raises
     ------
@@ -132,7 +140,7 @@ def relax(
 
     References
     ----------
-    Equations (4) and (10) of ``docs/mathematics.md``.
+    Equations (4), (10), (14) and (19) of ``docs/mathematics.md``.
 
     Examples
     --------
@@ -167,7 +175,7 @@ def _warn_unconverged(status: Int[Array, " batch"]) -> None:
 
 
 def _start(net: Network, relaxing: Sequence[str], entries: Activities, start: Relaxation) -> Activities:
-    """Potentials from which to start, of all populations that relax."""
+    """Potentials of all relaxing populations, taken from another relaxation after a check of their shapes."""
     samples = next(iter(entries.values())).shape[-1]
     begin = _beginning(relaxing, start)
     for name in relaxing:
@@ -182,7 +190,7 @@ def _start(net: Network, relaxing: Sequence[str], entries: Activities, start: Re
 
 
 def _beginning(relaxing: Sequence[str], before: Relaxation) -> Activities:
-    """Potentials where another relaxation ended; a population that was clamped there has its activities for them."""
+    """Potentials at which another relaxation ended; for a population clamped there, its activities."""
     known = {**before.states, **before.potentials}
     return {name: known[name] for name in relaxing if name in known}
 
@@ -200,8 +208,8 @@ def settle(
 ) -> Relaxation:
     """Relax all stages of a network; `relax` without its checks, for use inside compiled functions.
 
-    It starts from potentials. Those that it reaches are part of the result only if they are asked for, as writing them
-    takes time and memory.
+    `start` holds the potentials at the start. The result has the settled potentials only if `potentials` is true,
+    because writing them takes time and memory.
     """
     phase, solver = phase or INPUTS_CLAMPED, solver or Blockwise()
     relaxing = phase.relaxing(net)
@@ -249,9 +257,9 @@ def settle_phases(
     tolerance: Float[Array, ""],
     start: Activities | None = None,
 ) -> tuple[Relaxation, ...]:
-    """Relax phase after phase on the entries of one batch, each from rest or from where the one before it ended.
+    """Relax phase after phase on the entries of one batch, each from rest or from the end of the phase before.
 
-    The first starts from the potentials in `start`, if there are some.
+    The first phase starts from the potentials in `start`, or from rest if that is None.
     """
     done = []
     for phase, following in zip(phases, [*phases[1:], None], strict=True):
@@ -295,7 +303,7 @@ def _settle_stage_jvp(primals, tangents, *, stage, potentials, **how):
         return stage_problem(net, stage, settled, extra=extra).force(out.activities)
 
     _, change = eqx.filter_jvp(force, (net, extra, settled), (d_net, d_extra, d_settled))
-    # Forces that nothing moves have no tangent.
+    # A force that depends on nothing that varies has no tangent (None).
     change = {name: jnp.zeros_like(r) if change[name] is None else change[name] for name, r in out.activities.items()}
     problem = stage_problem(net, stage, settled, extra=extra)
     du, dr = moved(problem, out.activities, change)

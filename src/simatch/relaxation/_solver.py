@@ -1,4 +1,4 @@
-"""What every solver offers."""
+"""The interface of all solvers."""
 
 import abc
 import enum
@@ -12,7 +12,11 @@ from ._problem import Problem
 
 
 class Status(enum.IntEnum):
-    """Why the relaxation of a sample ended."""
+    """Why the relaxation of a sample ended.
+
+    CONVERGED: the residual fell below the tolerance. STOPPED: the phase's number of steps was taken. MAX_STEPS: the
+    largest number of steps was taken before convergence. DIVERGED: the activities grew without bound.
+    """
 
     CONVERGED = 0
     STOPPED = 1
@@ -21,7 +25,7 @@ class Status(enum.IntEnum):
 
     @property
     def failed(self) -> bool:
-        """Whether the relaxation ended before it was meant to."""
+        """Whether the relaxation failed: MAX_STEPS or DIVERGED."""
         return self >= Status.MAX_STEPS
 
     @property
@@ -45,12 +49,12 @@ _REASONS = {
 
 
 class Settled(NamedTuple):
-    """Where the populations of one stage came to rest, and for every sample how.
+    """Result of a solver: settled potentials and activities of one stage, and how the relaxation of each sample ended.
 
     Attributes
     ----------
     potentials : dict of str to array of shape (neurons, samples)
-        Empty if the problem does not ask for them.
+        Empty if ``problem.potentials`` is False.
     activities : dict of str to array of shape (neurons, samples)
     residual, steps, status : array of shape (samples,)
         As in `simatch.Relaxation`.
@@ -64,9 +68,15 @@ class Settled(NamedTuple):
 
 
 class Solver(eqx.Module):
-    """A way to find the fixed point of the neural dynamics.
+    """A method that finds the fixed point of the neural dynamics.
 
-    Most are an `simatch.relaxation.Iteration`, of which only one step is to be written.
+    A subclass defines `solve` and the attribute `max_steps`. Most solvers subclass `simatch.Iteration` instead, which
+    provides the loop and needs only one step.
+
+    Attributes
+    ----------
+    max_steps : int
+        Default for the largest number of steps of a stage.
     """
 
     max_steps: eqx.AbstractVar[int]
@@ -75,7 +85,19 @@ class Solver(eqx.Module):
     def solve(
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
     ) -> Settled:
-        """Settle every sample to a residual of `tolerance`, from potentials or from 0, in at most `max_steps`.
+        """Relax every sample until its residual is at most `tolerance`.
 
-        None stands for the solver's own number, or that of the solver to which it leaves the problem.
+        Parameters
+        ----------
+        problem : Problem
+        start : dict of str to array of shape (neurons, samples), or None
+            Potentials at the start; None for 0.
+        tolerance : scalar array
+        max_steps : int or None
+            Largest number of steps; None stands for the solver's own number, or that of the solver to which it leaves the
+            problem.
+
+        Returns
+        -------
+        Settled
         """

@@ -1,4 +1,4 @@
-"""How stiff the energy of a stage is: a bound on the largest eigenvalue of its curvature."""
+"""Largest eigenvalue of the curvature of a stage's energy, which limits the length of gradient steps."""
 
 import jax
 import jax.numpy as jnp
@@ -8,15 +8,16 @@ from jaxtyping import Array, Float
 from ..network import Activities
 from ._problem import Problem
 
-# Blocks up to this size are written out as matrices; larger ones are probed by power iteration.
+# Blocks up to this size are written out as matrices; for larger ones power iteration estimates the eigenvalue.
 EXPLICIT_SIZE = 512
 
 
 def largest_eigenvalue(problem: Problem) -> Float[Array, "blocks 1"]:
-    """Bound on the largest eigenvalue of the curvature, in size, for every block.
+    """Bound on the largest eigenvalue of the curvature in magnitude, for every block.
 
-    For small blocks a guaranteed one, ``|M^16|_F^(1/16)``, at most ``n^(1/32)`` too large. For large ones the
-    largest of several power iterations with a margin of a tenth, since they approach it from below.
+    For small blocks it is the guaranteed bound ``|M^16|_F^(1/16)``, too large by a factor of at most ``n^(1/32)``. For
+    large blocks it is an estimate: the largest result of several power iterations, which approach the eigenvalue from
+    below, plus 10 %.
     """
     return _explicit(problem) if problem.block_size <= EXPLICIT_SIZE else _power_iteration(problem)
 

@@ -1,4 +1,4 @@
-"""What a run shows: figures and a page."""
+"""Reports of runs: figures and pages."""
 
 from .._extras import Feature
 

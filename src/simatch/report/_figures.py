@@ -1,4 +1,4 @@
-"""Figures of features, similarities and learning, drawn without Matplotlib's global state."""
+"""Figures of features, similarities and learning. They do not use or change Matplotlib's global state."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,14 +26,18 @@ def mosaic(features: Mapping[str, Images], *, note: str = "", columns: int = 16,
     Parameters
     ----------
     features : mapping from a title to an array of shape (count, height, width, channels)
-        Three channels are shown as colours, others by their sum. Each feature is scaled by its own largest
-        size; exact zeros, where no synapse exists, are grey.
+        Three channels are shown as colours; other numbers of channels are averaged. Each feature is scaled by its
+        largest magnitude. Pixels that are exactly 0, where no synapse exists, are grey.
     note : str
-        A line below.
+        A line of text below the panels.
     columns : int
-        Images in a row.
+        Number of images in a row, at least 1.
     most : int
-        At most so many images a group, evenly spaced.
+        Largest number of images of a group; of more, evenly spaced ones are shown.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Examples
     --------
@@ -64,7 +68,11 @@ def similarity_matrices(
     labels : array of shape (samples,), optional
         Class of each sample, sorted; marked along the axes.
     label : str
-        What the colours mean.
+        Label of the colour bar.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     with style():
         figure = Figure(figsize=(3.1 * len(matrices) + 0.9, 3.5), layout="constrained")
@@ -73,14 +81,19 @@ def similarity_matrices(
 
 
 def curves(reports: Sequence[Report], history: History, *, titles: Mapping[str, str] | None = None) -> Figure:
-    """Draw what happened over the samples seen: cost, settling, and how much of their range units use.
+    """Draw cost, residual, and shares of saturated and silent units over the number of samples seen.
 
     Parameters
     ----------
     reports : sequence of Report
-    history : sequence of pairs
-        Number of samples seen, and the similarity cost then.
-    titles : mapping from the name of a layer to its title, optional
+    history : sequence of (int, float)
+        Number of samples seen, and the similarity cost at that time.
+    titles : mapping of str to str, optional
+        Title of each layer by its name; by default the names.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     titles = titles or {name: name for name in reports[-1].saturated}
     samples = np.array([r.samples for r in reports])
@@ -90,7 +103,7 @@ def curves(reports: Sequence[Report], history: History, *, titles: Mapping[str, 
         draw_cost(cost, history)
         values = np.array([max(r.residual, 1e-12) for r in reports])
         residual.plot(samples, values, color=COLOURS[0])
-        # Whole decades: a residual just below the tolerance is a level line, which its digits should not hide.
+        # Limits at whole decades, so that small variations of a residual below the tolerance look small.
         decades = 10 ** np.floor(np.log10(values.min()) - 0.5), 10 ** np.ceil(np.log10(values.max()) + 0.5)
         residual.set(title="Settling", ylabel="largest relative residual", yscale="log", ylim=decades)
         for colour, name in zip(COLOURS * len(titles), titles, strict=False):
@@ -110,7 +123,21 @@ def overview(
     labels: Shaped[np.ndarray, " samples"] | None,
     history: History,
 ) -> Figure:
-    """Draw the whole story of a run on one sheet: features above, similarities and the cost below."""
+    """Draw features (above), similarity matrices and the cost (below) of a run in one figure.
+
+    Parameters
+    ----------
+    features
+        As in `mosaic`.
+    matrices, labels
+        As in `similarity_matrices`.
+    history
+        As in `curves`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     with style():
         figure = Figure(figsize=(11, 6.6), layout="constrained")
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.05, 1))[:, 0]
@@ -125,7 +152,7 @@ def overview(
 
 
 def draw_mosaic(ax: Axes, images: Images, *, columns: int, most: int) -> None:
-    """Draw images on a grid, with a gap of a pixel in the colour of the background between them."""
+    """Draw images on a grid, with white gaps between them."""
     count = min(len(images), most)
     images = images[np.linspace(0, len(images) - 1, count).round().astype(int)]
     columns = min(columns, count)
@@ -138,7 +165,7 @@ def draw_mosaic(ax: Axes, images: Images, *, columns: int, most: int) -> None:
     tiles = scaled / 2 + 0.5 if coloured else scaled.sum(axis=-1, keepdims=True) / (1 if channels == 1 else channels)
     tiles = tiles.copy()
     tiles[missing] = np.nan
-    # A gap as wide as a few screen pixels, whatever the resolution of the images.
+    # Gaps are a few screen pixels wide, independently of the resolution of the images.
     zoom = max(1, round(24 / max(height, width)))
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
     height, width = height * zoom, width * zoom
@@ -152,7 +179,7 @@ def draw_mosaic(ax: Axes, images: Images, *, columns: int, most: int) -> None:
 
 
 def _painted(canvas: Float[np.ndarray, "height width channels"]) -> Float[np.ndarray, "height width rgb"]:
-    """Colours of a canvas: NaN is a missing synapse, infinity the paper between images."""
+    """Colours of a canvas, in which NaN marks a missing synapse and infinity a gap between images."""
     absent, paper = np.isnan(canvas).any(axis=-1), np.isinf(canvas).any(axis=-1)
     values = np.where(np.isfinite(canvas), canvas, 0)
     rgb = np.clip(values, 0, 1) if canvas.shape[-1] == 3 else mpl.colormaps[SIGNED](values[..., 0] / 2 + 0.5)[..., :3]
@@ -166,7 +193,7 @@ def draw_similarities(
 ) -> None:
     """Draw similarity matrices in a row of `figure`, with one colour bar."""
     axes = figure.subplots(1, len(matrices), squeeze=False)[0]
-    # Everybody is most similar to himself: the diagonal must not set the scale.
+    # The colour scale ignores the diagonal: a sample is most similar to itself.
     off = [np.abs(m[~np.eye(len(m), dtype=bool)]) for m in matrices.values()]
     limit = max((float(values.max()) for values in off if values.size), default=1.0) or 1.0
     image: AxesImage | None = None

@@ -1,4 +1,4 @@
-"""One self-contained page: no script, no font, no picture from elsewhere."""
+"""Self-contained HTML pages, which load no scripts, fonts or images from elsewhere."""
 
 import base64
 import dataclasses
@@ -17,17 +17,17 @@ from ._style import style
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure and what it shows.
+    """A figure with its caption.
 
     Parameters
     ----------
     name : str
-        Of its file, without an ending.
+        Name of its file, without the suffix.
     drawing : matplotlib.figure.Figure
     caption : str
-        Also read to those who cannot see it.
+        Text below the figure; also the alternative text for screen readers.
     format : {"png", "svg"}
-        How the page embeds it: lines stay sharp as SVG, pictures are smaller as PNG.
+        Format in the page: lines stay sharp as SVG, pixel images are smaller as PNG.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Figure:
     format: Literal["png", "svg"] = "png"
 
     def render(self, format: Literal["png", "svg"]) -> bytes:
-        """Return the content of an image file."""
+        """Return the content of an image file of the figure."""
         buffer = io.BytesIO()
         metadata = {"Date": None} if format == "svg" else {"Software": None}
         with style():
@@ -45,28 +45,28 @@ class Figure:
 
     @property
     def uri(self) -> str:
-        """The figure as an address that contains it."""
+        """The figure as a ``data:`` URI."""
         kind = {"png": "image/png", "svg": "image/svg+xml"}[self.format]
         return f"data:{kind};base64,{base64.b64encode(self.render(self.format)).decode()}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """What a page says.
+    """Content of a page.
 
     Parameters
     ----------
     title, lead : str
-        Heading, and the result in a sentence or two.
-    columns, rows : sequences
-        The table of results; the first column names the row.
+        Heading, and the result in one or two sentences.
+    columns, rows : sequences of str and of sequences of str
+        Table of results; the first column names the row.
     figures : sequence of Figure
-    settings : mapping from str to str
+    settings : mapping of str to values
     provenance : Provenance
     remarks : sequence of str
-        What a reader should know about the numbers.
+        Remarks on the numbers.
     summed : bool
-        Whether the last row sums up the others.
+        Whether the last row is a mean or sum of the others.
     """
 
     title: str
@@ -81,12 +81,25 @@ class Page:
 
 
 def write_page(page: Page, folder: Path, *, name: str = "index.html") -> Path:
-    """Write a page, and each of its figures as a PNG beside it.
+    """Write a page, and each of its figures as a PNG file in the same folder.
+
+    Parameters
+    ----------
+    page : Page
+    folder : Path
+        An existing folder.
+    name : str
+        Name of the file of the page.
 
     Returns
     -------
     Path
-        Of the page.
+        Path of the page.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("simatch.report"),

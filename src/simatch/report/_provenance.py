@@ -1,4 +1,4 @@
-"""Which software made a result, and how."""
+"""Provenance of a result: command, software versions and machine."""
 
 import dataclasses
 import datetime
@@ -9,18 +9,18 @@ import platform
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """What somebody needs to make a result again.
+    """Information that is needed to reproduce a result.
 
     Attributes
     ----------
     command : str
         The command line.
     finished : str
-        Date and time with its zone.
+        Date and time, with time zone.
     versions : dict of str to str
-        Of the software that computed it.
+        Versions of Python and of the packages.
     machine : str
-        Kind of processor and system, without names.
+        Operating system, kind of processor and number of cores; no names.
     """
 
     command: str
@@ -30,7 +30,16 @@ class Provenance:
 
 
 def provenance(command: str) -> Provenance:
-    """Describe this process.
+    """Return the provenance of results of this process.
+
+    Parameters
+    ----------
+    command : str
+        The command line.
+
+    Returns
+    -------
+    Provenance
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The figures of a run: what its units respond to, how its layers represent similarity, how it learned."""
+"""Figures of a run: features of its units, similarity matrices of its layers, and the course of learning."""
 
 import dataclasses
 
@@ -22,16 +22,17 @@ class Story:
 
     Attributes
     ----------
-    features : dict from a title to images
-        Receptive fields of the first layer, reverse correlations of those above.
-    matrices : dict from a title to a similarity matrix
-        Of the input and of every layer.
+    features : dict of str to array of shape (count, height, width, channels)
+        By title: receptive fields of the first layer, reverse correlations of the layers above.
+    matrices : dict of str to array of shape (samples, samples)
+        By title: similarity matrices of the input and of every layer.
     labels : array of shape (samples,), or None
         Classes of the samples of the matrices.
     reports : list of Report
-    history : list of pairs
-        Number of samples seen, and the similarity cost (8) of some fixed samples then.
-    titles : dict from the name of a layer to its title
+    history : list of (int, float)
+        Number of samples seen, and the similarity cost (8) of some fixed samples at that time.
+    titles : dict of str to str
+        Title of each layer by its name.
     """
 
     features: dict[str, Float[np.ndarray, "_ _ _ _"]]
@@ -52,11 +53,25 @@ class Story:
         *,
         seed: int = 0,
     ) -> "Story":
-        """Compute features and similarities of the last network on preprocessed samples `x`.
+        """Compute features and similarities of the last network on preprocessed samples.
 
-        Snapshots are numbers of samples seen and the network then, the first and the last among them.
+        Parameters
+        ----------
+        snapshots : list of (int, Network)
+            Number of samples seen, and the network at that time, from before learning to after it. The networks must be
+            chains with one input, as `simatch.layered` makes them.
+        reports : list of Report
+        x : array of shape (samples, height, width, channels)
+            Preprocessed samples; at most the first 2,000 are used.
+        labels : int array of shape (samples,), optional
+        classes : tuple of str
+            Names of the classes.
+        seed : int
+            Seed of the choice of samples for the similarity matrices.
 
-        A network of one population a layer and one input is assumed, as `simatch.layered` makes it.
+        Returns
+        -------
+        Story
         """
         _, network = snapshots[-1]
         titles = {name: f"Layer {i}" for i, name in enumerate(network.layers, start=1)}
@@ -93,13 +108,13 @@ class Story:
         return cls(features, matrices, names, reports, _history(snapshots, few[:MOST_COMPARED]), titles)
 
     def contrast(self) -> dict[str, float] | None:
-        """How much more alike samples of one class are than others, in the input and in every layer."""
+        """Similarity contrast of the classes (`analysis.similarity_contrast`) by title; None without labels."""
         if self.labels is None:
             return None
         return {title: analysis.similarity_contrast(m, self.labels) for title, m in self.matrices.items()}
 
     def figures(self) -> list[Figure]:
-        """Draw everything."""
+        """Draw the figures of a page."""
         sorted_by = "" if self.labels is None else ", sorted by class"
         return [
             Figure(
@@ -126,12 +141,12 @@ class Story:
         ]
 
     def overview(self) -> matplotlib.figure.Figure:
-        """Draw one sheet with everything on it."""
+        """Draw features, similarity matrices and cost in one figure."""
         return overview(self.features, self.matrices, self.labels, self.history)
 
 
 def _history(snapshots: list[tuple[int, Network]], x: np.ndarray) -> list[tuple[int, float]]:
-    """Similarity cost of the samples `x` over learning."""
+    """Similarity cost of the samples `x` for each snapshot."""
     return [(samples, similarity_cost(net, relax(net, x, tolerance=1e-3))) for samples, net in snapshots]
 
 
@@ -141,7 +156,7 @@ def _by_layer(network: Network, features: np.ndarray) -> list[np.ndarray]:
 
 
 def _spread(images: np.ndarray, units: int, most: int = 96) -> np.ndarray:
-    """Features of whole sites, from sites spread evenly over the layer."""
+    """Features of all units of some sites, which are spread evenly over the layer."""
     sites = len(images) // units
     count = max(1, min(sites, most // units))
     chosen = np.linspace(0, sites - 1, count + 2)[1:-1].round().astype(int) if count < sites else np.arange(sites)

@@ -1,4 +1,4 @@
-"""One look for every figure."""
+"""Colours and settings that all figures share."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from typing import Any
 import matplotlib as mpl
 from cycler import cycler
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; the order gives the first two the most contrast.
+# Palette of Okabe and Ito for colour-blind readers, ordered so that the first two colours have the most contrast.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 INK = "#2b2f36"
 FAINT = "#8a919c"
-# Where no synapse exists: apart from every colour of the map, the white of a zero weight among them.
+# Colour of missing synapses; it differs from all colours of the map, also from the white of a weight of 0.
 MISSING = "#e3e5e9"
 # Weights and correlations have a sign: red above zero, blue below, white at zero.
 SIGNED = "RdBu_r"
@@ -54,6 +54,6 @@ _SETTINGS: Any = {
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's settings for drawing, put back afterwards."""
+    """Context with the settings of Matplotlib for figures; restores the earlier settings at the end."""
     with mpl.rc_context(_SETTINGS):
         yield

@@ -1,4 +1,4 @@
-"""Whole training runs: their settings, what they compute; they know no screen and write no file."""
+"""Complete training runs: settings, training, and readout. They print nothing and write no files."""
 
 from .._extras import Feature
 

@@ -1,4 +1,4 @@
-"""The main job in small: features of digits, learned without labels, are worth more to a linear readout than pixels."""
+"""The demonstration: a linear readout of features learned from digits without labels, against one of pixels."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ from ._settings import merged
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Demo:
-    """One split of the digits.
+    """Results on one split of the digits.
 
     Attributes
     ----------
     seed : int
-        Of the split, of the network and of the order of samples.
+        Seed of the split, of the network and of the order of samples.
     pixels_error_percent : float
-        Of the readout on pixels, on the held-out part.
+        Error of the readout of pixels, on the held-out part.
     features_error_percent : float or None
-        Of the same readout on the features of all layers; None until the network has learned.
+        Error of the same readout of the features of all layers; None before the network has learned.
     run : Run or None
-        The trained network.
+        The run with the trained network; None before the network has learned.
     """
 
     seed: int
@@ -35,13 +35,20 @@ class Demo:
 def demo(*, splits: int = 5, seed: int = 0) -> Iterator[Demo]:
     """Compare features with pixels on several splits of the digits that ship with scikit-learn.
 
-    In every split a quarter of the images is held out, a new network learns from the others without their labels, and
-    one readout each is fitted on their features and on their pixels.
+    In every split a quarter of the images is held out. A new network learns from the other images without their labels,
+    and one readout is fitted on their features and one on their pixels.
+
+    Parameters
+    ----------
+    splits : int
+        Number of splits.
+    seed : int
+        Seed of the first split; each split has the next number.
 
     Yields
     ------
     Demo
-        Twice a split: as soon as the error on pixels is known, and when the network has learned.
+        Two for each split: one with the error on pixels, then one with the trained network and its error.
     """
     digits = load_dataset("digits")
     for number in range(seed, seed + splits):
@@ -59,7 +66,7 @@ def demo(*, splits: int = 5, seed: int = 0) -> Iterator[Demo]:
 
 
 def mean_errors(results: list[Demo]) -> tuple[float, float]:
-    """Mean error on pixels and on features, over the splits that are complete."""
+    """Mean error on pixels and on features in percent, over the splits with a trained network."""
     complete = [
         (d.pixels_error_percent, d.features_error_percent) for d in results if d.features_error_percent is not None
     ]

@@ -1,4 +1,4 @@
-"""Train one network on one data set, and say what its features are worth."""
+"""A training run: train one network on one data set, and test a linear readout of its features."""
 
 import dataclasses
 import time
@@ -14,12 +14,13 @@ from ..readout import LinearReadout
 from ..relaxation import relax
 from ._settings import RunSettings
 
-# A labelled set whose classes are that many and that small names individuals, not kinds.
+# If a set has more classes than this with fewer samples each, its labels name individuals: no readout is fitted.
 MOST_CLASSES, SAMPLES_A_CLASS = 100, 10
 HELD_OUT = 0.25
-# Samples that settle together after training, of which also a layer's state is told: one size, one compiled program.
+# Samples that relax together after training, and from which the state of layers is computed: one size needs only one
+# compiled program.
 SAMPLE = 200
-# Networks that a run keeps, to show how it learned.
+# About how many networks a run keeps, for figures of the course of learning.
 SNAPSHOTS = 20
 
 Say = Callable[[str], None]
@@ -27,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class LayerState:
-    """One layer after training.
+    """State of one layer after training.
 
     Attributes
     ----------
@@ -35,9 +36,9 @@ class LayerState:
     grid : tuple of int
         ``(height, width, units)``.
     scale : float
-        Of the feedforward structure constants.
+        Scale of the feedforward structure constants.
     saturated, silent : float
-        Share of activities near a bound, and of units that never respond, on a sample of the data.
+        Share of activities near a bound, and of units that respond to no sample, on some samples of the data.
     """
 
     name: str
@@ -49,28 +50,29 @@ class LayerState:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """What one run gave.
+    """Result of a training run.
 
     Attributes
     ----------
     settings : RunSettings
     network : Network
-        After learning.
-    snapshots : list of pairs
-        Samples seen and the network then, from before learning to after it.
+        The trained network.
+    snapshots : list of (int, Network)
+        Number of samples seen, and the network at that time, from before learning to after it.
     preprocessing : Preprocessing
-        Fitted.
+        The fitted preprocessing.
     reports : list of Report
     layers : list of LayerState
     test_error_percent : float or None
-        Of the linear readout on the activities of all layers; None without labels.
+        Test error of the linear readout of the activities of all layers; None without labels.
     test_samples : int
+        Number of test samples; 0 without labels.
     held_out : bool
-        Whether the test part was cut from the training part, for lack of one.
+        Whether the test part was held out from the training part, because the data set has none.
     dataset : Dataset
-        As it was used: split, and before preprocessing.
+        The data after the split and before preprocessing.
     seconds : dict of str to float
-        Wall time of each part.
+        Wall time of each part of the run.
     """
 
     settings: RunSettings
@@ -87,15 +89,15 @@ class Run:
 
 
 def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -> Run:
-    """Train a network as `settings` say; labels serve only the readout, and the test part only its score.
+    """Train a network without labels, then fit a linear readout of its features and test it.
 
     Parameters
     ----------
     settings : RunSettings
     dataset : Dataset
-        Without a test part but with labels, a seeded quarter is held out.
+        If it has labels but no test part, a random quarter is held out; the seed is that of the settings.
     say : callable
-        Told, in a sentence, what happens next.
+        Called with a sentence on what happens next.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
     Raises
     ------
     ValueError
-        If the data or a setting does not fit, before anything is learned.
+        If the data or a setting do not fit; raised before learning.
     DivergenceError
         If activities grow without bound.
     """
@@ -176,7 +178,7 @@ def readout_error(
     test: Float[np.ndarray, "test features"],
     y_test: Int[np.ndarray, " test"],
 ) -> float:
-    """Percentage of test samples that a linear readout, fitted on the training samples, gets wrong."""
+    """Percentage of test samples that a linear readout, fitted on the training samples, classifies wrongly."""
     readout = LinearReadout(class_weight="balanced").fit(train, y_train)
     return 100 * float(np.mean(readout.predict(test) != y_test))
 
@@ -184,7 +186,7 @@ def readout_error(
 def layer_states(
     network: Network, x: Float[np.ndarray, "samples height width channels"], tolerance: float = 1e-3
 ) -> list[LayerState]:
-    """Describe how every layer uses its range on some samples."""
+    """Return the state of every layer, measured on some samples."""
     states = relax(network, x, tolerance=tolerance).states
     saturated, silent = saturated_share(network, states), silent_share(network, states)
     scales = {p.post: float(p.scale) for p in network.feedforward}
@@ -210,7 +212,7 @@ def grid_of(dataset: Dataset) -> Grid:
 
 
 def _calibrated(network: Network, x: np.ndarray, settings: RunSettings) -> Network:
-    """Find the scales that are to be found; weights start anew at them."""
+    """Return an untrained network in which calibrated scales replace those set to "auto"."""
     found = calibrate(network, x, batch_size=settings.batch_size, rate=0.01, seed=settings.seed)
     layers = [
         layer.model_copy(update={"scale": float(pathway.scale)}) if layer.scale == "auto" else layer

@@ -1,4 +1,4 @@
-"""Complete settings of a training run: defaults, then a TOML file, then options; validated, and written back."""
+"""Settings of a training run: defaults, overridden by a TOML file, overridden by options; validated."""
 
 import copy
 import tomllib
@@ -58,7 +58,7 @@ class PreprocessingSettings(pydantic.BaseModel):
 
 
 class RunSettings(pydantic.BaseModel):
-    """Everything that determines a training run."""
+    """All settings of a training run; together with the data they determine its result."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
@@ -73,7 +73,7 @@ class RunSettings(pydantic.BaseModel):
     layers: Annotated[list[LayerSettings], pydantic.Field(min_length=1)]
 
     def network(self, input: Grid) -> Network:
-        """Build the untrained network; a layer whose scale is to be found starts at 1."""
+        """Build the untrained network; a scale of "auto" is 1 before calibration."""
         layers = [
             Layer(**{**layer.model_dump(), "scale": 1.0 if layer.scale == "auto" else layer.scale})
             for layer in self.layers
@@ -81,7 +81,7 @@ class RunSettings(pydantic.BaseModel):
         return layered(input, layers, feedback=self.feedback, seed=self.seed)
 
     def preprocessor(self) -> Preprocessing:
-        """Return the preprocessing, to be fitted on the training images."""
+        """Return the preprocessing, which is not fitted yet."""
         return Preprocessing(**self.preprocessing.model_dump())
 
     def toml(self) -> str:
@@ -96,19 +96,20 @@ def merged(
     options: Mapping[str, Any] | None = None,
     layers: Mapping[str, Sequence[Any]] | None = None,
 ) -> RunSettings:
-    """Merge defaults, a TOML file and options, each over the one before.
+    """Merge the defaults of a data set, a TOML file and options. Options override the file, and the file the defaults.
 
     Parameters
     ----------
     data : str, optional
-        Data set or file; by default what the TOML file says.
+        Name of a data set, or path of a file; by default that in the TOML file.
     file : Path, optional
         TOML file.
     options : mapping, optional
-        Settings of the run; None is not given.
-    layers : mapping from a setting of a layer to a sequence, optional
-        One value for each layer, or one for all. The number of layers is that of the file, or else
-        of the longest sequence, or else of the defaults.
+        Settings of the run by name; values of None are ignored.
+    layers : mapping of str to sequence, optional
+        Settings of layers by name: one value for each layer, or one for all layers. The number of layers is that of the
+        longest sequence if it is above 1 or if `units` are given without a file, otherwise that of the file or of the
+        defaults.
 
     Returns
     -------
@@ -117,7 +118,7 @@ def merged(
     Raises
     ------
     SettingsError
-        With one sentence that says which setting is wrong and why.
+        If a setting is missing, unknown or out of range; the message is one sentence that names it.
 
     Examples
     --------
@@ -139,7 +140,7 @@ def merged(
 
 
 def defaults(data: str) -> Settings:
-    """Return the settings that a data set starts from; a file of one's own has those of no particular one."""
+    """Return the default settings of a data set, or the general ones for a user's file."""
     own = copy.deepcopy(_DEFAULTS.get(data, _DEFAULTS[""]))
     return {"preprocessing": default_preprocessing(data).get_params(), **own}
 
@@ -150,11 +151,12 @@ _DEFAULTS: dict[str, Settings] = {
         "epochs": 8.0,
         "batch_size": 25,
         "feedback": 0.1,
-        # What all digits share would be all that the second layer hears of the first.
+        # Without this, the second layer receives mainly what all digits have in common.
         "preprocessing": {"mean_image": True, "own_mean": True, "scale": 0.5},
         "layers": [
             {"units": 24, "stride": 2, "radius": 2.5},
-            # Both scales small: as loud as with both large, but lateral synapses keep up with the others.
+            # Both scales are small: activities are as large as with both large, but lateral weights adapt as fast as
+            # the others.
             {"units": 16, "stride": 2, "radius": 2.0, "scale": 0.08, "lateral_scale": 0.25},
         ],
     },
@@ -178,7 +180,7 @@ def _layers(base: list[Settings], file: Any, options: Mapping[str, Sequence[Any]
         if not isinstance(file, list) or not all(isinstance(layer, dict) for layer in file):
             raise SettingsError("`layers` in the settings file must be a list of tables: [[layers]].")
         base = [{**base[min(i, len(base) - 1)], **layer} for i, layer in enumerate(file)]
-    # A single value for all layers says nothing about how many there are, unless it is how a network is described.
+    # A single value stands for all layers, unless it is that of `units` and no file describes the layers.
     described = file is None and "units" in counts
     number = max(counts.values()) if counts and (described or max(counts.values()) > 1) else len(base)
     for name, count in counts.items():
@@ -196,7 +198,7 @@ def _layers(base: list[Settings], file: Any, options: Mapping[str, Sequence[Any]
     for layer in layers:
         all_to_all = "radius" in counts and _none(layer["radius"]) is None
         if all_to_all and "stride" not in counts:
-            layer["stride"] = None  # a stride of the defaults would mean many sites that all see the same
+            layer["stride"] = None  # with a default stride, many sites would have the same inputs
     return layers
 
 
@@ -210,7 +212,7 @@ def _read(file: Path) -> Settings:
 
 
 def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:
-    """Say the first thing that is wrong in one sentence."""
+    """Describe the first error in one sentence."""
     first = error.errors(include_url=False)[0]
     if first["type"] == "extra_forbidden":
         *_, name = first["loc"]
@@ -227,7 +229,7 @@ def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:
 
 
 def _spelled(value: Any) -> Any:
-    """TOML has no null: write it as a word."""
+    """Replace None by the word "none", because TOML has no null."""
     if isinstance(value, dict):
         return {name: _spelled(v) for name, v in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Files: networks, results, and folders of long runs."""
+"""Files: networks, states of learning, results, and the folders of long runs."""
 
 from ._atomic import write_atomically as write_atomically
 from ._network_file import load as load

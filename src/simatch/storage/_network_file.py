@@ -1,4 +1,4 @@
-"""Networks on disk: parameters in safetensors, architecture as JSON in its header; nothing in a file is executed."""
+"""Files of networks: arrays as safetensors, architecture as JSON in the header. Reading executes no code of a file."""
 
 import inspect
 import json
@@ -25,20 +25,20 @@ Tensors = dict[str, np.ndarray]
 
 
 def save(net: Network, path: str | os.PathLike[str]) -> None:
-    """Write a network to a file; what was there before is replaced only once the new file is complete.
+    """Write a network to a file. An earlier file of this name is replaced only when the new one is complete.
 
     Parameters
     ----------
     net : Network
-        Made of activations, connectivities and terms of kinds that `simatch` offers or that were registered
+        All its activations, connectivities and terms must be of classes of `simatch` or of registered classes
         (`simatch.register`).
     path : path
-        By custom it ends in ``.safetensors``.
+        Any name; by convention it ends in ``.safetensors``.
 
     Raises
     ------
     ValueError
-        If the network has a part of a kind that is not registered.
+        If an activation, connectivity or term is of a class that is not registered.
     OSError
         If the file cannot be written.
 
@@ -73,6 +73,7 @@ def load(path: str | os.PathLike[str]) -> Network:
     Parameters
     ----------
     path : path
+        File of a network. Classes that were registered when it was written must be registered again.
 
     Returns
     -------
@@ -83,7 +84,11 @@ def load(path: str | os.PathLike[str]) -> Network:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is truncated, damaged, or not one of a network.
+        If the file is truncated, damaged, not a file of a network, or names a class that is not registered.
+
+    Examples
+    --------
+    See `save`.
     """
     path = Path(path)
     if not path.is_file():
@@ -105,7 +110,7 @@ def load(path: str | os.PathLike[str]) -> Network:
 
 
 def _described(value: Any, prefix: str, tensors: Tensors) -> Any:
-    """Describe a part as JSON: the name of its kind and its arguments; arrays among these go to the tensors."""
+    """Describe an object as JSON: the name of its kind and its arguments. Arrays are added to `tensors`."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Grid):
@@ -139,13 +144,13 @@ def _family(value: Any) -> str:
 
 
 def _arguments(value: Any) -> dict[str, Any]:
-    """Arguments of a part's class, which are attributes of the same name, without the parameters of a term."""
+    """Arguments of an object's class, read from attributes of the same name, except the parameters of a term."""
     names = [name for name in inspect.signature(type(value)).parameters if name != "parameters"]
     return {name: getattr(value, name) for name in names}
 
 
 def _numbers(term: Term) -> list[tuple[str, Any]]:
-    """Every array of real numbers of a term, by its place."""
+    """Every array of real numbers of a term, with its path in the tree of the term."""
     leaves = jax.tree_util.tree_leaves_with_path(term)
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves if eqx.is_inexact_array(leaf)]
 
@@ -165,7 +170,7 @@ def _rebuild(header: dict[str, Any], tensors: Tensors) -> Network:
 
 
 def _made(description: Any, tensors: Tensors) -> Any:
-    """Make a part from its description."""
+    """Make an object from its description."""
     if not isinstance(description, Mapping):
         return description
     if "grid" in description:
@@ -183,7 +188,7 @@ def _made(description: Any, tensors: Tensors) -> Any:
 
 
 def _filled(term: Term, number: int, tensors: Tensors) -> Term:
-    """Return a term with the numbers of a file, whose shapes must be its own."""
+    """Return a term with the arrays of a file, which must have the shapes of its own arrays."""
 
     def read(path: Any, leaf: Any) -> Any:
         if not eqx.is_inexact_array(leaf):

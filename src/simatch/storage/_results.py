@@ -1,4 +1,4 @@
-"""Folders for results, and numbers as JSON."""
+"""Folders for results, and results as JSON."""
 
 import contextlib
 import json
@@ -14,7 +14,27 @@ RUNS = Path("runs")
 
 
 def results_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
-    """Make the folder for results: `out` if it is empty or may be overwritten, else a new one of this name."""
+    """Make the folder for the results of a command.
+
+    Parameters
+    ----------
+    out : Path or None
+        The folder; by default the first of ``runs/name-1``, ``runs/name-2``, ... that does not exist.
+    name : str
+        Name of a new folder.
+    overwrite : bool
+        Whether `out` may hold files.
+
+    Returns
+    -------
+    Path
+        The folder, which exists.
+
+    Raises
+    ------
+    ValueError
+        If `out` is a file, or is not empty and may not be overwritten.
+    """
     if out is None:
         RUNS.mkdir(exist_ok=True)
         for number in range(1, sys.maxsize):
@@ -32,7 +52,7 @@ def results_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
 
 
 def as_json(values: Mapping[str, Any], *, indent: int | None = None) -> str:
-    """Return values as JSON, in which a number that is not finite is null."""
+    """Return values as JSON; numbers that are not finite become null."""
     return json.dumps(_finite(values), indent=indent, allow_nan=False)
 
 
@@ -45,5 +65,5 @@ def _finite(value: Any) -> Any:
 
 
 def keep_numbers(folder: Path, numbers: Mapping[str, Any]) -> None:
-    """Write the numbers of a run beside its page."""
+    """Write the numerical results of a run to ``results.json`` in its folder."""
     write_atomically(folder / "results.json", as_json(numbers, indent=2) + "\n")

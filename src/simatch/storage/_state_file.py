@@ -1,4 +1,4 @@
-"""What learning keeps from batch to batch, on disk: arrays in safetensors, in the layout that the rule gives them."""
+"""Files of the state of learning: its arrays as safetensors."""
 
 import os
 from pathlib import Path
@@ -15,12 +15,13 @@ from ._atomic import write_atomically
 
 
 def save_state(state: PyTree, path: str | os.PathLike[str]) -> None:
-    """Write a state, such as the `state` of a `simatch.Report`, to a file.
+    """Write a state of learning, such as the `state` of a `simatch.Report`, to a file.
 
     Parameters
     ----------
     state : pytree of arrays and numbers
     path : path
+        Any name; an earlier file of this name is replaced when the new one is complete.
 
     Raises
     ------
@@ -44,20 +45,25 @@ def save_state(state: PyTree, path: str | os.PathLike[str]) -> None:
 
 
 def load_state(path: str | os.PathLike[str], like: PyTree) -> PyTree:
-    """Read a state that `save_state` wrote.
+    """Read a state of learning that `save_state` wrote.
 
     Parameters
     ----------
     path : path
     like : pytree
-        A state of the same layout, such as that of a rule before the first batch.
+        A state of the same layout, shapes and types, such as the state before the first batch.
+
+    Returns
+    -------
+    pytree
+        The state, in the layout of `like`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, or its arrays do not have the layout and the shapes of `like`.
+        If the file is damaged, or its arrays do not have the layout, shapes and types of `like`.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""What every kind of connectivity offers."""
+"""The interface of all kinds of connectivity."""
 
 import abc
 
@@ -14,24 +14,24 @@ from .._grid import Grid
 class Connectivity(eqx.Module):
     """Which synapses exist between two grids, and the linear map that their weights form.
 
-    To write one, give `pre`, `post`, `structure`, `synapses`, `project` and `normal`; lateral pathways also need
-    `identity` and `symmetric`.
+    A subclass defines `pre`, `post`, `structure`, `synapses`, `project` and `normal`. Lateral pathways also need
+    `identity` (or `gather`) and `symmetric`.
 
-    One definition gives three things: `project` is the feedforward (or lateral) drive, its transpose is
-    the feedback, and its derivative in the weights is the outer product of activities on the existing
-    synapses. The last two come from automatic differentiation.
+    `project` alone defines three operations: it is the feedforward (or lateral) drive, its transpose is the feedback,
+    and its derivative in the weights is the outer product of activities on the existing synapses. The last two come
+    from automatic differentiation.
 
-    Weights live beside the connectivity, as a pytree of arrays in the layout that the kind chooses. Inside
-    the engine activities are ``(neurons, samples)`` arrays: with the samples on the last axis, gathering a
-    receptive field copies whole rows and every product has a wide inner dimension.
+    The pathway holds the weights, as a pytree of arrays in a layout that the subclass chooses. Inside the engine
+    activities are ``(neurons, samples)`` arrays: with the samples on the last axis, gathering a receptive field copies
+    whole rows, and every product has a wide inner dimension.
 
     Attributes
     ----------
     pre, post : Grid
-        Where the synapses come from and where they end.
+        Grids of the presynaptic and of the postsynaptic population.
     structure : pytree of arrays
-        Structure constants ``c > 0`` of the existing synapses, each leaf broadcastable against the leaf of
-        the weights (equation 6 of ``docs/mathematics.md``). A `Dense` one holds 0 for a missing synapse.
+        Structure constants ``c > 0`` of the existing synapses, each leaf broadcastable against the leaf of the weights
+        (equation 6 of ``docs/mathematics.md``). In `Dense` connectivity 0 marks a missing synapse.
     """
 
     pre: eqx.AbstractVar[Grid]
@@ -45,15 +45,15 @@ class Connectivity(eqx.Module):
 
     @property
     def blocks(self) -> int:
-        """Number of consecutive, equally large groups of neurons with no synapse between two of them."""
+        """Number of consecutive, equally large groups of neurons that no synapses join; 1 by default."""
         return 1
 
     @abc.abstractmethod
     def project(self, weights: PyTree, activity: Float[Array, "pre samples"]) -> Float[Array, "post samples"]:
-        """Drive that reaches the neurons of `post`: the weight matrix times the activities of `pre`."""
+        """Drive of the neurons of `post`: the weight matrix times the activities of `pre`."""
 
     def matrices(self, weights: PyTree) -> Float[Array, "blocks units units"] | None:
-        """Weights of a lateral pathway as one matrix for each block, where that is how they are stored."""
+        """Weights of a lateral pathway as one matrix for each block; None (the default) if stored in another form."""
         return None
 
     @abc.abstractmethod
@@ -61,12 +61,12 @@ class Connectivity(eqx.Module):
         """Weights drawn from N(0, 1) on the existing synapses."""
 
     def gather(self, matrix: np.ndarray) -> PyTree:
-        """Read the weights of the existing synapses off a dense ``(post, pre)`` matrix.
+        """Read the weights of the existing synapses from a dense ``(post, pre)`` matrix.
 
         Raises
         ------
         ValueError
-            If this kind cannot, which is the default.
+            If this kind of connectivity does not support it (the default).
         """
         raise ValueError(f"{type(self).__name__} connectivity cannot take its weights from a dense matrix.")
 
@@ -80,7 +80,7 @@ class Connectivity(eqx.Module):
 
     @property
     def symmetric(self) -> bool:
-        """Whether the structure constants are those of a symmetric matrix; lateral pathways need it."""
+        """Whether the matrix of structure constants is symmetric, as lateral pathways need it; False by default."""
         return False
 
     def inverse_structure(self) -> PyTree:

@@ -1,4 +1,4 @@
-"""All-to-all connectivity, or an arbitrary matrix of structure constants."""
+"""All-to-all connectivity, or a dense matrix of structure constants."""
 
 from typing import Any, final
 
@@ -16,20 +16,26 @@ from ._structure import checked_structure
 @register("dense", Connectivity)
 @final
 class Dense(Connectivity):
-    """Every neuron of `pre` may reach every neuron of `post`.
+    """Synapses from every neuron of `pre` to every neuron of `post`, stored as one matrix.
 
     Parameters
     ----------
     pre, post : Grid
-        Where the synapses come from and where they end.
+        Grids of the presynaptic and of the postsynaptic population.
     structure : array of shape (post.size, pre.size), optional
-        Structure constants, at least 0; 0 means that the synapse does not exist. All ones by default. A
-        missing synapse still costs arithmetic and memory here; see `Sparse` and `Local`.
+        Structure constants, at least 0; 0 means that the synapse does not exist. All ones by default. Here a missing
+        synapse still costs arithmetic and memory; in `Sparse` and `Local` connectivity it does not.
 
     Raises
     ------
     ValueError
-        If `structure` has another shape, or a negative or non-finite entry.
+        If `structure` has another shape, a negative or non-finite number, or no number above 0.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> sm.Dense(sm.Grid(1, 1, 3), sm.Grid(1, 1, 2), np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])).synapses
+    4
     """
 
     pre: Grid = eqx.field(static=True)
@@ -41,7 +47,7 @@ class Dense(Connectivity):
         self.structure = jnp.ones(()) if structure is None else jnp.asarray(checked_structure(structure, pre, post))
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments that make this connectivity anew."""
+        """Arguments of the class that recreate this connectivity."""
         return {"pre": self.pre, "post": self.post, "structure": self.structure if self.structure.ndim else None}
 
     @property
@@ -57,7 +63,7 @@ class Dense(Connectivity):
         return self._existing(weights)[None]
 
     def _existing(self, weights: Float[Array, "post pre"]) -> Float[Array, "post pre"]:
-        # Masking here, not in the learning rule, makes every derivative respect the missing synapses.
+        # Masking here, not in the learning rule, makes every derivative 0 at the missing synapses.
         return jnp.where(self.structure > 0, weights, 0) if self.structure.ndim else weights
 
     def normal(self, rng: np.random.Generator) -> Float[Array, "post pre"]:

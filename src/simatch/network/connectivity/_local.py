@@ -1,4 +1,4 @@
-"""Local connectivity between grids: every neuron sees a disc of the grid below (section 4 of the mathematics)."""
+"""Local connectivity: every neuron receives from a disc of the grid below (section 4 of ``docs/mathematics.md``)."""
 
 from typing import final
 
@@ -16,26 +16,36 @@ from ._receptive import drive
 @register("local", Connectivity)
 @final
 class Local(Connectivity):
-    """Neurons connect to every unit of every site within a distance of their own centre.
+    """Synapses to every neuron of `post` from all units of all sites of `pre` within `radius` of its centre.
 
     With stride s, site (i, j) of `post` is centred at (i s + s/2, j s + s/2) in the coordinates of `pre`,
-    whose site (k, l) sits at (k + 1/2, l + 1/2). Weights are not shared between sites.
+    whose site (k, l) lies at (k + 1/2, l + 1/2). Weights are not shared between sites.
 
-    Sites at a border see fewer sites than those inside. Sites that see equally many form one dense block
-    ``(sites, units, inputs)``, so that a missing synapse costs no arithmetic and no memory; there are
-    as many blocks as there are different numbers of inputs.
+    Sites at a border receive from fewer sites than those inside. Sites with the same number of inputs share one dense
+    array ``(sites, units, inputs)``, so a missing synapse costs neither arithmetic nor memory.
 
     Parameters
     ----------
     pre, post : Grid
-        Where the synapses come from and where they end.
+        Grids of the presynaptic and of the postsynaptic population.
     radius : float
         Largest Euclidean distance, in the coordinates of `pre`; at least 0.
 
     Raises
     ------
     ValueError
-        If the grids do not fit on each other, or if some site has no input within `radius`.
+        If the sides of `pre` are not the same whole multiple of those of `post`, if `radius` is negative or not
+        finite, or if some site has no input within `radius`.
+
+    References
+    ----------
+    Section 4 of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.Local(sm.Grid(4, 4), sm.Grid(2, 2, 3), radius=1.0).synapses
+    48
     """
 
     pre: Grid = eqx.field(static=True)
@@ -51,7 +61,7 @@ class Local(Connectivity):
         self.pre, self.post, self.radius = pre, post, float(radius)
         self.structure = tuple(jnp.ones(()) for _ in sources)
         self.sources = tuple(jnp.asarray(s, jnp.int32) for s in sources)
-        # Position of every site among the concatenated blocks.
+        # Position of every site in the concatenation of the groups.
         self.order = jnp.asarray(np.argsort(np.concatenate(groups)), jnp.int32)
         self.own_site = len(sources) == 1 and np.array_equal(sources[0], np.arange(pre.sites)[:, None])
 
@@ -97,7 +107,7 @@ class Local(Connectivity):
         return self.structure[0].dtype
 
     def _indices(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Dense row and column of every stored weight, a pair of broadcastable arrays for each block."""
+        """Dense row and column of every stored weight, a pair of broadcastable arrays for each group of sites."""
         site_of = np.argsort(np.asarray(self.order))
         units, channels = np.arange(self.post.units), np.arange(self.pre.units)
         indices, start = [], 0
@@ -111,7 +121,7 @@ class Local(Connectivity):
 
 
 def _receptive_fields(pre: Grid, post: Grid, radius: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Group the sites of `post` by how many sites of `pre` they see: their numbers, and what each sees."""
+    """Group the sites of `post` by their number of inputs: for each group, its sites and the sites that each reads."""
     if not np.isfinite(radius) or radius < 0:
         raise ValueError(f"A radius must be finite and at least 0, got {radius!r}.")
     stride = pre.height // post.height
@@ -120,8 +130,8 @@ def _receptive_fields(pre: Grid, post: Grid, radius: float) -> tuple[list[np.nda
             f"A grid of {post.height} by {post.width} sites does not lie on one of {pre.height} by {pre.width}: "
             "both sides must shrink by the same whole factor."
         )
-    # Offsets from a site's corner (i s, j s) to every site that could be in its disc: all sites share them,
-    # so that the work grows with the number of sites and not with its square.
+    # Offsets from the corner (i s, j s) of a site to every site that can lie in its disc. They are the same for all
+    # sites, so the work grows with the number of sites, not with its square.
     reach = np.arange(int(np.floor(stride / 2 - radius - 0.5)), int(np.ceil(stride / 2 + radius)) + 1)
     down, right = (o.ravel() for o in np.meshgrid(reach, reach, indexing="ij"))
     inside = (down + 0.5 - stride / 2) ** 2 + (right + 0.5 - stride / 2) ** 2 <= radius**2 * (1 + 1e-12) + 1e-12

@@ -1,8 +1,8 @@
-"""The one form that all synapses of receptive fields make: ``sum_ij post_i W_ij pre_j``.
+"""The bilinear form ``sum_ij post_i W_ij pre_j`` of the synapses of receptive fields, as one primitive of JAX.
 
-Its derivatives in the activities above, in the weights and in the activities below are the drive, the association of
-plasticity, and the feedback. Each is linear in the two that are left, so that the derivative of any of them is one of
-them again: one primitive of JAX, told which of the three it makes.
+Its derivative in the activities above is the drive, in the weights the association of plasticity, and in the
+activities below the feedback. Each of these three products is linear in its two arguments, so its own derivatives are
+again among the three. One primitive computes all of them; a parameter says which.
 """
 
 import dataclasses
@@ -34,16 +34,23 @@ def drive(
     weights: Sequence[Float[Array, "_ units _"]],
     activity: Float[Array, "pre samples"],
 ) -> Float[Array, "post samples"]:
-    """Drive that reaches every unit from the sites that it sees.
+    """Drive of every unit from the sites of its receptive field.
 
     Parameters
     ----------
     pre, post : Grid
-        Where the synapses come from and where they end.
-    order : position of every site among the sites of all groups, one after the other
-    sources : for every group, the sites that each of its sites sees
-    weights : for every group, in the order of its sources with their units
-    activity : activities below
+        Grids of the presynaptic and of the postsynaptic population.
+    order : int array of shape (sites,)
+        Position of every site of `post` in the concatenation of all groups.
+    sources : sequence of int arrays of shape (sites of the group, inputs)
+        For every group, the sites of `pre` from which each of its sites receives.
+    weights : sequence of arrays of shape (sites of the group, units, inputs times channels)
+        For every group, with the inputs in the order of `sources`, and within an input by unit of `pre`.
+    activity : array of shape (neurons of `pre`, samples)
+
+    Returns
+    -------
+    array of shape (neurons of `post`, samples)
 
     Raises
     ------
@@ -56,9 +63,9 @@ def drive(
 
 @dataclasses.dataclass(frozen=True)
 class _Product:
-    """Which of the three is made, of how many groups of sites, below and above.
+    """Parameters of the primitive: which product it computes (`makes`), the number of groups, and the grids.
 
-    Operands are the order and the sources, then the two others in the order of `ROLES`.
+    Operands are the order and the sources, then the two factors of the product in the order of `ROLES`.
     """
 
     makes: str
@@ -75,17 +82,17 @@ class _Product:
         return dataclasses.replace(self, makes=role)
 
     def split(self, operands: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Sequence[Any]]]:
-        """Separate where synapses are from the two that are multiplied."""
+        """Separate the order and the sources from the two factors of the product."""
         fields, rest = operands[: 1 + self.groups], operands[1 + self.groups :]
         first, second = (role for role in ROLES if role != self.makes)
         return fields, {first: rest[:1], second: rest[1:]}
 
     def samples(self, operands: Sequence[Any]) -> int:
-        # Activities, of either end, come first.
+        # The first factor is always an activity, of either end.
         return operands[1 + self.groups].shape[1]
 
     def shapes(self, operands: Sequence[Any]) -> dict[str, list[tuple[int, ...]]]:
-        """Shapes that all three have, for so many samples as there are."""
+        """Shapes of the activities of both ends and of the weights, for the number of samples in the operands."""
         (order, *sources), _ = self.split(operands)
         samples = self.samples(operands)
         return {
@@ -99,7 +106,7 @@ class _Product:
         return [jax.ShapeDtypeStruct(shape, dtype) for shape in self.shapes(operands)[self.makes]]
 
     def check(self, operands: Sequence[Any]) -> None:
-        """Refuse operands that do not fit together: native code would read and write beyond them."""
+        """Raise ValueError if operands do not fit together: native code would read and write outside of them."""
         if len(operands) != 2 + 2 * self.groups - (self.groups - 1) * (self.makes == "weights"):
             raise ValueError(
                 f"There must be weights for each of the {self.groups} groups of sites: pass those of this connectivity."
@@ -172,7 +179,7 @@ def _in_jax(*operands, product):
         drive = drives[0] if len(drives) == 1 else jnp.concatenate(drives)[order]
         return drive.reshape(len(order) * product.units, -1)
 
-    # Plasticity and feedback are its transposes.
+    # The association of plasticity and the feedback are transposes of the drive.
     if product.makes == "weights":
         return jax.linear_transpose(lambda w: drive(w, *known["pre"]), wanted)(*known["post"])[0]
     if product.makes == "pre":
@@ -187,7 +194,7 @@ def native_pays(product: _Product) -> bool:
 
 def _on_cpu(*operands, product):
     results = product.results(operands)
-    # A product with one sample is no more than a pass over the weights, which XLA makes together with others.
+    # With one sample the product is a single pass over the weights, which XLA fuses with other operations.
     single = operands[1 + product.groups].dtype == jnp.float32
     indexed = all(field.dtype == jnp.int32 for field in operands[: 1 + product.groups])
     if product.samples(operands) == 1 or not single or not indexed or not native_pays(product):
@@ -205,7 +212,7 @@ _compiled = jax.jit(_form.bind, static_argnames="product")
 
 def _eager(*operands, product):
     if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
-        # Nothing is compiled then, and the primitive would call itself for ever.
+        # Without compilation the primitive would call itself without end.
         product.check(operands)
         return _in_jax(*operands, product=product)
     return _compiled(*operands, product=product)

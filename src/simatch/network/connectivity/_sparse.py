@@ -1,4 +1,4 @@
-"""Arbitrary sparse connectivity: one stored number for each synapse that exists."""
+"""Arbitrary sparse connectivity: one stored number for each existing synapse."""
 
 from typing import Any, final
 
@@ -18,19 +18,25 @@ from ._structure import checked_structure
 @register("sparse", Connectivity)
 @final
 class Sparse(Connectivity):
-    """Exactly the synapses whose structure constant in a sparse matrix is above 0.
+    """Synapses where a sparse matrix of structure constants is above 0.
 
     Parameters
     ----------
     pre, post : Grid
-        Where the synapses come from and where they end.
+        Grids of the presynaptic and of the postsynaptic population.
     structure : SciPy sparse matrix or array of shape (post.size, pre.size)
-        Structure constants, at least 0.
+        Structure constants, at least 0; 0 means that the synapse does not exist.
 
     Raises
     ------
     ValueError
-        If `structure` has another shape, or a negative or non-finite entry.
+        If `structure` has another shape, a negative or non-finite number, or no number above 0.
+
+    Examples
+    --------
+    >>> import scipy.sparse, simatch as sm
+    >>> sm.Sparse(sm.Grid(1, 1, 3), sm.Grid(1, 1, 3), scipy.sparse.eye_array(3)).synapses
+    3
     """
 
     pre: Grid = eqx.field(static=True)
@@ -49,7 +55,7 @@ class Sparse(Connectivity):
         self.targets = jnp.asarray(np.repeat(np.arange(post.size), np.diff(matrix.indptr)), jnp.int32)
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments that make this connectivity anew."""
+        """Arguments of the class that recreate this connectivity."""
         return {"pre": self.pre, "post": self.post, "structure": self._matrix()}
 
     @property

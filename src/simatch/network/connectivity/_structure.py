@@ -1,4 +1,4 @@
-"""Validation of structure constants that a user gives."""
+"""Validation of structure constants."""
 
 from typing import Any
 
@@ -9,7 +9,13 @@ from .._grid import Grid
 
 
 def checked_structure(structure: Any, pre: Grid, post: Grid) -> Any:
-    """Return `structure` as a float array, or CSR matrix if it is sparse, after checking shape and range."""
+    """Return `structure` as a float array, or as a CSR matrix if it is sparse, after checks of shape and range.
+
+    Raises
+    ------
+    ValueError
+        If the shape is not (post.size, pre.size), or if a number is negative, not finite, or none is above 0.
+    """
     matrix: Any = np.asarray(structure, dtype=float) if not scipy.sparse.issparse(structure) else structure.tocsr()
     if matrix.shape != (post.size, pre.size):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The paper's faces: three local layers on Labeled Faces in the Wild, and what figures say about their features."""
+"""The faces experiment of the paper: three local layers on Labeled Faces in the Wild, and measures of features."""
 
 import dataclasses
 import itertools
@@ -28,36 +28,36 @@ REPORT_EVERY, TOGETHER = 10, 200
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What determines the networks and their measurement.
+    """Settings of the networks and of their measures.
 
     Attributes
     ----------
     units, radii : tuple
-        Units a site, and radius in sites of the layer below, for every layer.
+        Units at each site, and radius in sites of the layer below, for every layer.
     stride : int
-        Of every layer.
+        Stride of every layer.
     activation : str
     level : float
-        Root mean square of the activities that the scale of the structure constants is set for.
+        Target root mean square of the activities, for which the scales of the structure constants are set.
     calibration_batches, batches, feedback_batches, batch_size : int
-        Batches that set a layer's scale, those that it learns from afterwards, and those that first set the scales
-        and are then learned from by all layers together. Scales that are set early would not do for long learning:
-        activities go on growing, the more so the higher the layer.
+        Number of batches that set the scale of a layer; that it learns from afterwards; and that set the scales of all
+        layers together and from which these learn together. Batches are few, because activities grow further with
+        learning after the scale is set, more so in higher layers.
     feedback : float
-        gamma of equation (10), after every layer has learned without.
+        gamma of equation (10), after every layer has learned without feedback.
     rate, decay : float
-        Learning rate, ``rate / (1 + decay progress)``, as a share of the largest possible.
+        The learning rate is ``rate / (1 + decay progress)`` times the largest possible rate.
     tolerance : float
-        Residual at which neural dynamics count as settled.
+        Largest residual at which a sample counts as converged.
     held_out : int
-        Faces that are not learned from.
+        Number of faces that are not learned from.
     faces, correlated, covered : int
-        Held-out faces that responses are measured with, faces that features are correlated with, and held-out faces
-        that are covered square by square.
+        Number of held-out faces with which responses are measured, of faces with which features are correlated, and of
+        held-out faces that are covered square by square.
     square : int
-        Side of such a square in pixels, and the distance of the places at which short edges are shown.
+        Side of such a square in pixels, and distance of the positions at which short edges are shown.
     threshold : float
-        Share of its largest change of response from which a place counts to a unit's field.
+        Share of the largest change of a unit's response above which a position belongs to the field of the unit.
     """
 
     units: tuple[int, ...] = (4, 8, 16)
@@ -82,7 +82,7 @@ class Setting:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """What is learned one after the other: every layer, from below, then all with feedback."""
+        """Names of the stages of learning, in their order: every layer from below, then all layers with feedback."""
         return (*(f"layer{i + 1}" for i in range(len(self.units))), "feedback")
 
     def planned(self, stage: str) -> int:
@@ -95,14 +95,14 @@ QUICK = Setting(calibration_batches=25, batches=20, feedback_batches=8, faces=60
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Faces:
-    """Faces as the network sees them, to learn from and held out."""
+    """Preprocessed faces, for learning and held out."""
 
     x: Float[np.ndarray, "train height width channels"]
     x_test: Float[np.ndarray, "test height width channels"]
 
 
 def faces(dataset: Dataset, setting: Setting, seed: int) -> Faces:
-    """Hold faces out and preprocess all, by what those that are learned from have in common.
+    """Hold faces out, and preprocess all faces with values fitted on the others.
 
     Raises
     ------
@@ -121,15 +121,15 @@ def faces(dataset: Dataset, setting: Setting, seed: int) -> Faces:
 
 
 def untrained(setting: Setting, data: Faces, seed: int) -> Network:
-    """Build the whole network, without feedback, before it has learned."""
+    """Build the whole network without feedback, before learning."""
     return layered(Grid(*data.x.shape[1:]), [_layer(setting, i) for i in range(len(setting.units))], seed=seed)
 
 
 def beginning(setting: Setting, below: Sequence[Network], data: Faces, seed: int) -> Network:
-    """Build what the next stage learns, on top of the layers that have learned.
+    """Build the network of the next stage, on top of the layers that have learned, and set its scales from data.
 
-    That is a network of one layer whose input is the layer below, its scale set from data; and when all layers have
-    learned, all of them with feedback.
+    It is a network of one layer whose input is the layer below; after all layers, it is the whole network with
+    feedback.
     """
     together = len(below) == len(setting.units)
     batches = setting.feedback_batches if together else setting.calibration_batches
@@ -146,10 +146,9 @@ def beginning(setting: Setting, below: Sequence[Network], data: Faces, seed: int
 def learning(
     setting: Setting, below: Sequence[Network], network: Network, data: Faces, seed: int, *, done: int = 0
 ) -> Iterator[tuple[int, Network, Report]]:
-    """Learn one stage; yields the number of batches until now, the network then, and a report.
+    """Learn one stage. Yields the number of batches learned from, the network, and a report.
 
-    With `done` batches behind it, a network goes on with the very samples and rates that it would have met without
-    a break.
+    A network that has learned from `done` batches continues with the samples and rates of an uninterrupted run.
     """
     together = len(below) == len(setting.units)
     planned = setting.feedback_batches if together else setting.batches
@@ -171,7 +170,7 @@ def learning(
 def stacked(setting: Setting, networks: Sequence[Network], feedback: float) -> Network:
     """Put networks of one layer on top of each other.
 
-    With feedback gamma, the lateral weights of a layer that hears another are at their optimum 1 + gamma times larger.
+    With feedback gamma, lateral weights of all layers but the last are multiplied by 1 + gamma, as at their optimum.
     """
     layers = [_layer(setting, i, scale=float(net.feedforward[0].scale)) for i, net in enumerate(networks)]
     grid = networks[0].populations["input"].grid
@@ -194,7 +193,7 @@ def _layer(setting: Setting, number: int, scale: float = 1.0) -> Layer:
 
 
 def _heard(setting: Setting, below: Sequence[Network], batches: Iterable[Images]) -> Iterator[Images]:
-    """What the next layer hears: the images, or the responses of the layers that have learned."""
+    """Inputs of the next layer: the images, or the activities of the last layer that has learned."""
     for x in batches:
         for net in below:
             top = net.populations[net.layers[-1]].grid
@@ -204,33 +203,33 @@ def _heard(setting: Setting, below: Sequence[Network], batches: Iterable[Images]
 
 @dataclasses.dataclass(frozen=True)
 class Measures:
-    """What figures say about one layer.
+    """Measures of one layer.
 
     Attributes
     ----------
     extent : float
-        Radius in pixels of the part of the image that elicits a response, median (`simatch.analysis.extent`).
+        Median radius in pixels of the part of the image that elicits a response (`simatch.analysis.extent`).
     reach : float
-        Radius in pixels beyond which no path of feedforward synapses leads.
+        Largest distance in pixels that paths of feedforward synapses reach.
     alive, saturated : float
-        Share of units that respond to some held-out face, and of activities near a bound.
+        Share of units that respond to at least one held-out face, and of activities near a bound.
     level : float
         Root mean square of the activities.
     sparseness : float
-        Over held-out faces, mean of the units that are alive; 0.36 if responses were normally distributed.
+        Mean sparseness over held-out faces of the units that are alive; 0.36 for normally distributed responses.
     orientation, oriented : float
-        Selectivity for the orientation of faint gratings, median, and the share of units above 1/3.
+        Median selectivity for the orientation of faint gratings, and share of units with a selectivity above 1/3.
     position : float
-        Radius in pixels of the area where a short edge elicits at least half of the largest response, median.
+        Median radius in pixels of the area where a short edge elicits at least half of the largest response.
     learned_from, upside_down, scrambled : float
-        Power of the responses to faces that were learned from, to upside-down and to phase-scrambled held-out faces,
-        over that to held-out faces.
+        Power of the responses to faces learned from, to upside-down and to phase-scrambled held-out faces, relative to
+        that of the responses to held-out faces.
     prefers_upright, prefers_faces : float
-        Share of held-out faces that a layer responds to with more power than to the same face upside down, and
-        scrambled.
+        Share of held-out faces to which the layer responds with more power than to the same face upside down, and than
+        to the same face scrambled.
     completion : float
-        With one half of a face covered, correlation over faces between the responses of units that see nothing but
-        the cover and their responses to the whole face, mean; NaN if there is no such unit.
+        With the left half of each face covered: for units whose receptive fields lie within the covered half, the mean
+        correlation over faces of their responses with those to the whole face; NaN if there is no such unit.
     """
 
     extent: float
@@ -270,7 +269,7 @@ def measure(
         return _responses(setting, network, x)
 
     def shown(pictures: np.ndarray) -> dict[str, np.ndarray]:
-        """Responses to grey pictures, in the shape of their stack."""
+        """Responses to grey pictures; the leading axes are those of the array of pictures."""
         flat = np.repeat(pictures.reshape(-1, height, width, 1), channels, axis=-1)
         return {name: r.reshape(*pictures.shape[:-2], -1) for name, r in responses(flat).items()}
 
@@ -289,8 +288,8 @@ def measure(
     squares = analysis.occluded(few, setting.square)
     covered = responses(squares.reshape(-1, *few.shape[1:]))
     say("gratings and edges")
-    # Faint, as a strong grating would drive units towards their bounds, where they hardly tell orientations apart. An
-    # edge has all its power in one place.
+    # Faint, because strong gratings drive units towards their bounds, where responses hardly depend on the orientation.
+    # An edge has all its power at one position.
     striped = shown(rms / 4 * analysis.gratings(height, width))
     edged = shown(rms / 4 * analysis.edges(height, width, spacing=setting.square))
 
@@ -331,7 +330,7 @@ def features(
     data: Faces,
     chosen: Mapping[str, np.ndarray],
 ) -> dict[str, Images]:
-    """Reverse correlations of chosen units of every layer, masked to a disc that has the extent of the unit."""
+    """Reverse correlations of chosen units of every layer, masked to a disc with the extent of the unit."""
     x = data.x[: setting.correlated]
     height, width = x.shape[1:3]
     masked = {}
@@ -345,7 +344,7 @@ def features(
 
 
 def spread(grid: Grid, most: int = 64) -> np.ndarray:
-    """Numbers of up to `most` units: all those of some sites, which lie evenly on a lattice."""
+    """Indices of up to `most` units: all units of some sites, which lie on an even lattice."""
     count = max(1, most // grid.units)
     rows = min(grid.height, max(1, math.isqrt(count)))
     columns = min(grid.width, count // rows)
@@ -361,14 +360,17 @@ def _responses(setting: Setting, network: Network, x: Images) -> Responses:
 
 
 def _reach(setting: Setting, number: int) -> float:
-    """Radius in pixels of all that a unit of a layer can see through the layers below."""
+    """Radius in pixels of the part of the image that reaches a unit of a layer through the layers below."""
     return sum(radius * setting.stride**i for i, radius in enumerate(setting.radii[: number + 1]))
 
 
 def _fields(
     change: Float[np.ndarray, "rows columns neurons"], setting: Setting
 ) -> Bool[np.ndarray, "neurons height width"]:
-    """Pixels at which a unit's response changes by more than a share of its largest change, between squares linear."""
+    """Pixels at which the response of a unit changes by more than a share of its largest change.
+
+    Changes are interpolated linearly between the centres of the squares.
+    """
     factor = (1, setting.square, setting.square)
     fine = zoom(change.transpose(2, 0, 1), factor, order=1, mode="nearest", grid_mode=True)
     return fine > setting.threshold * np.max(change, axis=(0, 1))[:, None, None]
@@ -384,7 +386,7 @@ def _position(responses: Float[np.ndarray, "orientations rows columns neurons"],
 
 
 def _correlation(a: Float[np.ndarray, "samples neurons"], b: Float[np.ndarray, "samples neurons"]) -> float:
-    """Mean over neurons of the correlation over samples; that of a neuron which never changes is 0."""
+    """Mean over neurons of the correlation over samples; it is 0 for a neuron with constant activity."""
     if not a.shape[1]:
         return math.nan
     a, b = (r - r.mean(axis=0) for r in (a, b))

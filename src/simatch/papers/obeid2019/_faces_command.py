@@ -38,9 +38,10 @@ def faces(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Reproduce the paper's features of faces: edges, parts and whole faces in three layers, with figures.
+    """Reproduce the paper's features of faces: edges, parts and whole faces in three layers.
 
-    Every layer learns on top of those below, then all learn together with feedback. Goes on where it was stopped.
+    Every layer learns on top of the layers below, then all layers learn together with feedback. After an interruption
+    the same command resumes.
     """
     with reported():
         from ._faces import QUICK, Setting
@@ -92,7 +93,7 @@ def _stage(
     seed: int,
     kept: "RunFolder",
 ) -> "tuple[dict[str, Any], Network]":
-    """Learn one stage, from a checkpoint if there is one."""
+    """Learn one stage, and resume from its checkpoint if there is one."""
     from . import _faces as experiment
 
     planned, began = setting.planned(stage), time.perf_counter()
@@ -134,7 +135,7 @@ MEASURES = (
 
 
 def _rows(measured: "dict[str, experiment.Measured]") -> list[tuple[str, list[str]]]:
-    """For every measure, a string for every network: its layers from below."""
+    """Title of every measure, with one string for each network that lists the values of its layers from below."""
     return [
         (
             title,
@@ -187,8 +188,8 @@ def _write(
         "out": str(kept.folder),
     }
     explained = (
-        "What elicits a response in each of 64 units a layer: the mean of faces, each weighted by the response to it "
-        "(reverse correlation), masked to a disc with the extent of the unit."
+        "Features of 64 units of each layer: the mean of faces, each weighted by the response to it (reverse "
+        "correlation), masked to a disc with the extent of the unit."
     )
     page = Page(
         title="Edges, parts, faces",
@@ -202,7 +203,7 @@ def _write(
             Figure(
                 "closeups",
                 closeups(drawn[last][lowest], places, setting.radii[0], side=1),
-                "The first layer's, cut out around the centre of each unit.",
+                "Features of the first layer, cut out around the centre of each unit.",
             ),
             Figure("features-alone", features([*drawn["no feedback"].values()]), "The same without feedback."),
             Figure(
@@ -232,15 +233,15 @@ def _write(
                 "Alive: units whose response is at least 0.05 in size for some held-out face. Sparseness is Treves and "
                 "Rolls'; responses with a normal distribution have 0.36, and graded responses to all faces less."
             ),
-            "Orientation selectivity: one less the circular variance of responses to faint gratings.",
+            "Orientation selectivity: 1 minus the circular variance of responses to faint gratings.",
             (
                 "Responses to other images are compared by their power. Upside-down and phase-scrambled faces have the "
                 "same amplitude spectrum as the faces, so the input itself prefers none of them."
             ),
             (
-                "Completion: the left half of a face is covered; over held-out faces, responses of units that see "
-                "nothing but the cover are correlated with their responses to the whole face. Without feedback they "
-                "cannot know."
+                "Completion: the left half of each face is covered. For units whose receptive fields lie within the "
+                "covered half, responses are correlated over held-out faces with those to the whole face. Without "
+                "feedback these units receive no information about the face."
             ),
         ),
     )

@@ -1,4 +1,4 @@
-"""Figures of the faces: what units respond to, how far they see, and how much they prefer faces."""
+"""Figures of the faces: features of units, their extent, and their preference for faces."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ def features(layers: Sequence[Images]) -> Figure:
 
 
 def closeups(images: Images, centres: Float[np.ndarray, "_ 2"], radius: float, *, side: int = 2) -> Figure:
-    """Draw features cut out around the centres of their units, `side` times the radius to each side at most."""
+    """Draw features cut out around the centres of their units, up to a distance of `side` times the radius."""
     reach = int(np.ceil(radius * side))
     padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     corners = np.ceil(centres).astype(int)
@@ -30,7 +30,7 @@ def closeups(images: Images, centres: Float[np.ndarray, "_ 2"], radius: float, *
 
 
 def by_layer(networks: Mapping[str, Layers]) -> Figure:
-    """Draw measures by layer, a line for every network: extent, and power of responses to what is no upright face."""
+    """Draw measures by layer, with a line for every network: extent, and power of responses to altered faces."""
     panels = {
         "Extent on the image": ("extent", "radius in pixels"),
         "Upside-down faces": ("upside_down", "power, relative to faces"),

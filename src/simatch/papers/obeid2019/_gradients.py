@@ -1,12 +1,12 @@
-"""The paper's central claim, checked: local rules follow the gradient of one cost, whatever structure and depth.
+"""A check of the central claim of the paper: local rules follow the gradient of one cost, at every structure and depth.
 
-Three ways to the same numbers, which share as little as they can:
+The same numbers are computed in three ways that share as little code as possible:
 
-- the *rule*: for every synapse the product of its two activities, less a decay, typed out in NumPy (equation 11);
-- the *library's* rule, which is derived from the energy by automatic differentiation;
-- the *gradient*: every weight in turn is moved up and down, the network settles anew on the whole data set, and the
-  difference of the two dual costs is divided by the step. Neither rule nor derivative is involved, and that
-  activities react to a weight is part of it. That they need not be followed is what the envelope theorem claims.
+- the *rule*: for every synapse the product of its two activities minus a decay, written in NumPy (equation 11);
+- the *library's* rule, derived from the energy by automatic differentiation;
+- the *gradient*: every weight in turn is moved up and down, the network relaxes again on the whole data set, and the
+  difference of the two dual costs is divided by the step. This uses neither a rule nor a derivative, and it includes
+  the change of the activities with the weight. By the envelope theorem a rule may leave out this change.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from ...relaxation import Accelerated, Relaxation, check_inputs, relax, settle
 
 Matrix = Float[np.ndarray, "_ _"]
 Pairs = Int[np.ndarray, "_ 2"]
-# The dual cost is stationary in the activities, so that this error of theirs changes it by its square only.
+# The dual cost is stationary in the activities, so an error of this size in them changes it only by its square.
 TOLERANCE = 1e-10
 MOST_STEPS = 20000
 STEP = 1e-4  # of a weight; truncation and rounding of a central difference are both near 1e-8 of the gradient here
@@ -35,18 +35,19 @@ FEEDBACK = 0.3
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """The rule of one pathway beside the gradient, for the synapses whose gradient was measured.
+    """Rule and gradient of one pathway, for the synapses whose gradient was measured.
 
     Attributes
     ----------
     pathway : str
+        Name of the pathway.
     synapses : int
-        How many the pathway has.
+        Number of synapses of the pathway.
     rule, gradient : arrays of shape (measured,)
-        Change of every weight at a learning rate of 1, and what it should be: half the derivative of the dual
-        cost, down for feedforward and up for lateral synapses.
+        Change of every weight at a learning rate of 1 by the rule, and by the gradient: half of the derivative of the
+        dual cost, times -1 for feedforward synapses.
     library_error : float
-        Of the library's rule, relative to the one typed out here.
+        Length of the difference of the library's rule from the rule here, relative to the latter.
     """
 
     pathway: str
@@ -73,6 +74,7 @@ class Point:
     Attributes
     ----------
     steps : int
+        Number of steps.
     primal, dual : float
         Costs (8) and (9).
     gradient : float
@@ -105,7 +107,7 @@ def networks(*, seed: int = 0) -> dict[str, Network]:
 
 
 def digits(samples: int, *, seed: int = 0) -> Float[np.ndarray, "samples 8 8"]:
-    """Digits that ship with scikit-learn, each less its own mean."""
+    """Digits that are part of scikit-learn, between 0 and 1, minus the mean of each image."""
     images = np.asarray(load_dataset("digits").x_train, float)
     x = images[np.random.default_rng(seed).permutation(len(images))[:samples]].reshape(-1, 8, 8)
     return (x - x.mean(axis=(1, 2), keepdims=True)) / np.ptp(images)
@@ -116,7 +118,7 @@ def compare(
 ) -> list[Comparison]:
     """Compare rule and gradient, pathway by pathway, in double precision.
 
-    At most `most` synapses of a pathway are measured, drawn at random; all of them by default.
+    If `most` is given, so many synapses of each pathway are drawn at random and measured; by default all are.
     """
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
@@ -142,7 +144,7 @@ def compare(
 
 
 def _chosen(pathway: Pathway, pairs: Pairs, most: int | None, rng: np.random.Generator) -> Pairs:
-    # A lateral weight and its mirror image are one number.
+    # A lateral weight and its mirror image are the same number.
     free = pairs if pathway.signs < 0 else pairs[pairs[:, 0] <= pairs[:, 1]]
     return free if most is None else free[np.sort(rng.permutation(len(free))[:most])]
 
@@ -154,9 +156,9 @@ def structure(pathway: Pathway) -> Matrix:
 
 
 def local_rules(net: Network, r: dict[str, Float[np.ndarray, "neurons samples"]]) -> list[Matrix]:
-    """Equation (11) for a chain of layers, typed out: outer products of activities, less a decay.
+    """Equation (11) for a chain of layers, written in NumPy: outer products of activities minus a decay.
 
-    The sum over samples is that of the changes that single samples make.
+    The result is the mean of the changes for single samples.
     """
     gamma = {p.pre: p.feedback for p in net.feedforward}
     changes = []
@@ -177,14 +179,14 @@ def local_rules(net: Network, r: dict[str, Float[np.ndarray, "neurons samples"]]
 def dual_differences(
     net: Network, x: Float[np.ndarray, "samples *image"], out: Relaxation, chosen: list[Pairs]
 ) -> list[Float[np.ndarray, " measured"]]:
-    """Central differences of the dual cost in the chosen weights of every pathway; the network settles anew for each.
+    """Central differences of the dual cost in the chosen weights of every pathway; the network relaxes again for each.
 
-    A lateral weight moves together with its mirror image, as the matrix is symmetric; each has half of the effect.
+    A lateral weight moves together with its mirror image, because the matrix is symmetric, and gets half of the effect.
     """
     numbers, own, mirrored, start = [], [], [], 1.0
     for pathway, pairs in zip(net.pathways, chosen, strict=True):
         shape = pathway.connectivity.post.size, pathway.connectivity.pre.size
-        # Every synapse has a number, by which it is found wherever the connectivity stores its weight.
+        # Every synapse gets a number, by which it is found in the layout of its connectivity.
         numbers.append(pathway.connectivity.gather(start + np.arange(np.prod(shape), dtype=float).reshape(shape)))
         own.append(start + np.ravel_multi_index(tuple(pairs.T), shape))
         other = pairs if pathway.signs < 0 else pairs[:, ::-1]
@@ -221,7 +223,7 @@ def _differences(
 def learning(
     net: Network, x: Float[np.ndarray, "samples *image"], *, steps: int, rate: float, points: int = 40
 ) -> Iterator[tuple[Network, Point]]:
-    """Learn by the local rules, averaged over the whole data set, and measure costs and gradient on the way."""
+    """Learn by the local rules from the whole data set, and measure costs and gradient at about `points` steps."""
     with jax.enable_x64(True):
         yield net, _point(net, x, 0)
         runs = training(net, (x for _ in range(steps)), rate=rate, report_every=max(1, steps // points), tolerance=1e-8)
@@ -238,14 +240,16 @@ def _point(net: Network, x: np.ndarray, steps: int) -> Point:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Claim:
-    """What was found for one kind of network.
+    """Results for one kind of network.
 
     Attributes
     ----------
     name : str
+        Kind of the network.
     before, during : list of Comparison
-        With the first weights, and after a twentieth of the steps: at the end nothing is left of the gradient.
+        Comparisons with the initial weights, and after 1/20 of the steps. At the end of learning the gradient vanishes.
     points : list of Point
+        Costs over learning.
     """
 
     name: str

@@ -30,9 +30,9 @@ def gradients(
 ) -> None:
     """Compare the local rules with the gradient of the cost, and follow both costs through learning.
 
-    Single, structured, deep and deep structured networks on scikit-learn's own digits, in double precision. The
-    gradient is measured: weights are moved up and down, and the network settles anew on the whole data set. With
-    --quick some weights of every pathway, otherwise all.
+    Single, structured, deep and deep structured networks learn from the digits of scikit-learn, in double precision.
+    The gradient is measured: weights are moved up and down, and the network relaxes again on the whole data set. With
+    --quick some weights of every pathway are measured, otherwise all.
     """
     with reported():
         _gradients(out, quick, seed, overwrite, json)
@@ -91,8 +91,8 @@ def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: 
 
     page = Page(
         title="Local rules are gradients",
-        lead="What every synapse computes from the activities of its own two neurons is the gradient of one cost, to "
-        f"within {worst:.0e} of its length, in single, structured, deep and deep structured networks.",
+        lead="The change that each synapse computes from the activities of its two neurons is the gradient of one "
+        f"cost, to within {worst:.0e} of its length, in single, structured, deep and deep structured networks.",
         columns=("network, pathway", "weights measured", "1 - cosine", "relative error", "during learning"),
         rows=[
             (
@@ -109,9 +109,9 @@ def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: 
             Figure(
                 "rules",
                 rules_and_gradients(claims),
-                "One point a synapse: what the local rule changes, from the activities of two neurons, over the change "
-                "that the gradient of the dual cost asks for, measured by moving the weight and letting the network "
-                "settle anew. The line is equality.",
+                "One point for each synapse: the change by the local rule, from the activities of two neurons, over "
+                "the change by the gradient of the dual cost, measured by moving the weight and relaxing the network "
+                "again. The line is equality.",
             ),
             Figure(
                 "costs",
@@ -121,7 +121,7 @@ def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: 
             ),
         ],
         settings={
-            "data": f"{settings['samples']} digits of 8 by 8 pixels, between 0 and 1, each less its own mean",
+            "data": f"{settings['samples']} digits of 8 by 8 pixels, between 0 and 1, minus the mean of each",
             "feedback of the deep networks": FEEDBACK,
             "weights moved by": f"{STEP:g}, up and down",
             "steps of learning": f"{settings['steps']}, each from all samples, rate {settings['rate']}",
@@ -137,12 +137,12 @@ def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: 
                 "cost; where learning ends, the two are equal and the gradient is zero."
             ),
             (
-                "Rules are typed out in NumPy (equation 11) and agree with those that the library derives from its "
+                "Rules are written in NumPy (equation 11) and agree with those that the library derives from its "
                 f"energy to {max(row['library_error'] for row in numbers['rows']):.0e}."
             ),
             (
-                "The gradient includes how activities react to a weight; that a rule may leave this out is the "
-                "envelope theorem."
+                "The gradient includes the change of the activities with a weight; by the envelope theorem a rule may "
+                "leave this out."
             ),
             "During learning: after a twentieth of the steps. Errors grow there as the gradient vanishes.",
         ],

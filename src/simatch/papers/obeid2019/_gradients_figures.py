@@ -1,4 +1,4 @@
-"""Local rules beside gradients, and what learning by them does to the costs."""
+"""Figures of local rules against gradients, and of the costs over learning."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from ._gradients import Claim
 
 
 def rules_and_gradients(claims: Sequence[Claim]) -> Figure:
-    """Draw the rule over the gradient, a point for every synapse, a panel for every network."""
+    """Draw the rule over the gradient, with a point for every synapse and a panel for every network."""
     with style():
         figure = Figure(figsize=(3 * len(claims) + 0.4, 3.7), layout="constrained")
         for i, (ax, claim) in enumerate(zip(_row(figure, len(claims)), claims, strict=True)):
@@ -35,7 +35,7 @@ def costs_over_learning(claims: Sequence[Claim]) -> Figure:
             steps = [p.steps for p in claim.points]
             size = abs(claim.points[-1].primal)
             cost.plot(steps, [p.primal / size for p in claim.points], color=colour, label=claim.name)
-            # Below this a difference of costs is rounding.
+            # A smaller difference of costs is a rounding error.
             gap.plot(steps, [max(p.gap, 1e-15) for p in claim.points], color=colour)
             gradient.plot(steps, [p.gradient for p in claim.points], color=colour)
         cost.set(title="Primal cost", ylabel="relative to the size of its last value")

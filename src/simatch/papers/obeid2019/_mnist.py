@@ -1,4 +1,4 @@
-"""Error of a linear readout of one structured layer on MNIST: the paper's table, and a better network."""
+"""The MNIST experiment of the paper: error of a linear readout of one structured layer; and a better network."""
 
 import dataclasses
 import itertools
@@ -25,41 +25,42 @@ Features = Float[np.ndarray, "samples features"]
 
 PUBLISHED = {4: 3.87, 8: 2.41, 16: 1.73, 32: 1.60, 64: 1.47, 100: 1.40}
 TEST_IMAGES = 10_000
-# Rules of our own, chosen on a validation part at NPS 4, 8 and 16; published are 120,000 samples, and no C.
+# The paper learns from 120,000 samples and does not give C. The numbers of samples and C here were chosen on validation
+# data at NPS 4, 8 and 16.
 PUBLISHED_SAMPLES, SMALL_SAMPLES, SMALL_UNITS, COST_TIMES_UNITS = 120_000, 20_000, 4, 1.6
-# Batches between two reports, images that are encoded between two, and classes that are read out side by side:
-# more of these would need memory that the features of the largest network have taken.
+# Batches between two reports, images encoded at once, and classes fitted at the same time. Larger numbers would need
+# memory that the features of the largest network occupy.
 REPORT_EVERY, ENCODE_AT_ONCE, CLASSES_AT_ONCE = 10, 5_000, 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What all rows of a table share; by default, what is published and rules of our own for samples and cost.
+    """Settings that all rows of a table share; the defaults are those of the paper, except `samples` and `cost`.
 
     Attributes
     ----------
     split : {"standard", "random"}
-        The set's own test part, or the authors' way: a test part drawn from all images at random.
+        The standard test part, or, as in the paper, a test part drawn at random from all images.
     samples : int or None
-        Samples that a network learns from in all; None: the published `PUBLISHED_SAMPLES`, but `SMALL_SAMPLES` where a
-        site has at most `SMALL_UNITS` units.
+        Number of samples that a network learns from; None: `PUBLISHED_SAMPLES`, but `SMALL_SAMPLES` for at most
+        `SMALL_UNITS` units at a site.
     batch_size : int
-        Samples that a network learns from at once.
+        Number of samples in a batch.
     rate, decay : float
         The learning rate is ``rate / (1 + decay progress)``.
-    stride : int
-    radius, lateral_radius : float
-    activation : str
+    stride, radius, lateral_radius, activation
+        As in `simatch.Layer`.
     tolerance : float
-        Residual at which neural dynamics count as settled.
+        Largest residual at which a sample counts as converged.
     cost : float or None
-        The readout's C; None: `COST_TIMES_UNITS` over the units at a site, as the size of the features grows with them.
+        C of the readout; None: `COST_TIMES_UNITS` divided by the number of units at a site, because the features grow
+        in number with it.
     readout_tolerance : float
-        How near the readout's cost is to its minimum, relative to it; nearer changes no test error.
+        Largest relative distance of the readout's cost from its minimum; a smaller one does not change test errors.
     deskew, spread
-        See `simatch.data.Preprocessing`.
+        As in `simatch.data.Preprocessing`.
     margin : int
-        Pixels that are left off at each border.
+        Number of pixels that are cut off at each border.
     """
 
     split: Split = "standard"
@@ -79,20 +80,20 @@ class Setting:
     margin: int = 0
 
     def samples_for(self, units: int) -> int:
-        """Return the number of samples that a network with so many units at a site learns from."""
+        """Return the number of samples that a network with `units` units at a site learns from."""
         return self.samples or (SMALL_SAMPLES if units <= SMALL_UNITS else PUBLISHED_SAMPLES)
 
     def batches_for(self, units: int) -> int:
-        """Return the number of batches of the whole run."""
+        """Return the number of batches of a run with `units` units at a site."""
         return max(1, self.samples_for(units) // self.batch_size)
 
     def cost_for(self, units: int) -> float:
-        """Return the readout's C."""
+        """Return C of the readout for `units` units at a site."""
         return self.cost or COST_TIMES_UNITS / units
 
 
-# A better network than the paper's best, chosen on validation parts of the training images (docs/reproduction.md):
-# digits upright, in the middle and of like size, sites that see a large part of them, and rectified activities.
+# A better network than the best of the paper, chosen on validation parts of the training images
+# (docs/reproduction.md): upright, centred digits of similar size, large receptive fields, rectified activities.
 BEST = Setting(
     samples=10_000,
     stride=6,
@@ -110,7 +111,7 @@ BEST_UNITS = 400
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Images:
-    """Images as the network sees them, the mean of each subtracted last, in a training and a test part."""
+    """Preprocessed images with labels, in a training and a test part; the mean of each image is subtracted last."""
 
     x: Float[np.ndarray, "train height width channels"]
     y: Int[np.ndarray, " train"]
@@ -120,16 +121,17 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """What a network's features are worth.
+    """Errors of the readout of a network's features, and their cost.
 
     Attributes
     ----------
     test_error_percent, train_error_percent : float
     suboptimality : float
-        Bound of the relative distance of the readout's cost from its minimum, the largest of all classes.
+        Bound of the relative distance of the readout's cost from its minimum, the largest over all classes.
     encoding_seconds, readout_seconds : float
+        Wall times.
     peak_memory_gb : float
-        The most memory that the process has had until then.
+        Largest memory of the process until then.
     """
 
     test_error_percent: float
@@ -141,12 +143,12 @@ class Score:
 
 
 def seeds_for(units: int) -> int:
-    """Return how many seeds a row is the mean of, unless it is said."""
+    """Return the default number of seeds over which a row is averaged."""
     return 3 if units <= 16 else 1
 
 
 def images(dataset: Dataset, setting: Setting, seed: int) -> Images:
-    """Split and preprocess the images; `seed` matters for random splits only.
+    """Split and preprocess the images; only random splits depend on `seed`.
 
     Raises
     ------
@@ -162,7 +164,7 @@ def images(dataset: Dataset, setting: Setting, seed: int) -> Images:
     centred = Preprocessing(own_mean=True)
     x, x_test = centred.fit_transform(x), centred.transform(x_test)
     if setting.split == "random":
-        # As many as in the standard test part; the network learns from the others only.
+        # As many test images as in the standard test part; the network learns from the others only.
         order = np.random.default_rng(seed).permutation(len(x) + len(x_test))
         every, labels = np.concatenate([x, x_test]), np.concatenate([y, y_test])
         train, test = order[len(x_test) :], order[: len(x_test)]
@@ -171,7 +173,7 @@ def images(dataset: Dataset, setting: Setting, seed: int) -> Images:
 
 
 def untrained(setting: Setting, units: int, seed: int, data: Images) -> Network:
-    """Build the network of a row."""
+    """Build the network of a row, before learning."""
     layer = Layer(
         units=units,
         stride=setting.stride,
@@ -185,10 +187,10 @@ def untrained(setting: Setting, units: int, seed: int, data: Images) -> Network:
 def learning(
     setting: Setting, units: int, network: Network, seed: int, data: Images, *, done: int = 0
 ) -> Iterator[tuple[int, Network, Report]]:
-    """Learn; yields the number of batches until now, the network then, and a report.
+    """Learn. Yields the number of batches learned from, the network, and a report.
 
-    With `done` batches behind it, a network goes on with the very samples and rates that it would have met without
-    a break, and ends with the same weights, to the bit.
+    A network that has learned from `done` batches continues with the samples and rates of an uninterrupted run, and
+    ends with the same weights, bit for bit.
     """
     batches = setting.batches_for(units)
     epochs = math.ceil(setting.samples_for(units) / len(data.x)) + 1
@@ -213,9 +215,9 @@ def score(
     *,
     encoded: Callable[[int], None] = lambda images: None,
 ) -> Score:
-    """Read out the last layer; `encoded` is told how many images have been encoded."""
+    """Encode all images, and fit and test the readout; `encoded` is called with the number of images encoded so far."""
     began = time.perf_counter()
-    # One copy of the features, which is all that fits into memory for the largest networks.
+    # The features exist once: for the largest networks a second copy would not fit into memory.
     features = _features(setting, network, data.x, encoded)
     test = _features(setting, network, data.x_test, lambda n: encoded(len(data.x) + n))
     between = time.perf_counter()
@@ -233,10 +235,10 @@ def score(
 
 
 def peak_memory() -> float:
-    """Return the most memory that this process has had, in GB."""
+    """Return the largest memory of this process until now, in GB."""
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
-    if found:  # what `getrusage` says may be that of the process that started this one
+    if found:  # `getrusage` may report the memory of the process that started this one
         return int(found[1]) * 1024 / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

@@ -30,10 +30,10 @@ def mnist_best(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Learn a better network than the paper's best: below 1 % on MNIST's standard test set.
+    """Train a better network than the best of the paper: below 1 % error on the standard test set of MNIST.
 
-    Upright digits, one layer of large receptive fields that learns without labels, one linear readout. Goes on where it
-    was stopped: seeds that --out already holds are not computed again.
+    Digits are made upright; one layer with large receptive fields learns without labels, and is read out linearly.
+    After an interruption the same command resumes: seeds that --out already holds are not computed again.
     """
     with reported():
         from ._mnist import BEST, BEST_UNITS

@@ -60,7 +60,8 @@ def mnist(
 ) -> None:
     """Reproduce the paper's table: test error on MNIST by the number of units at each site.
 
-    Goes on where it was stopped: rows that --out already holds are not computed again, and all that it holds are shown.
+    After an interruption the same command resumes: rows that --out already holds are not computed again. The page shows
+    all rows in --out.
     """
     with reported():
         from ._mnist import PUBLISHED, Setting, seeds_for
@@ -80,7 +81,7 @@ def _mnist(setting: "table.Setting", runs: list[tuple[int, int]], out: Path, ove
     written = None
     for units, seed, row in computed(setting, runs, kept):
         say(f"NPS {units}, seed {seed}: {row['test_error_percent']:.2f} % test error, {row['seconds']:.0f} s")
-        written = _write(setting, kept)  # to be looked at while the next row is computed
+        written = _write(setting, kept)  # now, so that the page can be read while the next row is computed
     rows, page = written or _write(setting, kept)
     for row in rows:
         say(f"NPS {row['units']:3}: {_ours(row)}   published {_published(row)}")
@@ -90,7 +91,7 @@ def _mnist(setting: "table.Setting", runs: list[tuple[int, int]], out: Path, ove
 def computed(
     setting: "table.Setting", runs: list[tuple[int, int]], kept: "RunFolder"
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Compute the rows, by units and seed, that are not kept yet; yields each when it is kept."""
+    """Compute the rows (pairs of units and seed) that the folder does not hold yet; yield each after it is saved."""
     from ...data import load_dataset
     from . import _mnist as table
 
@@ -104,7 +105,7 @@ def computed(
 
 
 def _row(setting: "table.Setting", units: int, seed: int, data: "table.Images", kept: "RunFolder") -> dict[str, Any]:
-    """Learn, from a checkpoint if there is one, and read out."""
+    """Learn, resuming from a checkpoint if there is one, and read out."""
     from . import _mnist as table
 
     name = f"nps{units}-seed{seed}"
@@ -131,7 +132,7 @@ def _row(setting: "table.Setting", units: int, seed: int, data: "table.Images", 
 
 
 def _summary(kept: "RunFolder") -> list[dict[str, Any]]:
-    """One row for each number of units: means over seeds, sums of seconds, and every seed's own numbers."""
+    """One row for each number of units: means over seeds, sums of seconds, and the rows of all seeds."""
     from ._mnist import PUBLISHED
 
     rows = []

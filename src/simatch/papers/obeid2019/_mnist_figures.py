@@ -1,4 +1,4 @@
-"""Errors beside those that were published."""
+"""Figure of errors, ours and published."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,14 +10,20 @@ from ...report import COLOURS, FAINT, style
 def error_by_units(
     ours: Mapping[int, Sequence[float]], published: Mapping[int, float], *, label: str = "test error, %"
 ) -> Figure:
-    """Draw errors over units at each site: the mean of ours, each seed of it, and what was published.
+    """Draw errors over units at each site: our mean over seeds, each of our seeds, and the published error.
 
     Parameters
     ----------
-    ours : mapping from units to the errors of all seeds, in percent
-    published : mapping from units to the error, in percent
+    ours : mapping of int to sequence of float
+        For each number of units, the errors of all seeds in percent.
+    published : mapping of int to float
+        For each number of units, the published error in percent.
     label : str
-        What the errors are.
+        Label of the vertical axis.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     units = sorted(ours)
     means = [sum(ours[u]) / len(ours[u]) for u in units]

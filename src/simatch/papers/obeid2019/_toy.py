@@ -1,8 +1,9 @@
-"""The paper's toy: two streams, a subnetwork for each, and a population above that hears both and answers both.
+"""The toy experiment of the paper: two input streams, a subnetwork for each, and a population above both.
 
-Left inputs are noisy copies of a few prototypes, right inputs of as many others, and every left prototype always comes
-with the same right one. After learning one of the two is replaced by something never seen. Without feedback the two
-subnetworks cannot know of each other. With it, whatever one of them changes is felt by the other, through the top.
+Left inputs are noisy copies of a few prototypes, right inputs of as many others. Each left prototype always occurs
+together with the same right prototype. After learning, the inputs of one stream are replaced by new ones. Without
+feedback the two subnetworks do not influence each other. With feedback each receives, through the population above,
+the activities of the other.
 """
 
 import dataclasses
@@ -24,26 +25,26 @@ Pair = dict[str, Float[np.ndarray, "samples inputs"]]
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What the toy is made of.
+    """Settings of the toy experiment.
 
     Attributes
     ----------
     inputs, units, top : int
-        Neurons of each input, of each subnetwork and of the population above.
+        Number of neurons of each input, of each subnetwork and of the population above.
     pairs : int
-        Prototypes of each stream, each with its partner in the other.
+        Number of prototypes of each stream, each with one partner in the other stream.
     noise : float
         Length of the noise on a prototype, relative to the prototype.
     strength : float
         Length of the prototypes.
     initial : float
-        First feedforward weights, relative to those that networks usually start with.
+        Factor on the initial feedforward weights that a network draws.
     samples : int
-        Learned from, one at a time.
+        Number of samples learned from, one at a time.
     rate : float
-        Learning rate of the population above; that of the subnetworks is the same over gamma (equation 11).
+        Learning rate of the population above; that of the subnetworks is this rate over gamma (equation 11).
     tests : int
-        Samples of each pair that are compared afterwards.
+        Number of samples of each pair that are compared after learning.
     """
 
     inputs: int = 100
@@ -60,23 +61,28 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Toy:
-    """One network that has learned.
+    """Results of one trained network.
+
+    Conditions are "familiar", "left new" and "right new"; the dicts below go from a condition to its results.
 
     Attributes
     ----------
     feedback : float
-    history : list of pairs
-        Samples learned from, and the primal cost (8) of the familiar samples then.
-    matrices : dict from condition to subnetwork (and input) to its cosine similarity matrix
+        gamma.
+    history : list of (int, float)
+        Number of samples learned from, and the primal cost (8) of the familiar samples at that time.
+    matrices : dict of dicts of array of shape (samples, samples)
+        Cosine similarity matrix of each subnetwork and input.
     labels : array of shape (samples,)
-        Number of the pair of every sample compared; of its familiar stream where the other is new.
-    change : dict from condition to subnetwork to float
-        How much its similarity matrix differs from that for familiar inputs, relative to the latter.
-    contrast : dict from condition to subnetwork to float
-        How much more alike samples of one pair are than samples of two.
-    pull : dict from condition to float
-        How much more the response of the subnetwork whose input is new resembles its response to the partner
-        of what the other one sees, than its response to the other prototypes that it knows: a difference of cosines.
+        Number of the pair of every compared sample; if one stream is new, that of the other, familiar stream.
+    change : dict of dicts of float
+        For each subnetwork, the length of the difference of its similarity matrix from that for familiar inputs,
+        relative to the latter.
+    contrast : dict of dicts of float
+        For each subnetwork, the mean similarity of samples of the same pair minus that of samples of different pairs.
+    pull : dict of float
+        Similarity of the responses of the subnetwork with the new input to its mean response to the partner of the
+        other input, minus that to its mean responses to the other prototypes; mean cosines.
     """
 
     feedback: float
@@ -89,7 +95,7 @@ class Toy:
 
 
 def network(setting: Setting, feedback: float, *, seed: int = 0) -> Network:
-    """Build two subnetworks that meet: a graph, not a chain."""
+    """Build the network: two subnetworks and one population above both, a graph that is not a chain."""
     own, above = Grid(1, 1, setting.units), Grid(1, 1, setting.top)
     populations = {stream: Population(setting.inputs) for stream in STREAMS}
     pathways = []
@@ -102,13 +108,13 @@ def network(setting: Setting, feedback: float, *, seed: int = 0) -> Network:
         ]
     populations[TOP] = Population(above, "tanh")
     net = Network(populations, [*pathways, AntiHebbian(TOP, Dense(above, above))], seed=seed)
-    # Weights of the usual size would already carry every similarity up, and back down, before anything is learned.
+    # Random weights of the usual size already pass similarities up and back down, before anything is learned.
     weights = [p.weights * setting.initial if p.signs < 0 else p.weights for p in net.pathways]
     return net.with_weights(weights)
 
 
 class World:
-    """Draws pairs of inputs; the prototypes of a stream are orthogonal, and new inputs are of the same length."""
+    """Source of pairs of inputs. The prototypes of a stream are orthogonal; new inputs have the same length."""
 
     def __init__(self, setting: Setting, rng: np.random.Generator):
         self.setting, self.rng = setting, rng
@@ -117,11 +123,11 @@ class World:
         }
 
     def familiar(self, labels: Int[np.ndarray, " samples"]) -> Pair:
-        """Both streams show what belongs together."""
+        """Inputs of both streams: noisy copies of the prototypes of these pairs."""
         return {stream: self._noisy(prototypes[labels]) for stream, prototypes in self.prototypes.items()}
 
     def new(self, count: int) -> Float[np.ndarray, "samples inputs"]:
-        """Inputs in directions of their own, one after the other."""
+        """New inputs of one stream, each in a random direction."""
         x = self.rng.normal(size=(count, self.setting.inputs))
         return self._noisy(x / np.linalg.norm(x, axis=1, keepdims=True))
 
@@ -133,7 +139,7 @@ class World:
 def toy(setting: Setting, feedback: float, *, seed: int = 0) -> Toy:
     """Learn from familiar pairs, one at a time, and compare the subnetworks on familiar and on new inputs.
 
-    Networks with and without feedback see the same samples in the same order, for one `seed`.
+    With the same `seed`, networks with and without feedback learn from the same samples in the same order.
     """
     rng = np.random.default_rng(seed)
     world = World(setting, rng)

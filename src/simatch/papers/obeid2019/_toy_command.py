@@ -33,10 +33,10 @@ NETWORKS = 5
 def toy(
     out: Out = None, quick: Quick = False, seed: Seed = 0, overwrite: Overwrite = False, json: Json = False
 ) -> None:
-    """Show what feedback does where two streams meet, on familiar inputs and where one stream is new.
+    """Show the effect of feedback between two input streams, on familiar inputs and when one stream is new.
 
-    Networks with and without feedback learn from the same 1000 pairs of inputs, one at a time; five of each, or one of
-    each with --quick.
+    Networks with and without feedback learn from the same 1000 pairs of inputs, one at a time. There are five networks
+    of each kind, or one with --quick.
     """
     with reported():
         _toy(out, quick, seed, overwrite, json)
@@ -89,24 +89,25 @@ def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) 
     pulled = [round(_mean(MEASURES[CONTRAST], group), 2) + 0.0 for group in reversed(groups)]
     page = Page(
         title="Two streams that meet, with feedback",
-        lead="Each of two subnetworks sees its own stream, and a population above hears both. When one stream is new, "
-        "feedback gives its responses the order of the other, familiar one: samples that go with one familiar input "
-        f"are more alike than others by {pulled[0]:.2f} in cosine similarity, and by {pulled[1]:.2f} without feedback.",
+        lead="Each of two subnetworks receives one input stream, and a population above receives from both. When one "
+        "stream is new, feedback gives the responses of its subnetwork the order of the other, familiar stream: the "
+        "cosine similarity of responses to samples with the same familiar input exceeds that to other samples by "
+        f"{pulled[0]:.2f}, and by {pulled[1]:.2f} without feedback.",
         columns=("measure", *(feedback_title(group[0]) for group in groups)),
         rows=rows,
         figures=[
             Figure(
                 "similarities",
                 similarities([group[0] for group in groups]),
-                "Similarity of every pair of samples, sorted by pair, for familiar inputs and where the right input is "
-                "new. Without feedback the right subnetwork has no order then, and the left one is as before. "
-                "With feedback the left input reaches the right subnetwork through the top.",
+                "Similarity of every pair of samples, sorted by pair, for familiar inputs and for new right inputs. "
+                "Without feedback, the right subnetwork then has no order, and the left subnetwork does not change. "
+                "With feedback the left input reaches the right subnetwork through the top population.",
             ),
             Figure(
                 "cost",
                 costs(groups),
-                "Primal cost of familiar inputs over the pairs learned from, one line a network. The two costs are not "
-                "comparable with each other: feedback is a part of what is minimised.",
+                "Primal cost of familiar inputs over the pairs learned from, one line for each network. The two costs "
+                "are not comparable, because feedback is part of the cost.",
                 format="svg",
             ),
         ],
@@ -118,18 +119,18 @@ def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) 
         },
         provenance=provenance(command_line()),
         remarks=(
-            "Means over networks, and over which of the two streams is new.",
+            "Means over networks, and over the two streams that can be new.",
             (
-                "Order: how much more alike two samples of one pair are than samples of two, in cosines. Where one "
-                "stream is new, a sample counts to the pair of the other, familiar one."
+                "Order: mean cosine similarity of samples of the same pair minus that of samples of different pairs. "
+                "If one stream is new, the pair of a sample is that of the other, familiar stream."
             ),
             (
-                "Pull: how much more the subnetwork's response to something new resembles its response to the partner "
-                "of what the other stream shows than its responses to the other inputs that it knows, in cosines."
+                "Pull: mean cosine of the subnetwork's responses to new inputs with its responses to the partner of "
+                "the other stream's input, minus that with its responses to the other familiar inputs."
             ),
             (
                 "Change of a matrix: the length of the difference, relative to the matrix for familiar inputs. The "
-                "familiar stream shows the same samples in both cases: without feedback nothing changes."
+                "familiar stream shows the same samples in both cases, so without feedback its matrix does not change."
             ),
         ),
     )
@@ -142,7 +143,7 @@ CONTRAST = "order in the new stream's subnetwork, one pair against others"
 
 
 def _both(value: "Callable[[Toy, str, str], float]") -> "Callable[[Toy], float]":
-    """Mean over which stream is new: `value` is given the names of its subnetwork and of the other."""
+    """Mean over the two streams that can be new; `value` gets the subnetwork of the new stream and the other one."""
 
     def mean(toy: "Toy") -> float:
         left, right = "left subnetwork", "right subnetwork"

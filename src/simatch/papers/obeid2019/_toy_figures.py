@@ -1,4 +1,4 @@
-"""What feedback does to the subnetworks of two streams."""
+"""Figures of the toy experiment: similarity matrices, and the cost over learning."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ COLUMNS = [part for stream, name in STREAMS.items() for part in (stream, name)] 
 
 
 def similarities(toys: Sequence[Toy], conditions: Sequence[str] = ("familiar", "right new")) -> Figure:
-    """Draw similarity matrices: a row for every network and kind of input, a column for every input and subnetwork."""
+    """Draw similarity matrices, with a row for every network and condition, a column for every input and subnetwork."""
     rows = [(toy, condition) for toy in toys for condition in conditions]
     with style():
         figure = Figure(figsize=(10.4, 2.05 * len(rows) + 0.3), layout="constrained")
@@ -39,7 +39,7 @@ def similarities(toys: Sequence[Toy], conditions: Sequence[str] = ("familiar", "
 
 
 def costs(toys: Sequence[Sequence[Toy]]) -> Figure:
-    """Draw the primal cost over the samples learned from: a panel for every feedback, a line for every seed."""
+    """Draw the primal cost over the samples learned from, with a panel for every feedback and a line for every seed."""
     with style():
         figure = Figure(figsize=(8.4, 3.1), layout="constrained")
         for ax, group, colour in zip(figure.subplots(1, len(toys), squeeze=False)[0], toys, COLOURS, strict=False):
