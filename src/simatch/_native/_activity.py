@@ -6,7 +6,7 @@ import numpy as np
 from . import TANH
 from . import _memory as at
 from ._ffi import fast, plain, wide_vectors
-from ._lanes import divide, get, larger, put, sixteen, smaller
+from ._lanes import broadcast, divide, get, larger, put, smaller
 
 
 @plain
@@ -66,7 +66,7 @@ def magnitude(x):
 def measure(kind, threshold, lower, upper, b, r, force, lanes, n):
     """Keep the squared lengths of ``f(b + r - A r) - r`` and of r, where `force` holds ``A r``, lane by lane."""
     wide_vectors()
-    defect = size = sixteen(0)
+    defect = size = broadcast(0)
     for i in range(n):
         q = get(r, i)
         d = activity(kind, threshold, lower, upper, get(b, i) - get(force, i) + q) - q

@@ -29,19 +29,19 @@ from ._blocks import (
 from ._ffi import address_of, fast, integers_at, plain, wide_vectors
 from ._lanes import (
     WIDTH,
-    copy_in,
-    copy_out,
+    broadcast,
     divide,
-    first_of,
     get,
+    group_start,
     larger,
+    load_lanes,
+    offset_by,
     padded,
     put,
+    registers_for,
     row_of,
-    shifted,
-    sixteen,
-    sixteens,
     smaller,
+    store_lanes,
     total,
     transpose,
 )
@@ -83,20 +83,20 @@ def nearness(frame, block):
 
 
 @fast
-def take_up(source, apart, used, n, square, rows):
+def load_rows(source, apart, used, n, square, rows):
     """Copy numbers of neurons, at least sixteen and so many apart in memory, to rows of up to sixteen samples."""
     wide_vectors()
     registers = padded(n) // WIDTH
     for sample in range(used):
-        put(row_of(rows, sample, registers), registers - 1, sixteen(0))
+        put(row_of(rows, sample, registers), registers - 1, broadcast(0))
     for part in range(registers):
-        first = first_of(part, n)
-        own, there = shifted(source, first * apart), shifted(rows, first)
+        first = group_start(part, n)
+        own, there = offset_by(source, first * apart), offset_by(rows, first)
         if used == WIDTH:
             transpose(own, apart, there, padded(n))
             continue
         for i in range(WIDTH):
-            copy_in(shifted(own, i * apart), shifted(square, i * WIDTH), used)
+            load_lanes(offset_by(own, i * apart), offset_by(square, i * WIDTH), used)
         transpose(square, WIDTH, square, WIDTH)
         for sample in range(used):
             put(row_of(there, sample, registers), 0, get(square, sample))
@@ -111,22 +111,22 @@ def fill_registers(a, n, rows):
         for register in range(registers):
             first = register * WIDTH
             used = min(WIDTH, n - first) if i < n else 0
-            copy_in(shifted(a, i * n + first), shifted(row_of(rows, i, registers), first), used)
+            load_lanes(offset_by(a, i * n + first), offset_by(row_of(rows, i, registers), first), used)
 
 
 @fast
-def put_down(rows, used, n, square, target, apart):
+def store_rows(rows, used, n, square, target, apart):
     """Copy rows of up to sixteen samples to the numbers of neurons, at least sixteen and so many apart in memory."""
     wide_vectors()
-    for part in range(sixteens(n)):
-        first = first_of(part, n)
-        own, there = shifted(rows, first), shifted(target, first * apart)
+    for part in range(registers_for(n)):
+        first = group_start(part, n)
+        own, there = offset_by(rows, first), offset_by(target, first * apart)
         if used == WIDTH:
             transpose(own, padded(n), there, apart)
             continue
         transpose(own, padded(n), square, WIDTH)
         for i in range(WIDTH):
-            copy_out(shifted(square, i * WIDTH), shifted(there, i * apart), used)
+            store_lanes(offset_by(square, i * WIDTH), offset_by(there, i * apart), used)
 
 
 @plain
@@ -173,7 +173,7 @@ def alternate(frame, penalty, close, rows, products, places, ready, working, cou
         sample, minimum = places[place], row_of(products, place, registers)
         b, u = state_of(rows, DRIVE, sample, count, n), state_of(rows, POTENTIAL, sample, count, n)
         r, right = state_of(rows, ACTIVITY, sample, count, n), state_of(rows, RIGHT, sample, count, n)
-        gap = size = sixteen(0)
+        gap = size = broadcast(0)
         for i in range(registers):
             x, before, old = get(minimum, i), get(r, i), get(u, i)
             v = moved(kind, threshold, lower, upper, step, old, before, (x - before) * OVER)
@@ -253,7 +253,7 @@ def is_driven(frame, rows, sample, count):
     """Whether the drive of a sample makes any neuron active."""
     wide_vectors()
     n, (_, threshold, lower, upper, _) = size_of(frame)[0], settings_of(frame)
-    b, size = state_of(rows, DRIVE, sample, count, n), sixteen(0)
+    b, size = state_of(rows, DRIVE, sample, count, n), broadcast(0)
     for i in range(padded(n) // WIDTH):
         # tanh has bounds and no threshold here, and is silent where such a unit is.
         size += magnitude(shrink(get(b, i), threshold, lower, upper))
@@ -272,19 +272,21 @@ def settle_by_alternating(frame, block, begin, count, matrix, inverse, memory):
     registers, fresh = padded(n) // WIDTH, from_rest(frame)
     kind, threshold, lower, upper, _ = settings_of(frame)
     rows, square = memory, state_of(memory, STATES, PLACES, count, n)
-    queue = integers_at(address_of(shifted(square, WIDTH * WIDTH)))
+    queue = integers_at(address_of(offset_by(square, WIDTH * WIDTH)))
     places = integers_at(address_of(queue) + 4 * count)
     u, r = state_of(rows, POTENTIAL, 0, count, n), state_of(rows, ACTIVITY, 0, count, n)
-    used, drive, start = min(WIDTH, count), shifted(drive_of(frame, block), begin), start_of(frame, block)
-    for part in range(sixteens(count)):
-        first = first_of(part, count)
-        take_up(shifted(drive, first), apart, used, n, square, state_of(rows, DRIVE, first, count, n))
+    used, drive, start = min(WIDTH, count), offset_by(drive_of(frame, block), begin), start_of(frame, block)
+    for part in range(registers_for(count)):
+        first = group_start(part, count)
+        load_rows(offset_by(drive, first), apart, used, n, square, state_of(rows, DRIVE, first, count, n))
         if not fresh:
-            take_up(shifted(start, begin + first), apart, used, n, square, state_of(rows, POTENTIAL, first, count, n))
-    rest = activity(kind, threshold, lower, upper, sixteen(0))
+            load_rows(
+                offset_by(start, begin + first), apart, used, n, square, state_of(rows, POTENTIAL, first, count, n)
+            )
+    rest = activity(kind, threshold, lower, upper, broadcast(0))
     for i in range(count * registers):
         if fresh:
-            put(u, i, sixteen(0))
+            put(u, i, broadcast(0))
             put(r, i, rest)
         else:
             put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
@@ -309,10 +311,10 @@ def settle_by_alternating(frame, block, begin, count, matrix, inverse, memory):
             for i in range(registers):
                 put(r, sample * registers + i, get(u, sample * registers + i))
     potentials, activities = states_of(frame, block)
-    for part in range(sixteens(count)):
-        first = first_of(part, count)
+    for part in range(registers_for(count)):
+        first = group_start(part, count)
         if keeps_potentials(frame):
-            own, there = state_of(rows, POTENTIAL, first, count, n), shifted(potentials, begin + first)
-            put_down(own, used, n, square, there, apart)
-        own, there = state_of(rows, ACTIVITY, first, count, n), shifted(activities, begin + first)
-        put_down(own, used, n, square, there, apart)
+            own, there = state_of(rows, POTENTIAL, first, count, n), offset_by(potentials, begin + first)
+            store_rows(own, used, n, square, there, apart)
+        own, there = state_of(rows, ACTIVITY, first, count, n), offset_by(activities, begin + first)
+        store_rows(own, used, n, square, there, apart)

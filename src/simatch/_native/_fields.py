@@ -30,8 +30,21 @@ from ._ffi import (
     result_length,
     wide_vectors,
 )
-from ._lanes import WIDTH, copy_in, copy_out, first_of, get, padded, put, row_of, shifted, sixteen, sixteens, transpose
-from ._multiply import choose_all, in_tiles, multiply, multiply_chosen, pack_transposed, packed_size
+from ._lanes import (
+    WIDTH,
+    broadcast,
+    get,
+    group_start,
+    load_lanes,
+    offset_by,
+    padded,
+    put,
+    registers_for,
+    row_of,
+    store_lanes,
+    transpose,
+)
+from ._multiply import choose_all, multiply, multiply_chosen, pack_transposed, packed_size, round_up_to_tile
 
 # Products of two numbers in a task, at least: some 20 microseconds, beside which handing it out costs little.
 FEWEST_PRODUCTS = 500_000
@@ -74,7 +87,7 @@ def seen_neurons(frame, group, position, channels, neurons):
 @plain
 def products_size(rows, n):
     """Numbers of memory for a product of so many rows of n numbers with a matrix of `MOST` registers a row."""
-    return (n + in_tiles(rows)) * MOST * WIDTH + WIDTH * WIDTH
+    return (n + round_up_to_tile(rows)) * MOST * WIDTH + WIDTH * WIDTH
 
 
 @fast
@@ -89,18 +102,18 @@ def drive_site(frame, groups, site, memory, neurons, chosen):
     own = floats_at(operand(frame, weights) + position * units * inputs * 4)
     drive = floats_at(result(frame, 0) + site * units * samples * 4)
     used = min(WIDTH, samples)
-    for begin in range(0, sixteens(samples), MOST):
-        registers = min(MOST, sixteens(samples) - begin)
+    for begin in range(0, registers_for(samples), MOST):
+        registers = min(MOST, registers_for(samples) - begin)
         x, y = memory, row_of(memory, inputs, registers)
         for row in range(inputs):
             for part in range(registers):
-                source = neurons[row] * samples + first_of(begin + part, samples)
-                copy_in(shifted(activities, source), shifted(row_of(x, row, registers), part * WIDTH), used)
+                source = neurons[row] * samples + group_start(begin + part, samples)
+                load_lanes(offset_by(activities, source), offset_by(row_of(x, row, registers), part * WIDTH), used)
         multiply_chosen(own, inputs, chosen, units, x, y, inputs, 0, registers, registers)
         for unit in range(units):
             for part in range(registers):
-                target = unit * samples + first_of(begin + part, samples)
-                copy_out(shifted(row_of(y, unit, registers), part * WIDTH), shifted(drive, target), used)
+                target = unit * samples + group_start(begin + part, samples)
+                store_lanes(offset_by(row_of(y, unit, registers), part * WIDTH), offset_by(drive, target), used)
 
 
 @fast
@@ -116,20 +129,20 @@ def associate_site(frame, groups, site, memory, neurons, chosen):
     weights = floats_at(result(frame, group) + position * units * inputs * 4)
     # Now the lanes are inputs: what is seen is transposed.
     square, used, present = memory, min(WIDTH, inputs), min(WIDTH, samples)
-    for begin in range(0, sixteens(inputs), MOST):
-        registers = min(MOST, sixteens(inputs) - begin)
-        x = shifted(memory, WIDTH * WIDTH)
+    for begin in range(0, registers_for(inputs), MOST):
+        registers = min(MOST, registers_for(inputs) - begin)
+        x = offset_by(memory, WIDTH * WIDTH)
         y = row_of(x, samples, registers)
         for part in range(registers):
-            start = first_of(begin + part, inputs)
-            for some in range(sixteens(samples)):
-                first = first_of(some, samples)
+            start = group_start(begin + part, inputs)
+            for some in range(registers_for(samples)):
+                first = group_start(some, samples)
                 for lane in range(used):
-                    row = shifted(activities, neurons[start + lane] * samples + first)
-                    copy_in(row, shifted(square, lane * WIDTH), present)
+                    row = offset_by(activities, neurons[start + lane] * samples + first)
+                    load_lanes(row, offset_by(square, lane * WIDTH), present)
                 for lane in range(used, WIDTH):
-                    put(square, lane, sixteen(0))
-                there = shifted(row_of(x, first, registers), part * WIDTH)
+                    put(square, lane, broadcast(0))
+                there = offset_by(row_of(x, first, registers), part * WIDTH)
                 if present == WIDTH:
                     transpose(square, WIDTH, there, registers * WIDTH)
                     continue
@@ -139,8 +152,8 @@ def associate_site(frame, groups, site, memory, neurons, chosen):
         multiply_chosen(own, samples, chosen, units, x, y, samples, 0, registers, registers)
         for unit in range(units):
             for part in range(registers):
-                target = shifted(weights, unit * inputs + first_of(begin + part, inputs))
-                copy_out(shifted(row_of(y, unit, registers), part * WIDTH), target, used)
+                target = offset_by(weights, unit * inputs + group_start(begin + part, inputs))
+                store_lanes(offset_by(row_of(y, unit, registers), part * WIDTH), target, used)
 
 
 @fast
@@ -150,8 +163,8 @@ def feed_back_register(frame, groups, first, memory, neurons):
     above = SOURCES + groups
     samples, below = length(frame, above, 1), result_length(frame, 0, 0)
     used = min(WIDTH, samples - first)
-    target = shifted(floats_at(result(frame, 0)), first)
-    activities = shifted(floats_at(operand(frame, above)), first)
+    target = offset_by(floats_at(result(frame, 0)), first)
+    activities = offset_by(floats_at(operand(frame, above)), first)
     for neuron in range(below):
         for s in range(used):
             target[neuron * samples + s] = 0
@@ -160,14 +173,14 @@ def feed_back_register(frame, groups, first, memory, neurons):
         units, inputs = length(frame, above + 1 + group, 1), length(frame, above + 1 + group, 2)
         seen_neurons(frame, group, position, inputs // length(frame, SOURCES + group, 1), neurons)
         own = floats_at(operand(frame, above + 1 + group) + position * units * inputs * 4)
-        x, y, packed = memory, shifted(memory, units * WIDTH), shifted(memory, (units + padded(inputs)) * WIDTH)
+        x, y, packed = memory, offset_by(memory, units * WIDTH), offset_by(memory, (units + padded(inputs)) * WIDTH)
         pack_transposed(own, inputs, units, packed)
         for unit in range(units):
-            row = shifted(activities, (site * units + unit) * samples)
-            copy_in(row, shifted(x, unit * WIDTH), used)
+            row = offset_by(activities, (site * units + unit) * samples)
+            load_lanes(row, offset_by(x, unit * WIDTH), used)
         multiply(packed, x, y, inputs, units)
         for row in range(inputs):
-            there = shifted(target, neurons[row] * samples)
+            there = offset_by(target, neurons[row] * samples)
             if used == WIDTH:
                 put(there, 0, get(there, 0) + get(y, row))
             else:
@@ -217,7 +230,7 @@ def drive_sites(frame, number):
     inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
     units = length(frame, weights, 1)
     numbers = allocate(products_size(units, inputs))
-    neurons, rows = malloc(inputs * 4), malloc(in_tiles(units) * 4)
+    neurons, rows = malloc(inputs * 4), malloc(round_up_to_tile(units) * 4)
     seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
     choose_all(units, chosen)
     for site in range(number * sites // shares, (number + 1) * sites // shares):
@@ -240,7 +253,7 @@ def associate_sites(frame, number):
     inputs = most_seen(frame, groups) * (result_length(frame, 0, 2) // length(frame, SOURCES, 1))
     samples, units = length(frame, SOURCES + groups, 1), result_length(frame, 0, 1)
     numbers = allocate(products_size(units, samples))
-    neurons, rows = malloc(inputs * 4), malloc(in_tiles(units) * 4)
+    neurons, rows = malloc(inputs * 4), malloc(round_up_to_tile(units) * 4)
     seen, chosen = integers_at(address_of(neurons)), integers_at(address_of(rows))
     choose_all(units, chosen)
     for site in range(number * sites // shares, (number + 1) * sites // shares):
@@ -253,7 +266,7 @@ def associate_sites(frame, number):
 @exported(types.int64(Words))
 def feedback_tasks(frame):
     """Number of tasks of feedback: sixteen samples each, as fields of different sites overlap."""
-    return sixteens(length(frame, SOURCES + site_groups(frame, 2), 1))
+    return registers_for(length(frame, SOURCES + site_groups(frame, 2), 1))
 
 
 @exported(types.void(Words, types.int64), **NUMERICS)

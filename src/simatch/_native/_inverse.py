@@ -9,8 +9,8 @@ below the diagonal are only room for what is transposed.
 import numpy as np
 
 from ._ffi import address_of, fast, integers_at, plain, wide_vectors
-from ._lanes import WIDTH, copy_in, get, padded, put, row_of, shifted, sixteen, transpose
-from ._multiply import TOGETHER, choose_all, in_tiles, multiply_chosen
+from ._lanes import WIDTH, broadcast, get, load_lanes, offset_by, padded, put, row_of, transpose
+from ._multiply import TOGETHER, choose_all, multiply_chosen, round_up_to_tile
 
 # Numbers on the diagonal count as above 0 if they are above this.
 LEAST = np.float32(1e-6)
@@ -19,7 +19,9 @@ LEAST = np.float32(1e-6)
 @plain
 def inverse_size(n):
     """Numbers of memory in which a matrix of n rows is inverted."""
-    return (padded(n) + WIDTH + 2 * in_tiles(WIDTH)) * padded(n) + WIDTH * WIDTH + padded(in_tiles(WIDTH))
+    return (
+        (padded(n) + WIDTH + 2 * round_up_to_tile(WIDTH)) * padded(n) + WIDTH * WIDTH + padded(round_up_to_tile(WIDTH))
+    )
 
 
 @fast
@@ -28,16 +30,18 @@ def invert(a, n, shift, whole, memory):
     wide_vectors()
     registers, m = padded(n) // WIDTH, memory
     inverse, solved = row_of(m, padded(n), registers), row_of(m, padded(n) + WIDTH, registers)
-    products = row_of(solved, in_tiles(WIDTH), registers)
+    products = row_of(solved, round_up_to_tile(WIDTH), registers)
     units = row_of(products, TOGETHER, registers)
-    rows = integers_at(address_of(shifted(units, WIDTH * WIDTH)))
+    rows = integers_at(address_of(offset_by(units, WIDTH * WIDTH)))
     for i in range(padded(n)):
         for register in range(registers):
-            put(row_of(m, i, registers), register, sixteen(0))
+            put(row_of(m, i, registers), register, broadcast(0))
         if i < n:
             for register in range(i // WIDTH, registers):
                 first = register * WIDTH
-                copy_in(shifted(a, i * n + first), shifted(row_of(m, i, registers), first), min(WIDTH, n - first))
+                load_lanes(
+                    offset_by(a, i * n + first), offset_by(row_of(m, i, registers), first), min(WIDTH, n - first)
+                )
             row_of(m, i, registers)[i] += shift
         else:
             row_of(m, i, registers)[i] = np.float32(1)
@@ -67,7 +71,7 @@ def mirror(m, i, j, registers):
     """Transpose a square above the diagonal to its place below."""
     wide_vectors()
     apart = registers * WIDTH
-    above, below = shifted(m, (i * apart + j) * WIDTH), shifted(m, (j * apart + i) * WIDTH)
+    above, below = offset_by(m, (i * apart + j) * WIDTH), offset_by(m, (j * apart + i) * WIDTH)
     transpose(above, apart, below, apart)
 
 
@@ -101,7 +105,7 @@ def sweep(m, n, pivots, inverse, solved, products, rows):
         for k in range(TOGETHER):
             rows[k] = min(start + k, n - 1)
         begin = start // WIDTH
-        left = shifted(m, first)
+        left = offset_by(m, first)
         multiply_chosen(left, padded(n), rows, TOGETHER, solved, products, WIDTH, begin, registers, registers)
         for k in range(min(TOGETHER, n - start)):
             row, product = row_of(m, start + k, registers), row_of(products, k, registers)

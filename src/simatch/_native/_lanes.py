@@ -78,7 +78,7 @@ for _symbol, _instruction in [
 
 
 @compiled(intrinsic)
-def sixteen(typingctx, number):
+def broadcast(typingctx, number):
     """Sixteen times the same number."""
     return Lanes(Lanes), lambda context, builder, sig, args: args[0]
 
@@ -121,12 +121,12 @@ def where_less(typingctx, a, b, yes, no):
 
 
 def place(builder, memory, position):
-    """Pointer to sixteen numbers of memory, counted in sixteens."""
+    """Pointer to sixteen numbers of memory, counted in registers."""
     start = cgutils.gep(builder, memory, builder.mul(position, ir.Constant(position.type, WIDTH)))
     return builder.bitcast(start, VECTOR.as_pointer())
 
 
-def fetch(builder, there):
+def prefetch(builder, there):
     """Call for memory that is read soon, to the nearest cache."""
     byte, whole = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
@@ -136,7 +136,7 @@ def fetch(builder, there):
 
 @compiled(intrinsic)
 def get(typingctx, memory, position):
-    """Sixteen numbers of memory, counted in sixteens."""
+    """Sixteen numbers of memory, counted in registers."""
 
     def codegen(context, builder, sig, args):
         return builder.load(place(builder, *args), align=4)
@@ -156,7 +156,7 @@ def put(typingctx, memory, position, lanes):
 
 
 @compiled(intrinsic)
-def shifted(typingctx, memory, count):
+def offset_by(typingctx, memory, count):
     """Pointer to a place some numbers further on."""
 
     def codegen(context, builder, sig, args):
@@ -208,11 +208,11 @@ def transpose(typingctx, source, between, target, apart):
 @plain
 def row_of(matrix, i, registers):
     """A row of a matrix whose rows are so many registers."""
-    return shifted(matrix, i * registers * WIDTH)
+    return offset_by(matrix, i * registers * WIDTH)
 
 
 @plain
-def sixteens(count):
+def registers_for(count):
     """Number of groups of sixteen that cover so many numbers."""
     return (count + WIDTH - 1) // WIDTH
 
@@ -220,29 +220,29 @@ def sixteens(count):
 @plain
 def padded(count):
     """Count rounded up to whole registers."""
-    return sixteens(count) * WIDTH
+    return registers_for(count) * WIDTH
 
 
 @plain
-def first_of(group, count):
+def group_start(group, count):
     """First number of a group: the last sixteen may overlap with those before, so that no group is smaller."""
     return max(0, min(group * WIDTH, count - WIDTH))
 
 
 @plain
-def copy_in(source, target, used):
+def load_lanes(source, target, used):
     """Copy up to sixteen numbers into a register's place, and zeros after them."""
     always_inlined()
     if used == WIDTH:
         put(target, 0, get(source, 0))
     else:
-        put(target, 0, sixteen(0))
+        put(target, 0, broadcast(0))
         for s in range(used):
             target[s] = source[s]
 
 
 @plain
-def copy_out(source, target, used):
+def store_lanes(source, target, used):
     """Copy the used lanes of a register to memory where others follow."""
     always_inlined()
     if used == WIDTH:

@@ -15,17 +15,17 @@ from ._lanes import (
     FLAGS,
     VECTOR,
     WIDTH,
-    copy_in,
-    fetch,
-    first_of,
+    broadcast,
+    group_start,
+    load_lanes,
+    offset_by,
     padded,
     place,
+    prefetch,
     put,
+    registers_for,
     repeated,
     row_of,
-    shifted,
-    sixteen,
-    sixteens,
     transpose,
 )
 
@@ -41,14 +41,14 @@ def pack(a, m, n, apart, packed):
     """Pack a matrix of m rows and n columns, whose rows begin so many numbers apart in memory."""
     wide_vectors()
     for row in range(0, m, WIDTH):
-        for part in range(sixteens(n)):
-            column = first_of(part, n)
-            square = shifted(packed, row * n + column * WIDTH)
+        for part in range(registers_for(n)):
+            column = group_start(part, n)
+            square = offset_by(packed, row * n + column * WIDTH)
             for i in range(WIDTH):
                 if row + i < m:
-                    copy_in(shifted(a, (row + i) * apart + column), shifted(square, i * WIDTH), min(WIDTH, n))
+                    load_lanes(offset_by(a, (row + i) * apart + column), offset_by(square, i * WIDTH), min(WIDTH, n))
                 else:
-                    put(square, i, sixteen(0))
+                    put(square, i, broadcast(0))
             transpose(square, WIDTH, square, WIDTH)
 
 
@@ -58,7 +58,7 @@ def pack_transposed(a, m, n, packed):
     wide_vectors()
     for row in range(0, m, WIDTH):
         for column in range(n):
-            copy_in(shifted(a, column * m + row), shifted(packed, row * n + column * WIDTH), min(WIDTH, m - row))
+            load_lanes(offset_by(a, column * m + row), offset_by(packed, row * n + column * WIDTH), min(WIDTH, m - row))
 
 
 @compiled(intrinsic(prefer_literal=True))
@@ -91,7 +91,7 @@ def multiply(packed, x, y, m, n):
     """Set ``y = A x`` for a packed matrix of m rows and n columns; y has room for whole panels."""
     wide_vectors()
     for row in range(0, m, WIDTH):
-        panel, target, left = shifted(packed, row * n), shifted(y, row * WIDTH), m - row
+        panel, target, left = offset_by(packed, row * n), offset_by(y, row * WIDTH), m - row
         if left > 12:
             multiply_rows(panel, x, target, n, 16)
         elif left > 8:
@@ -128,7 +128,7 @@ def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, registers)
             column = [builder.load(place(builder, start, ir.Constant(n.type, r)), align=4) for r in range(count)]
             ahead = cgutils.gep(builder, start, builder.mul(apart, ir.Constant(n.type, AHEAD)))
             for r in range(count):
-                fetch(builder, place(builder, ahead, ir.Constant(n.type, r)))
+                prefetch(builder, place(builder, ahead, ir.Constant(n.type, r)))
             for row, own in zip(rows, sums, strict=True):
                 v = repeated(builder, builder.load(cgutils.gep(builder, row, loop.index), align=4))
                 for part, total in zip(column, own, strict=True):
@@ -155,9 +155,9 @@ def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, end, registe
     while begin < end:
         parts = (end - begin + ACROSS - 1) // ACROSS
         width = (end - begin + parts - 1) // parts
-        own = shifted(matrix, begin * WIDTH)
+        own = offset_by(matrix, begin * WIDTH)
         for first in range(0, count, TOGETHER):
-            some, target = integers_at(address_of(chosen) + 4 * first), shifted(y, first * apart + begin * WIDTH)
+            some, target = integers_at(address_of(chosen) + 4 * first), offset_by(y, first * apart + begin * WIDTH)
             if width == 4:
                 multiply_tile(x, between, some, own, target, n, apart, 4)
             elif width == 3:
@@ -232,17 +232,17 @@ def multiply_symmetric(x, chosen, count, matrix, y, n):
         rows = row_of(matrix, whole * WIDTH, registers)
         for first in range(0, count, TOGETHER):
             some = integers_at(address_of(chosen) + 4 * first)
-            multiply_few(x, some, rows, shifted(row_of(y, first, registers), whole * WIDTH), registers)
+            multiply_few(x, some, rows, offset_by(row_of(y, first, registers), whole * WIDTH), registers)
 
 
 @plain
 def choose_all(count, chosen):
     """Choose all of so many rows, and the last once more until there is a multiple of `TOGETHER`."""
-    for i in range(in_tiles(count)):
+    for i in range(round_up_to_tile(count)):
         chosen[i] = min(i, count - 1)
 
 
 @plain
-def in_tiles(count):
+def round_up_to_tile(count):
     """Count of rows rounded up to a multiple of `TOGETHER`."""
     return (count + TOGETHER - 1) // TOGETHER * TOGETHER

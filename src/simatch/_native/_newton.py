@@ -11,7 +11,7 @@ from . import _memory as at
 from ._activity import activity, magnitude, measure
 from ._blocks import most_steps, settings_of, size_of
 from ._ffi import fast, plain, wide_vectors
-from ._lanes import WIDTH, divide, get, larger, put, row_of, shifted, sixteen, total, where_less
+from ._lanes import WIDTH, broadcast, divide, get, larger, offset_by, put, row_of, total, where_less
 from ._memory import keep, vector
 from ._multiply import multiply
 
@@ -24,7 +24,7 @@ MARGIN = np.float32(4)
 
 
 @plain
-def fourfold(n):
+def round_up_to_four(n):
     """Size of a block that is filled up to fours."""
     return (n + 3) // 4 * 4
 
@@ -33,11 +33,11 @@ def fourfold(n):
 def multiply_each(a, x, y, n):
     """Set ``y = A x`` in every lane, for matrices that are filled up to fours."""
     wide_vectors()
-    whole = fourfold(n)
+    whole = round_up_to_four(n)
     for i in range(0, whole, 4):
         row0, row1 = row_of(a, i, whole), row_of(a, i + 1, whole)
         row2, row3 = row_of(a, i + 2, whole), row_of(a, i + 3, whole)
-        y0 = y1 = y2 = y3 = sixteen(0)
+        y0 = y1 = y2 = y3 = broadcast(0)
         for j in range(n):
             v = get(x, j)
             y0 += get(row0, j) * v
@@ -54,7 +54,7 @@ def multiply_each(a, x, y, n):
 def glance(b, u, r, force, lanes, n):
     """Estimate, to first order for tanh, the squared length of ``f(b + r - A r) - r``; keep it and that of r."""
     wide_vectors()
-    defect = size = sixteen(0)
+    defect = size = broadcast(0)
     for i in range(n):
         q = get(r, i)
         squared = q * q
@@ -68,7 +68,7 @@ def glance(b, u, r, force, lanes, n):
 @plain
 def factors_size(n):
     """Registers for the factors of a block."""
-    return (fourfold(n) + 4) * fourfold(n)
+    return (round_up_to_four(n) + 4) * round_up_to_four(n)
 
 
 @plain
@@ -86,7 +86,7 @@ def finish_row(row, j, e0, e1, e2, e3, l10, l20, l21, l30, l31, l32, i0, i1, i2,
 @plain
 def fill_up(matrix, n, target):
     """Copy a matrix and fill it up to fours with the identity."""
-    m = fourfold(n)
+    m = round_up_to_four(n)
     for i in range(m):
         for j in range(m):
             target[i * m + j] = matrix[i * n + j] if i < n and j < n else np.float32(i == j)
@@ -95,7 +95,7 @@ def fill_up(matrix, n, target):
 @plain
 def same(a, index):
     """Entry of a matrix that all lanes share."""
-    return sixteen(a[index])
+    return broadcast(a[index])
 
 
 def _factorise(entry):
@@ -108,7 +108,7 @@ def _factorise(entry):
         Rows of L are kept whole. A negative pivot counts as if it were positive, so that no step leads to a saddle.
         """
         wide_vectors()
-        m = fourfold(n)
+        m = round_up_to_four(n)
         for j in range(0, m, 4):
             row0, row1 = row_of(factors, j, m), row_of(factors, j + 1, m)
             row2, row3 = row_of(factors, j + 2, m), row_of(factors, j + 3, m)
@@ -219,21 +219,21 @@ factorise_same, factorise_each = _factorise(same), _factorise(get)
 def newton(kind, threshold, lower, upper, a, each, factors, b, u, r, force, slope, move, pivots, n):
     """One Newton step of the potentials: ``(1/f' - 1 + A) v = b - A r + r - u``, then ``u += v / f'``."""
     wide_vectors()
-    m = fourfold(n)
+    m = round_up_to_four(n)
     for j in range(n):
         q = get(r, j)
         if kind == TANH:
             steep = divide(1, larger(1 - q * q, FLATTEST))
         else:
-            flat = sixteen(1 / FLATTEST)
+            flat = broadcast(1 / FLATTEST)
             steep = where_less(magnitude(get(u, j)), threshold, flat, 1)
             steep = where_less(lower, q, steep, flat)
             steep = where_less(q, upper, steep, flat)
         put(slope, j, steep)
         put(move, j, get(b, j) - get(force, j) + q - get(u, j))
     for j in range(n, m):
-        put(slope, j, sixteen(1))
-        put(move, j, sixteen(0))
+        put(slope, j, broadcast(1))
+        put(move, j, broadcast(0))
     scaled = row_of(factors, m, m)
     if each:
         factorise_each(a, factors, scaled, pivots, slope, move, n)
@@ -270,7 +270,7 @@ def settle_by_newton(frame, a, each, packed, memory):
     b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
     force, lanes = vector(memory, at.FORCE, n), vector(memory, at.LANES, n)
     slope, move = vector(memory, at.CHANGE, n), vector(memory, at.AHEAD, n)
-    pivots, factors = vector(memory, at.PIVOTS, n), shifted(lanes, at.COUNT * WIDTH)
+    pivots, factors = vector(memory, at.PIVOTS, n), offset_by(lanes, at.COUNT * WIDTH)
     limit, last = tolerance * tolerance, min(NEWTON_STEPS, most)
     for taken in range(last + 1):
         if each:

@@ -45,24 +45,24 @@ from ._ffi import (
 from ._inverse import LEAST, inverse_size, invert
 from ._lanes import (
     WIDTH,
-    copy_in,
-    copy_out,
+    broadcast,
     divide,
-    first_of,
     get,
+    group_start,
     larger,
+    load_lanes,
+    offset_by,
     padded,
     put,
-    shifted,
-    sixteen,
-    sixteens,
+    registers_for,
     smaller,
+    store_lanes,
     total,
     where_less,
 )
 from ._memory import activate, keep, memory_size, vector
 from ._multiply import multiply, pack, packed_size
-from ._newton import NEWTON_STEPS, factors_size, fill_up, fourfold, settle_by_newton
+from ._newton import NEWTON_STEPS, factors_size, fill_up, round_up_to_four, settle_by_newton
 
 # Steps between two measurements of lanes that may be done, and of all.
 OFTEN, RARELY = 2, 48
@@ -77,7 +77,7 @@ def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, 
     Also keeps the squared lengths of the step and of r, and looks ahead for the next step.
     """
     wide_vectors()
-    gap = size = uphill = sixteen(0)
+    gap = size = uphill = broadcast(0)
     for i in range(n):
         before, from_here = get(r, i), get(ahead, i)
         z = from_here + (get(b, i) - get(force, i)) * step
@@ -91,7 +91,7 @@ def descend(kind, threshold, lower, upper, step, b, u, r, change, ahead, force, 
         put(u, i, v)
         put(r, i, new)
         put(change, i, d)
-    momentum = where_less(0, uphill, sixteen(0), get(lanes, at.MOMENTUM) + 1)
+    momentum = where_less(0, uphill, broadcast(0), get(lanes, at.MOMENTUM) + 1)
     put(lanes, at.GAP, gap)
     put(lanes, at.NORM, size)
     put(lanes, at.MOMENTUM, momentum)
@@ -107,7 +107,7 @@ def sweep(a, lower, upper, b, u, r, force, lanes, n):
     Also keeps the squared lengths of the change and of r.
     """
     wide_vectors()
-    gap = size = sixteen(0)
+    gap = size = broadcast(0)
     for i in range(n):
         own, before = a[i * n + i], get(r, i)
         rest = get(b, i) - get(force, i) + before * own
@@ -148,21 +148,21 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
         for lane in range(used):
             lanes[at.ACTIVE * WIDTH + lane] = np.float32(steps[first + lane] == LEFT)
             lanes[at.TAKEN * WIDTH + lane] = np.float32(steps[first + lane])
-        copy_in(shifted(defects, first), shifted(lanes, at.FINAL_DEFECT * WIDTH), used)
-        copy_in(shifted(sizes, first), shifted(lanes, at.FINAL_SIZE * WIDTH), used)
+        load_lanes(offset_by(defects, first), offset_by(lanes, at.FINAL_DEFECT * WIDTH), used)
+        load_lanes(offset_by(sizes, first), offset_by(lanes, at.FINAL_SIZE * WIDTH), used)
     for i in range(n):
-        copy_in(shifted(drive, i * samples + first), shifted(b, i * WIDTH), used)
+        load_lanes(offset_by(drive, i * samples + first), offset_by(b, i * WIDTH), used)
         if fresh:
-            put(u, i, sixteen(0))
+            put(u, i, broadcast(0))
         else:
-            copy_in(shifted(start, i * samples + first), shifted(u, i * WIDTH), used)
+            load_lanes(offset_by(start, i * samples + first), offset_by(u, i * WIDTH), used)
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
         resting = resting and total(magnitude(get(r, i))) == 0
         if continuing:
             # What is done already stays as it is.
             put(final_r, i, get(u, i))
             if keeps_potentials(frame):
-                copy_in(shifted(potentials, i * samples + first), shifted(final_u, i * WIDTH), used)
+                load_lanes(offset_by(potentials, i * samples + first), offset_by(final_u, i * WIDTH), used)
     if n <= NEWTON_SIZE:
         settle_by_newton(frame, filled, False, packed, memory)
         taken = min(NEWTON_STEPS, most)
@@ -177,7 +177,7 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
         product = ahead if sweeping and taken > 0 and not accelerating else force
         if taken == 0 and resting:
             for i in range(n):
-                put(force, i, sixteen(0))
+                put(force, i, broadcast(0))
         else:
             multiply(packed, r, product, n, n)
         measure(kind, threshold, lower, upper, b, r, product, lanes, n)
@@ -204,7 +204,7 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
                 put(u, i, v)
                 put(r, i, q)
                 put(ahead, i, q)
-            put(lanes, at.MOMENTUM, sixteen(0))
+            put(lanes, at.MOMENTUM, broadcast(0))
         # The length of a step says whether it is worth measuring; now and then all lanes are.
         waiting = True
         while waiting:
@@ -215,12 +215,12 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
             waiting = not everyone and not (taken % OFTEN == 0 and total(ready(lanes, close)) > 0)
     for i in range(n):
         if keeps_potentials(frame):
-            copy_out(shifted(final_u, i * WIDTH), shifted(potentials, i * samples + first), used)
-        copy_out(shifted(final_r, i * WIDTH), shifted(activities, i * samples + first), used)
+            store_lanes(offset_by(final_u, i * WIDTH), offset_by(potentials, i * samples + first), used)
+        store_lanes(offset_by(final_r, i * WIDTH), offset_by(activities, i * samples + first), used)
     for lane in range(used):
         steps[first + lane] = np.int32(lanes[at.TAKEN * WIDTH + lane])
-    copy_out(shifted(lanes, at.FINAL_DEFECT * WIDTH), shifted(defects, first), used)
-    copy_out(shifted(lanes, at.FINAL_SIZE * WIDTH), shifted(sizes, first), used)
+    store_lanes(offset_by(lanes, at.FINAL_DEFECT * WIDTH), offset_by(defects, first), used)
+    store_lanes(offset_by(lanes, at.FINAL_SIZE * WIDTH), offset_by(sizes, first), used)
 
 
 @plain
@@ -292,11 +292,11 @@ def stiffness(a, n):
 
 @fast
 def is_finite(a, count):
-    """Whether so many numbers, at least sixteen, are all finite."""
+    """Whether so many numbers, at least broadcast, are all finite."""
     wide_vectors()
-    zeros = sixteen(0)
-    for part in range(sixteens(count)):
-        zeros += get(shifted(a, first_of(part, count)), 0) * 0
+    zeros = broadcast(0)
+    for part in range(registers_for(count)):
+        zeros += get(offset_by(a, group_start(part, count)), 0) * 0
     return total(zeros) == 0
 
 
@@ -327,11 +327,11 @@ def groups(frame):
 def settle_few(frame, first):
     """Settle all samples in up to sixteen blocks."""
     blocks, (n, samples) = blocks_of(frame), size_of(frame)
-    size, entries = packed_size(n, n), fourfold(n) ** 2
+    size, entries = packed_size(n, n), round_up_to_four(n) ** 2
     memory = allocate(size + (WIDTH + 1) * entries + memory_size(n, factors_size(n)))
     packed = floats_of(memory)
-    prepared, matrices = shifted(packed, size), shifted(packed, size + entries)
-    rest = shifted(matrices, WIDTH * entries)
+    prepared, matrices = offset_by(packed, size), offset_by(packed, size + entries)
+    rest = offset_by(matrices, WIDTH * entries)
     for lane in range(WIDTH):
         fill_up(matrix_of(frame, min(first + lane, blocks - 1)), n, prepared)
         for entry in range(entries):
@@ -349,11 +349,15 @@ def settle_many(frame, block, group):
     begin, end = group * registers // parts * WIDTH, min((group + 1) * registers // parts * WIDTH, samples)
     kind, threshold, lower, _, _ = settings_of(frame)
     small, size, matrix = n <= NEWTON_SIZE, packed_size(n, n), matrix_of(frame, block)
-    own = fourfold(n) ** 2 if small else size
+    own = round_up_to_four(n) ** 2 if small else size
     working = max(memory_size(n, factors_size(n) if small else 0), inverse_size(n))
     memory = allocate(size + own + working + rows_size(n, AT_ONCE))
     packed = floats_of(memory)
-    prepared, rest, rows = shifted(packed, size), shifted(packed, size + own), shifted(packed, size + own + working)
+    prepared, rest, rows = (
+        offset_by(packed, size),
+        offset_by(packed, size + own),
+        offset_by(packed, size + own + working),
+    )
     sweeping, alternating = False, False
     if small:
         fill_up(matrix, n, prepared)
