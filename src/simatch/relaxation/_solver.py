@@ -94,8 +94,8 @@ class Solver(eqx.Module):
             Potentials at the start; None for 0.
         tolerance : scalar array
         max_steps : int or None
-            Largest number of steps; None stands for the solver's own number, or that of the solver to which it leaves the
-            problem.
+            Largest number of steps; None stands for the solver's own number, or that of the solver to which it leaves
+            the problem.
 
         Returns
         -------
