@@ -42,7 +42,33 @@ def graph(rng):
     )
 
 
-@pytest.mark.parametrize("build", [chain, graph])
+@sm.register("doubling", sm.Activation)
+class Doubling(sm.network.Activation):
+    """An activation of a user's own, under a name."""
+
+    lower = 0.0
+
+    def __call__(self, u):
+        return jax.nn.relu(u) / 2
+
+    def cost(self, r):
+        return r**2 / 2
+
+
+def terms(rng):
+    """A network with terms that are no pathways, and with a registered activation."""
+    below, above = sm.Grid(2, 2), sm.Grid(1, 1, 3)
+    return sm.Network(
+        {"input": sm.Population(below), "r": sm.Population(above, "doubling")},
+        [
+            sm.Hebbian("input", "r", sm.Dense(below, above)),
+            sm.Leak("r", 0.3),
+            sm.Bias("r", above),
+        ],
+    )
+
+
+@pytest.mark.parametrize("build", [chain, graph, terms])
 def test_round_trip(build, rng, tmp_path):
     net = build(rng)
     inputs = {name: rng.normal(size=(20, net.populations[name].grid.size)) for name in net.inputs}

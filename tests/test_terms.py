@@ -333,3 +333,59 @@ def test_terms_learn_in_the_compiled_loop(name, x64):
         trained.parameters,
         sm.learn(stepped, out, 1e-3).parameters,
     )
+
+
+class Convex(sm.Term):
+    """A convex function of A r, of which the curvature changes by orders of magnitude."""
+
+    population: str = eqx.field(static=True)
+    kind: str = eqx.field(static=True)
+    A: jax.Array
+
+    @property
+    def populations(self):
+        return (self.population,)
+
+    def energy(self, parameters, r):
+        z = self.A @ r
+        forms = {
+            "quartic": lambda: z**4 / 4,
+            "softplus": lambda: jax.nn.softplus(z),
+            "cosh": lambda: jnp.cosh(z),
+            "huber": lambda: jnp.where(jnp.abs(z) < 1, z**2 / 2, jnp.abs(z) - 0.5),
+        }
+        return jnp.sum(forms[self.kind](), axis=0)
+
+
+@pytest.mark.parametrize("activation", ["linear", "tanh", "soft_threshold:0.3"])
+@pytest.mark.parametrize("kind", ["quartic", "softplus", "cosh", "huber"])
+def test_the_default_solver_converges_on_stiff_convex_energies(kind, activation, rng, x64):
+    """Condition numbers of some thousands: every sample reaches a point where no force is left."""
+    term = Convex("r", kind, jnp.asarray(3 * rng.normal(size=(9, 4))))
+    net = hidden(drive(), term, activation=activation)
+    out = sm.relax(net, 3 * rng.normal(size=(10, 5)), tolerance=1e-8)
+    assert out.converged.all()
+
+
+def test_terms_can_be_switched_by_a_number_without_compiling_anew(rng):
+    """A nudge of strength 0 is none; its strength is an array."""
+    x, y = rng.normal(size=(3, 5)), rng.normal(size=(3, 4))
+    net = hidden(drive())
+    entries = {"x": x, "y": y}
+    phases = [sm.Phase(["x", "y"], terms=[sm.Nudge("r", "y", strength)]) for strength in (0.0, 5.0)]
+    off, on = (sm.relax(net, entries, phase=phase) for phase in phases)
+    np.testing.assert_allclose(off.states["r"], sm.relax(net, x).states["r"], atol=1e-3)
+    assert np.abs(on.states["r"] - np.clip(y.T, -1, 1)).mean() < np.abs(off.states["r"] - np.clip(y.T, -1, 1)).mean()
+
+
+def test_calibration_leaves_pathways_to_inputs_alone(rng):
+    """A pathway may end in a population that cannot relax; there is nothing to calibrate there."""
+    label = sm.Grid(1, 1, 2)
+    net = sm.Network(
+        {"x": sm.Population(X), "r": sm.Population(Y, "tanh"), "label": sm.Population(label)},
+        [drive(), sm.AntiHebbian("r", sm.Dense(Y, Y)), sm.Hebbian("r", "label", sm.Dense(Y, label), feedback=0.1)],
+    )
+    data = {"x": rng.normal(size=(50, 5)), "label": rng.normal(size=(50, 2))}
+    scaled = sm.calibrate(net, data, batches=3)
+    assert float(scaled.feedforward[0].scale) != 1.0
+    assert float(scaled.feedforward[1].scale) == 1.0

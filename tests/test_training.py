@@ -210,3 +210,21 @@ def test_nothing_is_compiled_twice(x):
     sm.train(other, 2 * x, seed=3, rate=0.01, tolerance=1e-2, **settings)
     sm.train(net, x, **settings)
     assert programs() == compiled
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_batch_sizes_are_checked(size, x):
+    for use in (
+        lambda: sm.encode(network(), x, batch_size=size),
+        lambda: next(sm.epochs_of(x, batch_size=size)),
+        lambda: sm.train(network(), x, batch_size=size, progress=False),
+    ):
+        with pytest.raises(ValueError, match=f"batch size must be at least 1, got {size}"):
+            use()
+
+
+def test_layers_are_chosen_by_name(x):
+    net = network()
+    np.testing.assert_array_equal(sm.encode(net, x, layers="layer1"), sm.encode(net, x, layers=["layer1"]))
+    with pytest.raises(ValueError, match="no layer 'layer9'"):
+        sm.encode(net, x, layers="layer9")
