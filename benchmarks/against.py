@@ -41,7 +41,7 @@ def rows(sm, images: np.ndarray) -> dict[str, Callable[[], Task]]:
         return lambda: sm.encode(net, images[:count])
 
     def dense() -> Task:
-        net = sm.layered(784, [sm.Layer(units=50, activation="relu")])
+        net = sm.layered(784, [sm.Layer(units=64, activation="relu")])
         return training(net, [part.reshape(len(part), -1) for part in batches(20, 100)])
 
     tasks: dict[str, Callable[[], Task]] = {}
@@ -50,7 +50,7 @@ def rows(sm, images: np.ndarray) -> dict[str, Callable[[], Task]]:
         tasks[f"encode {units}"] = lambda units=units, encoded=encoded: encode(units, encoded)
     tasks["online 4"] = lambda: train(4, 1000, 1)
     tasks["online 16"] = lambda: train(16, 500, 1)
-    tasks["all to all, 50 ReLU units"] = dense
+    tasks["pynsm, 64 ReLU units"] = dense
     return tasks
 
 
