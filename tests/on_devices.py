@@ -4,6 +4,7 @@ python on_devices.py PROCESS PROCESSES ADDRESS RESULTS
 """
 
 import sys
+from collections import namedtuple
 
 import jax
 import jaxtyping
@@ -53,6 +54,22 @@ def measured(report, name):
     return {f"{name} report": np.array([report.cost, report.residual, report.steps, *shares])}
 
 
+def contrast(sm):
+    """Settings of a rule of two phases, with momentum: a state that all devices must agree on."""
+    nudge = sm.Nudge("layer2", target="label", strength=0.5)
+    nudged = sm.Phase(["input", "label"], terms=[nudge], start="previous")
+    momentum = namedtuple("Momentum", ("init", "update"))(
+        init=lambda parameters: jax.tree.map(jax.numpy.zeros_like, parameters),
+        update=lambda changes, state, _: 2 * (jax.tree.map(lambda m, d: 0.5 * m + d, state, changes),),
+    )
+    return {"rule": sm.ContrastRule(sm.Phase(), nudged, beta=0.5), "transform": momentum}
+
+
+def labelled(parts):
+    """The same inputs with targets."""
+    return {"input": parts, "label": np.tanh(parts.reshape(len(parts), -1)[:, :5])}
+
+
 def main(process, processes, address, results):
     with jaxtyping.install_import_hook("simatch", CHECKER):
         import simatch as sm  # before the devices are chosen, as users will
@@ -92,6 +109,9 @@ def main(process, processes, address, results):
         learn("local", "float32")
         with jax.enable_x64(True):
             encode(learn("feedback", "feedback"), "feedback")
+            net, reports = sm.train(network(sm, "feedback"), labelled(own), mesh=mesh, **contrast(sm), **LEARNING)
+            found.update(weights(net, "contrast") | counted(reports[-1], "contrast"))
+            found["contrast cost"] = np.array(reports[-1].cost)
     else:
         half = slice(process * BATCH // 2, (process + 1) * BATCH // 2)
         batches = [batch[half] for batch in poisoned()]

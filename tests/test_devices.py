@@ -70,6 +70,15 @@ def test_four_devices_learn_what_one_does(one_process, kind):
     assert_close(one_process, report, rtol=1e-6)  # shares are in single precision
 
 
+@pytest.mark.usefixtures("x64")
+def test_four_devices_learn_by_contrast_what_one_does(one_process):
+    """Two phases, targets, and a momentum that goes from batch to batch."""
+    settings = on_devices.contrast(sm) | on_devices.LEARNING
+    net, reports = sm.train(network(sm, "feedback"), on_devices.labelled(samples()), **settings)
+    assert_close(one_process, weights(net, "contrast") | counted(reports[-1], "contrast"), **TIGHT)
+    assert_close(one_process, {"contrast cost": reports[-1].cost}, rtol=1e-9)
+
+
 def test_in_single_precision(one_process):
     # Steps and residuals may differ: a rounding decides whether a sample is done one step earlier.
     _, expected, _ = on_one_device("local", "float32")
