@@ -72,7 +72,7 @@ def step(
         Activities in each phase.
     entries : dict
         The batch.
-    rates : array of shape (2,)
+    rates : tuple of two scalar arrays
         Learning rates of descending and of ascending parameters.
     method : Method
     axis : str, optional
