@@ -197,7 +197,7 @@ def test_the_loop_takes_the_step_of_learn(rng, x64):
 def test_two_rates(rng, x64):
     net, (x, _) = deep(), data(rng)
     out = sm.relax(net, x)
-    one, two = sm.learn(net, out, 0.1), sm.learn(net, out, {"descending": 0.1, "ascending": 0.02})
+    one, two = sm.learn(net, out, 0.1, ratio=0.5), sm.learn(net, out, {"descending": 0.1, "ascending": 0.02})
     for p, a, b in zip(net.pathways, one.weights, two.weights, strict=True):
         factor = 1 if p.signs < 0 else 0.2
         np.testing.assert_allclose(b - p.weights, factor * (a - p.weights), atol=1e-14)
@@ -238,7 +238,7 @@ class Trace:
 
 def test_a_state_goes_from_batch_to_batch(rng, x64):
     """A rule with momentum, a transformation of the changes, and the loop typed out: all the same."""
-    net, settings = deep(), {"rate": 0.05, "tolerance": 1e-12, "progress": False}
+    net, settings = deep(), {"rate": 0.05, "ratio": 0.5, "tolerance": 1e-12, "progress": False}
     batches = [data(rng)[0] for _ in range(5)]
     own, _ = sm.train(net, iter(batches), rule=Averaged(), **settings)
     transformed, _ = sm.train(net, iter(batches), transform=Trace, **settings)
@@ -346,7 +346,7 @@ def test_rates_and_rules_that_make_no_sense(rng):
     net, (x, _) = deep(), data(rng)
     with pytest.raises(ValueError, match="one for each of"):
         sm.train(net, x, rate={"descending": 0.1}, progress=False)
-    with pytest.raises(ValueError, match="ascending parameters"):
+    with pytest.raises(ValueError, match="for the ascending parameters"):
         sm.train(net, x, rate={"descending": 0.1, "ascending": 1e3}, progress=False)
     with pytest.raises(ValueError, match="as those of Optax"):
         sm.train(net, x, transform=0.9, progress=False)

@@ -207,7 +207,7 @@ def test_stiffness_bounds_the_spectrum(gamma, rng, x64):
         (np.where(np.arange(96).reshape(2, 48) == 50, np.inf, 0), "first in sample 1"),
         (np.ones((0, 48)), "no samples"),
         (np.array([["a"] * 48]), "real numbers"),
-        ({"eye": np.ones((2, 48))}, "inputs are 'input'"),
+        ({"eye": np.ones((2, 48))}, "entries of a batch are 'input' here"),
     ],
 )
 def test_bad_input(x, message, rng):

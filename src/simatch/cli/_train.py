@@ -50,6 +50,9 @@ def train(
     epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in a batch.")] = None,
     rate: Annotated[str | None, typer.Option(help="Learning rate of the first batch, or auto.")] = None,
+    ratio: Annotated[
+        float | None, typer.Option(help="Learning rate of lateral weights over that of feedforward ones.")
+    ] = None,
     tolerance: Annotated[float | None, typer.Option(help="Largest residual of converged neural dynamics.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings, such as one of an earlier run.")] = None,
@@ -68,6 +71,7 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "rate": rate,
+        "ratio": ratio,
         "tolerance": tolerance,
         "seed": seed,
     }

@@ -55,6 +55,7 @@ class SimilarityMatcher(
     """
 
     learning_rate: float
+    ratio: float
     decay: float
     max_iter: int
     batch_size: int
@@ -69,6 +70,7 @@ class SimilarityMatcher(
     _parameter_constraints: ClassVar[dict] = {
         "activation": [str, Activation],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "ratio": [Interval(Real, 0, None, closed="neither")],
         "decay": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -251,6 +253,7 @@ class SimilarityMatcher(
             net,
             batches,
             rate=rate,
+            ratio=float(self.ratio),
             solver=self.solver,
             tolerance=float(self.tolerance),
             report_every=_BATCHES_A_TASK,
@@ -259,7 +262,9 @@ class SimilarityMatcher(
     def _rate(self, net: Network) -> float:
         """Learning rate of the first batch."""
         # Weights decay at rate / c, and the user cannot foresee the c that calibration finds.
-        return float(self.learning_rate) * (min(1.0, largest_rate(net)) if self.scale == "auto" else 1.0)
+        return float(self.learning_rate) * (
+            min(1.0, largest_rate(net, float(self.ratio))) if self.scale == "auto" else 1.0
+        )
 
     @property
     def _factor(self) -> float:

@@ -32,6 +32,9 @@ class DeepSimilarityMatching(SimilarityMatcher):
     learning_rate : float, default=0.05
         Learning rate of the first batch, above 0. `partial_fit` uses it as a constant rate. The largest possible rate
         is lower with feedback below 1 and with scales below 1; an error message gives it.
+    ratio : float, default=1.0
+        Learning rate of lateral weights over that of feedforward ones, above 0. At 1 no component of a linear network
+        is lost, whatever the variances; equations (5) and (11) have 0.5.
     decay : float, default=20.0
         In `fit`, batch n of N learns at ``learning_rate / (1 + decay n / N)``; at least 0.
     max_iter : int, default=20
@@ -116,6 +119,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         image_shape=None,
         activation="tanh",
         learning_rate=0.05,
+        ratio=1.0,
         decay=20.0,
         max_iter=20,
         batch_size=100,
@@ -130,6 +134,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         self.image_shape = image_shape
         self.activation = activation
         self.learning_rate = learning_rate
+        self.ratio = ratio
         self.decay = decay
         self.max_iter = max_iter
         self.batch_size = batch_size

@@ -29,6 +29,9 @@ class SimilarityMatching(SimilarityMatcher):
     learning_rate : float, default=0.05
         Learning rate of the first batch, above 0 and at most `scale`, beyond which weights overshoot. `partial_fit`
         uses it as a constant rate.
+    ratio : float, default=1.0
+        Learning rate of lateral weights over that of feedforward ones, above 0. At 1 no component of a linear network
+        is lost, whatever the variances; equations (5) and (11) have 0.5.
     decay : float, default=20.0
         In `fit`, batch n of N learns at ``learning_rate / (1 + decay n / N)``; at least 0.
     max_iter : int, default=20
@@ -101,6 +104,7 @@ class SimilarityMatching(SimilarityMatcher):
         *,
         activation="linear",
         learning_rate=0.05,
+        ratio=1.0,
         decay=20.0,
         max_iter=20,
         batch_size=100,
@@ -113,6 +117,7 @@ class SimilarityMatching(SimilarityMatcher):
         self.n_components = n_components
         self.activation = activation
         self.learning_rate = learning_rate
+        self.ratio = ratio
         self.decay = decay
         self.max_iter = max_iter
         self.batch_size = batch_size

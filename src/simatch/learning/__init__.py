@@ -12,6 +12,7 @@ from ._encode import encode as encode
 from ._encode import samples_at_once as samples_at_once
 from ._learn import learn as learn
 from ._loop import LearningState as LearningState
+from ._rates import PUBLISHED_RATIO as PUBLISHED_RATIO
 from ._rates import Rate as Rate
 from ._rates import Schedule as Schedule
 from ._rates import check_rate as check_rate

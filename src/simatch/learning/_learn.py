@@ -1,7 +1,7 @@
 """One step of learning from settled activities."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ..network import Activities, Network, signs_of
 from ..relaxation import Phase, Relaxation, Status
-from ._rates import KINDS, check_rate
+from ._rates import check_rate, schedules
 from ._rule import DEFAULT_RULE, Rule
 
 # Rates of descending and of ascending parameters.
@@ -35,6 +35,7 @@ def learn(
     out: Relaxation | Sequence[Relaxation],
     rate: float | Float[Array, ""] | Mapping[str, Any],
     *,
+    ratio: float | None = None,
     rule: Rule | None = None,
 ) -> Network:
     """Take one step of learning, averaged over the batch.
@@ -50,6 +51,10 @@ def learn(
         Learning rate eta of equation (11), above 0, for all parameters; or one for the parameters that descend the cost
         (Hebbian) and one for those that ascend it (anti-Hebbian). Inside ``jax.jit``, where arrays have no values yet,
         neither the rate nor divergence is checked.
+    ratio : float, optional
+        Rate of lateral (ascending) weights over that of feedforward (descending) ones, above 0: lateral weights learn
+        by ``ratio * rate * (r_i r_j - L_ij / c)``. 1 by default, at which no component of a linear network is lost; 0.5
+        in equations (5) and (11), see equation (20). Not with a mapping, which has a rate for each kind.
     rule : Rule, optional
         `GradientRule` by default. Only `train` and `training` support rules that keep a state or read further entries
         of a batch.
@@ -79,7 +84,7 @@ def learn(
     """
     rule = rule or DEFAULT_RULE
     done = (out,) if isinstance(out, Relaxation) else tuple(out)
-    check_rate(net, rate)
+    check_rate(net, rate, ratio)
     if len(done) != len(rule.phases):
         raise ValueError(
             f"The rule has {len(rule.phases)} phases, but {len(done)} relaxations were given; give one for each."
@@ -98,13 +103,15 @@ def learn(
                     f"Nothing was learned: the activities of {diverged} of {one.status.size} samples diverged; "
                     "lower the learning rate, the feedback or the scale of the structure constants."
                 )
-    down, up = (jnp.asarray(rate[kind] if isinstance(rate, Mapping) else rate, float) for kind in KINDS)
+    down, up = (plan(0) for plan in schedules(cast(Any, rate), ratio))
     entries = {
         entry: one.states[name]
         for phase, one in zip(rule.phases, done, strict=True)
         for name, entry in phase.entries(net).items()
     }
-    return _learn(net, tuple(one.states for one in done), entries, (down, up), rule)
+    return _learn(
+        net, tuple(one.states for one in done), entries, (jnp.asarray(down, float), jnp.asarray(up, float)), rule
+    )
 
 
 def check_states(net: Network, states: Activities, phase: Phase) -> None:

@@ -1,7 +1,7 @@
 """Learning rates: schedules, and the largest rate at which weights stay bounded."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -17,6 +17,10 @@ Rate = float | Schedule | Mapping[str, float | Schedule]
 
 # The kinds of parameters that may have different rates, in the order in which arrays of rates hold them.
 KINDS = ("descending", "ascending")
+
+# How fast lateral weights learn compared with feedforward ones: as published, and so that no component of a linear
+# network is lost, whatever the variances (section 9 of the mathematics).
+PUBLISHED_RATIO, STABLE_RATIO = 0.5, 1.0
 
 
 def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
@@ -72,19 +76,37 @@ def published_schedule(batch_size: int = 1) -> Schedule:
     return lambda n: max(5e-3 / (1 + 0.5 * (n * batch_size // 1000)), 1e-4)
 
 
-def schedules(rate: Rate) -> tuple[Schedule, Schedule]:
+def schedules(rate: Rate, ratio: float | None = None) -> tuple[Schedule, Schedule]:
     """Return the schedules of descending and of ascending parameters.
 
     Raises
     ------
     ValueError
-        If a mapping does not have a rate for each kind.
+        If a mapping does not have a rate for each kind, or comes with a ratio; if the ratio is out of range.
     """
     if isinstance(rate, Mapping):
         check_kinds(rate)
+        if ratio is not None:
+            raise ValueError(f"Rates by kind already have a ratio, but ratio={ratio!r} was given too; leave one out.")
         return _schedule(rate["descending"]), _schedule(rate["ascending"])
-    both = _schedule(rate)
-    return both, both
+    factor, both = ascent(ratio), _schedule(rate)
+    return both, lambda n: factor * both(n)
+
+
+def ascent(ratio: float | None = None) -> float:
+    """Return the factor by which ascending parameters move faster along their gradient than descending ones.
+
+    The gradient of ``r' L r / 2 - sum L^2 / 4c`` is half of ``r r' - L / c``, hence twice the ratio.
+
+    Raises
+    ------
+    ValueError
+        If the ratio is not finite or not above 0.
+    """
+    ratio = STABLE_RATIO if ratio is None else ratio
+    if not (np.isfinite(ratio) and ratio > 0):
+        raise ValueError(f"The ratio of lateral to feedforward learning rates must be above 0, got {ratio!r}.")
+    return 2 * float(ratio)
 
 
 def check_kinds(rates: Mapping[str, Any]) -> None:
@@ -100,14 +122,14 @@ def _schedule(rate: Any) -> Schedule:
     return rate if callable(rate) else lambda _: rate
 
 
-def largest_rate(net: Network, kind: str | None = None) -> float:
+def largest_rate(net: Network, ratio: float | None = None) -> float:
     """Learning rate above which the decay of some weight overshoots 0.
 
     Parameters
     ----------
     net : Network
-    kind : "descending" or "ascending", optional
-        Kind of the parameters that are considered; by default both.
+    ratio : float, optional
+        Rate of lateral weights over that of feedforward weights, above 0; 1 by default.
 
     Returns
     -------
@@ -115,7 +137,7 @@ def largest_rate(net: Network, kind: str | None = None) -> float:
         Infinity if no cost of a parameter has curvature.
     """
     limits = _limits(net)
-    return min(limits.values()) if kind is None else limits[kind]
+    return min(limits["descending"], limits["ascending"] / ascent(ratio))
 
 
 def _limits(net: Network) -> dict[str, float]:
@@ -139,16 +161,20 @@ def _decays(net: Network, term: Term):
     return jax.jvp(gradient, (term.parameters,), (ones,))[1]
 
 
-def check_rate(net: Network, rate: float | Float[Array, ""] | Mapping[str, Any]) -> None:
+def check_rate(net: Network, rate: float | Float[Array, ""] | Mapping[str, Any], ratio: float | None = None) -> None:
     """Raise ValueError if a learning rate is not above 0 or too large for this network's weights to stay bounded."""
-    rates: dict[str, Any] = dict(rate) if isinstance(rate, Mapping) else dict.fromkeys(KINDS, rate)
-    check_kinds(rates)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, rates))):
+    schedules(cast(Any, rate), ratio)
+    if any(
+        isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, dict(rate) if isinstance(rate, Mapping) else rate))
+    ):
         return  # inside a compiled function there are no values to check
-    for kind, limit in _limits(net).items():
-        own = rates[kind]
+    if isinstance(rate, Mapping):
+        pairs = [(f" for the {kind} parameters", rate[kind], limit) for kind, limit in _limits(net).items()]
+    else:
+        pairs = [("", rate, largest_rate(net, ratio))]
+    for whose, own, limit in pairs:
         if not (np.isfinite(own) and 0 < own <= limit):
             raise ValueError(
-                f"The learning rate must be above 0 and at most {limit:.3g} for the {kind} parameters of this network "
-                f"(beyond it weights overshoot and diverge), got {own!r}."
+                f"The learning rate{whose} must be above 0 and at most {limit:.3g} for this network (beyond it weights "
+                f"overshoot and diverge), got {own!r}."
             )

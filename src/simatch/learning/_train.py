@@ -80,6 +80,7 @@ def training(
     batches: Iterable[Inputs],
     *,
     rate: Rate,
+    ratio: float | None = None,
     rule: Rule | None = None,
     transform: Any = None,
     solver: Solver | None = None,
@@ -104,6 +105,10 @@ def training(
         `hyperbolic`, `published_schedule` or any schedule of Optax. Only its first rate is checked, so this should be
         the largest. A mapping gives one rate or schedule to the parameters that descend the cost (Hebbian) and one to
         those that ascend it (anti-Hebbian).
+    ratio : float, optional
+        Rate of lateral (ascending) weights over that of feedforward (descending) ones, above 0: lateral weights learn
+        by ``ratio * rate * (r_i r_j - L_ij / c)``. 1 by default, at which no component of a linear network is lost; 0.5
+        in equations (5) and (11), see equation (20). Not with a mapping, which has a rate for each kind.
     rule : Rule, optional
         `GradientRule` by default.
     transform : optax.GradientTransformation, optional
@@ -144,8 +149,11 @@ def training(
     Equations (11), (17) and (18) of ``docs/mathematics.md``; several devices: ``docs/clusters.md``.
     """
     rule = rule or DEFAULT_RULE
-    plans = schedules(rate)
-    check_rate(net, {kind: float(plan(start)) for kind, plan in zip(KINDS, plans, strict=True)})
+    plans = schedules(rate, ratio)
+    if isinstance(rate, Mapping):
+        check_rate(net, {kind: float(plan(start)) for kind, plan in zip(KINDS, plans, strict=True)})
+    else:
+        check_rate(net, float(plans[0](start)), ratio)
     for phase in rule.phases:
         phase.relaxing(net)  # raises an error if the phase does not fit
     if transform is not None and not (hasattr(transform, "init") and hasattr(transform, "update")):
@@ -214,6 +222,7 @@ def train(
     epochs: float = 1,
     batch_size: int = 100,
     rate: Rate = 0.05,
+    ratio: float | None = None,
     rule: Rule | None = None,
     transform: Any = None,
     seed: int = 0,
@@ -299,6 +308,7 @@ def train(
         net,
         batches,
         rate=schedule,
+        ratio=ratio,
         rule=rule,
         transform=transform,
         solver=solver,

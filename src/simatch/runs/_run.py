@@ -125,8 +125,8 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         clock.lap("scale")
     rate = settings.rate
     if rate == "auto":
-        rate = min(0.05, largest_rate(network) / 2)
-    check_rate(network, rate)
+        rate = min(0.05, largest_rate(network, settings.ratio) / 2)
+    check_rate(network, rate, settings.ratio)
     say(f"Learning from {len(x_train):,} samples, {settings.epochs:g} times: {network.synapses:,} synapses.")
     snapshots = [(0, network)]
     every = max(1, round(settings.epochs * len(x_train) / SNAPSHOTS))
@@ -141,6 +141,7 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         rate=rate,
+        ratio=settings.ratio,
         seed=settings.seed,
         tolerance=settings.tolerance,
         observe=observe,

@@ -68,6 +68,7 @@ class RunSettings(pydantic.BaseModel):
     epochs: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 2.0
     batch_size: pydantic.PositiveInt = 100
     rate: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] | Literal["auto"] = "auto"
+    ratio: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1.0
     tolerance: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1e-3
     preprocessing: PreprocessingSettings
     layers: Annotated[list[LayerSettings], pydantic.Field(min_length=1)]
@@ -151,6 +152,8 @@ _DEFAULTS: dict[str, Settings] = {
         "epochs": 8.0,
         "batch_size": 25,
         "feedback": 0.1,
+        # The scales below were found with it.
+        "ratio": 0.5,
         # Without this, the second layer receives mainly what all digits have in common.
         "preprocessing": {"mean_image": True, "own_mean": True, "scale": 0.5},
         "layers": [

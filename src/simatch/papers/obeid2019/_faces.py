@@ -14,7 +14,17 @@ from scipy.ndimage import zoom
 
 from ... import analysis
 from ...data import Dataset, default_preprocessing
-from ...learning import SILENT_BELOW, Report, calibrate, encode, epochs_of, hyperbolic, largest_rate, training
+from ...learning import (
+    PUBLISHED_RATIO,
+    SILENT_BELOW,
+    Report,
+    calibrate,
+    encode,
+    epochs_of,
+    hyperbolic,
+    largest_rate,
+    training,
+)
 from ...models import Layer, layered
 from ...network import Grid, Network
 
@@ -158,7 +168,8 @@ def learning(
     runs = training(
         network,
         batches if together else _heard(setting, below, batches),
-        rate=hyperbolic(setting.rate * largest_rate(network), over=planned, decay=setting.decay),
+        rate=hyperbolic(setting.rate * largest_rate(network, PUBLISHED_RATIO), over=planned, decay=setting.decay),
+        ratio=PUBLISHED_RATIO,
         tolerance=setting.tolerance,
         report_every=REPORT_EVERY,
         start=done,

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from ...data import load_dataset
-from ...learning import GradientRule, objective, similarity_cost, training
+from ...learning import PUBLISHED_RATIO, GradientRule, objective, similarity_cost, training
 from ...models import Layer, layered
 from ...network import Activities, Grid, Network, Pathway, total_cost
 from ...relaxation import Accelerated, Relaxation, check_inputs, relax, settle
@@ -226,7 +226,8 @@ def learning(
     """Learn by the local rules from the whole data set, and measure costs and gradient at about `points` steps."""
     with jax.enable_x64(True):
         yield net, _point(net, x, 0)
-        runs = training(net, (x for _ in range(steps)), rate=rate, report_every=max(1, steps // points), tolerance=1e-8)
+        batches, every = (x for _ in range(steps)), max(1, steps // points)
+        runs = training(net, batches, rate=rate, ratio=PUBLISHED_RATIO, report_every=every, tolerance=1e-8)
         for net, report in runs:
             yield net, _point(net, x, report.batches)
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...data import Dataset, Preprocessing
-from ...learning import Report, encode, epochs_of, hyperbolic, training
+from ...learning import PUBLISHED_RATIO, Report, encode, epochs_of, hyperbolic, training
 from ...models import Layer, layered
 from ...network import Grid, Network
 from ...readout import LinearReadout
@@ -199,6 +199,7 @@ def learning(
         network,
         itertools.islice(order, done, batches),
         rate=hyperbolic(setting.rate, over=batches, decay=setting.decay),
+        ratio=PUBLISHED_RATIO,
         tolerance=setting.tolerance,
         report_every=REPORT_EVERY,
         start=done,
