@@ -108,7 +108,7 @@ def encode(
         net = replicated(net, mesh)
     devices = 1 if mesh is None else mesh.size
     size = min(batch_size, -(-count // devices) * devices)
-    missed = 0
+    missed, allowed = 0, jnp.asarray(tolerance)
     for start in range(0, count, batch_size):
         # The last sample fills up the last batch, so that all batches have one shape and one compiled program.
         chosen = np.minimum(np.arange(start, start + size), count - 1)
@@ -118,7 +118,7 @@ def encode(
             columns[...] = r[chosen].T
             batch[name] = jnp.asarray(columns)
         batch = batch if mesh is None else spread(batch, mesh)
-        states, status = _settle_batch(net, batch, layers, phase, solver, jnp.asarray(tolerance), mesh)
+        states, status = _settle_batch(net, batch, layers, phase, solver, allowed, mesh)
         real = min(batch_size, count - start)
         _turn(states, features[start : start + real])
         missed += int(np.sum(jax.device_get(status)[:real] >= Status.MAX_STEPS))
