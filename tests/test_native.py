@@ -251,3 +251,40 @@ def test_relaxation_without_compilation():
     np.testing.assert_allclose(
         step_by_step.states["layer1"], sm.relax(net, x, tolerance=1e-4).states["layer1"], atol=1e-3
     )
+
+
+@pytest.fixture(scope="module")
+def written():
+    """The NumPy forms of the kernels, from the page for those who maintain them."""
+    assert native.available()
+    page = (Path(__file__).parents[1] / "docs" / "native.md").read_text(encoding="utf-8")
+    code = "".join(block.split("```")[0] for block in page.split("```python")[1:])
+    names = {}
+    exec(code, names)  # noqa: S102 - a page of this repository
+    return names
+
+
+@pytest.mark.parametrize("size", [4, 20])
+def test_settling_is_what_the_page_says(written, size, rng):
+    noise = rng.normal(size=(3, size, size)) / np.sqrt(size)
+    A = noise @ noise.transpose(0, 2, 1) + np.eye(size)
+    b = rng.normal(size=(3, size, 10))
+    settings = jnp.asarray([native.SHRINK, 0.0, 0.0, np.inf, 1e-6], jnp.float32)
+    single = (jnp.asarray(a, jnp.float32) for a in (A, b, np.zeros((3, size, 0))))
+    _, r, *_ = native.settle(*single, settings, jnp.asarray([1000], jnp.int32), potentials=False)
+    np.testing.assert_allclose(r, written["settle"](A, b), atol=1e-4)
+
+
+def test_products_are_what_the_page_says(written, rng):
+    below, above = sm.Grid(1, 6, 2), sm.Grid(1, 6, 3)
+    local = sm.Local(below, above, 0.0)  # every site sees its own two neurons: one group
+    fields = [np.array([2 * k, 2 * k + 1]) for k in range(6)]
+    weights, pre, post = rng.normal(size=(6, 3, 2)), rng.normal(size=(12, 5)), rng.normal(size=(18, 5))
+    w, x, r = (jnp.asarray(a, jnp.float32) for a in (weights, pre, post))
+    sites = post.reshape(6, 3, 5)
+    drive = written["drive"](fields, weights, pre).reshape(18, 5)
+    np.testing.assert_allclose(local.project((w,), x), drive, atol=1e-5)
+    (change,) = jax.vjp(lambda w: local.project((w,), x), w)[1](r)
+    np.testing.assert_allclose(change, written["associate"](fields, sites, pre), atol=1e-5)
+    (back,) = jax.vjp(lambda x: local.project((w,), x), x)[1](r)
+    np.testing.assert_allclose(back, written["feed_back"](fields, weights, sites, 12), atol=1e-5)
