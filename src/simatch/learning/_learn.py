@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ..network import Activities, Network, signs_of
 from ..relaxation import Phase, Relaxation, Status
-from ._rates import check_rate, schedules
+from ._rates import check_rate, schedule_of
 from ._rule import DEFAULT_RULE, Rule
 
 # Rates of descending and of ascending parameters.
@@ -103,7 +103,7 @@ def learn(
                     f"Nothing was learned: the activities of {diverged} of {one.status.size} samples diverged; "
                     "lower the learning rate, the feedback or the scale of the structure constants."
                 )
-    down, up = (plan(0) for plan in schedules(cast(Any, rate), ratio))
+    down, up = schedule_of(cast(Any, rate), ratio)(0)
     entries = {
         entry: one.states[name]
         for phase, one in zip(rule.phases, done, strict=True)

@@ -76,8 +76,8 @@ def published_schedule(batch_size: int = 1) -> Schedule:
     return lambda n: max(5e-3 / (1 + 0.5 * (n * batch_size // 1000)), 1e-4)
 
 
-def schedules(rate: Rate, ratio: float | None = None) -> tuple[Schedule, Schedule]:
-    """Return the schedules of descending and of ascending parameters.
+def schedule_of(rate: Rate, ratio: float | None = None) -> Callable[[int], tuple[Any, Any]]:
+    """Return a function from the number of a batch to the rates of descending and of ascending parameters.
 
     Raises
     ------
@@ -88,9 +88,15 @@ def schedules(rate: Rate, ratio: float | None = None) -> tuple[Schedule, Schedul
         check_kinds(rate)
         if ratio is not None:
             raise ValueError(f"Rates by kind already have a ratio, but ratio={ratio!r} was given too; leave one out.")
-        return _schedule(rate["descending"]), _schedule(rate["ascending"])
-    factor, both = ascent(ratio), _schedule(rate)
-    return both, lambda n: factor * both(n)
+        descending, ascending = (_schedule(rate[kind]) for kind in KINDS)
+        return lambda n: (descending(n), ascending(n))
+    factor, schedule = ascent(ratio), _schedule(rate)
+
+    def both(n: int) -> tuple[Any, Any]:
+        own = schedule(n)
+        return own, factor * own
+
+    return both
 
 
 def ascent(ratio: float | None = None) -> float:
@@ -163,7 +169,7 @@ def _decays(net: Network, term: Term):
 
 def check_rate(net: Network, rate: float | Float[Array, ""] | Mapping[str, Any], ratio: float | None = None) -> None:
     """Raise ValueError if a learning rate is not above 0 or too large for this network's weights to stay bounded."""
-    schedules(cast(Any, rate), ratio)
+    schedule_of(cast(Any, rate), ratio)  # refuses what is missing or out of range
     if any(
         isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, dict(rate) if isinstance(rate, Mapping) else rate))
     ):

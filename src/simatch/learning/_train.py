@@ -17,7 +17,7 @@ from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samp
 from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._loop import LearningState, Method, learn_batches
-from ._rates import KINDS, Rate, check_rate, hyperbolic, schedules
+from ._rates import KINDS, Rate, check_rate, hyperbolic, schedule_of
 from ._rule import DEFAULT_RULE, Rule
 
 
@@ -149,11 +149,12 @@ def training(
     Equations (11), (17) and (18) of ``docs/mathematics.md``; several devices: ``docs/clusters.md``.
     """
     rule = rule or DEFAULT_RULE
-    plans = schedules(rate, ratio)
+    schedule = schedule_of(rate, ratio)
+    first: dict[str, float] = dict(zip(KINDS, map(float, schedule(start)), strict=True))
     if isinstance(rate, Mapping):
-        check_rate(net, {kind: float(plan(start)) for kind, plan in zip(KINDS, plans, strict=True)})
+        check_rate(net, first)
     else:
-        check_rate(net, float(plans[0](start)), ratio)
+        check_rate(net, first["descending"], ratio)
     for phase in rule.phases:
         phase.relaxing(net)  # raises an error if the phase does not fit
     if transform is not None and not (hasattr(transform, "init") and hasattr(transform, "update")):
@@ -170,12 +171,11 @@ def training(
     method = Method(rule, transform, solver, mesh)
     began, number, samples = time.perf_counter(), start, 0
     for stack, count in grouped(net, batches, report_every, rule):
-        rates = tuple(np.zeros(len(next(iter(stack.values())))) for _ in plans)
-        for own, schedule in zip(rates, plans, strict=True):
-            own[:count] = [float(schedule(number + i)) for i in range(count)]
+        rates = np.zeros((len(KINDS), len(next(iter(stack.values())))))
+        rates[:, :count] = np.transpose([[float(own) for own in schedule(number + i)] for i in range(count)])
         if mesh is not None:
             stack = spread(stack, mesh)
-        plan, planned, strict = jax.device_put((rates, np.asarray(count), np.asarray(tolerance)))
+        plan, planned, strict = jax.device_put((tuple(rates), np.asarray(count), np.asarray(tolerance)))
         net, state, done, figures = learn_batches(net, state, stack, plan, planned, strict, method)
         own, kept = (net, state) if mesh is None else (first_copy(net), first_copy(state))
         size = next(iter(stack.values())).shape[-1]

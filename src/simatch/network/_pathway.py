@@ -58,14 +58,19 @@ class Pathway(Term):
     def initial(self, rng: np.random.Generator) -> PyTree:
         """Weights before learning, in the layout of `connectivity`."""
 
+    @property
+    def factor(self) -> Float[Array, ""]:
+        """Factor on the structure of the connectivity: ``c = factor * structure``."""
+        return self.scale
+
     def constants(self) -> PyTree:
         """Structure constants c, each leaf broadcastable against the leaf of the weights; 0 for a missing synapse."""
-        return jax.tree.map(lambda c: c * self.scale, self.connectivity.structure)
+        return jax.tree.map(lambda c: c * self.factor, self.connectivity.structure)
 
     def decay(self, weights: PyTree) -> PyTree:
         """``weights / c``, the decay of the learning rules (7) and (11)."""
         inverse = self.connectivity.inverse_structure()
-        return jax.tree.map(lambda w, i: w * (i / self.scale), weights, inverse)
+        return jax.tree.map(lambda w, i: w * (i / self.factor), weights, inverse)
 
     def to_dense(self) -> np.ndarray:
         """Weights as a NumPy array of shape (post neurons, pre neurons), zero where no synapse exists."""
@@ -255,12 +260,9 @@ class AntiHebbian(Pathway):
         products = jax.tree.map(lambda w, d: jnp.sum(w * -d), parameters, self.decay(parameters))
         return sum(jax.tree.leaves(products), start=jnp.zeros(())) / 4
 
-    def constants(self) -> PyTree:
-        return jax.tree.map(lambda c: c * (self.scale * self.gain), self.connectivity.structure)
-
-    def decay(self, weights: PyTree) -> PyTree:
-        inverse = self.connectivity.inverse_structure()
-        return jax.tree.map(lambda w, i: w * (i / (self.scale * self.gain)), weights, inverse)
+    @property
+    def factor(self) -> Float[Array, ""]:
+        return self.scale * self.gain
 
     def initial(self, rng: np.random.Generator) -> PyTree:
         """Weights of the identity matrix, as in the published experiments."""
