@@ -241,7 +241,7 @@ def test_a_state_goes_from_batch_to_batch(rng, x64):
     net, settings = deep(), {"rate": 0.05, "ratio": 0.5, "tolerance": 1e-12, "progress": False}
     batches = [data(rng)[0] for _ in range(5)]
     own, _ = sm.train(net, iter(batches), rule=Averaged(), **settings)
-    transformed, _ = sm.train(net, iter(batches), transform=Trace, **settings)
+    transformed, _ = sm.train(net, iter(batches), rule=sm.GradientRule(), transform=Trace, **settings)
     expected, momentum = net, jax.tree.map(jnp.zeros_like, net.parameters)
     for x in batches:
         out = sm.relax(expected, x, tolerance=1e-12)

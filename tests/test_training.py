@@ -113,9 +113,14 @@ def test_the_largest_rate_is_where_decay_overshoots():
     """With c = 1/2 a weight decays by 2 eta each step: at eta = 1/2 it is forgotten at once."""
     net = network(scale=0.5)
     out = sm.relax(net, np.zeros((3, 36)))
-    assert not any(np.any(w) for w in jax.tree.leaves(sm.learn(net, out, rate=0.5).feedforward[0].weights))
+    plain = sm.GradientRule()
+    assert not any(np.any(w) for w in jax.tree.leaves(sm.learn(net, out, rate=0.5, rule=plain).feedforward[0].weights))
     with pytest.raises(ValueError, match=r"at most 0\.5"):
-        sm.learn(net, out, rate=0.51)
+        sm.learn(net, out, rate=0.51, rule=plain)
+    # The averaging rule forgets at a rate of 1, whatever c; lateral weights at a rate of 1 / ratio.
+    assert not any(np.any(w) for w in jax.tree.leaves(sm.learn(net, out, rate=1.0).weights))
+    with pytest.raises(ValueError, match=r"at most 0\.5"):
+        sm.learn(net, out, rate=0.51, ratio=2.0)
 
 
 def test_bad_plans(x):

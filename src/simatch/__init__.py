@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .learning import AveragingRule as AveragingRule
+from .learning import Certificate as Certificate
 from .learning import Change as Change
 from .learning import ContrastRule as ContrastRule
 from .learning import Credit as Credit
@@ -11,6 +13,7 @@ from .learning import LearningState as LearningState
 from .learning import Report as Report
 from .learning import Rule as Rule
 from .learning import calibrate as calibrate
+from .learning import certificate as certificate
 from .learning import credit as credit
 from .learning import encode as encode
 from .learning import epochs_of as epochs_of
@@ -19,6 +22,7 @@ from .learning import learn as learn
 from .learning import objective as objective
 from .learning import published_schedule as published_schedule
 from .learning import similarity_cost as similarity_cost
+from .learning import sized as sized
 from .learning import train as train
 from .learning import training as training
 from .models import Layer as Layer

@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, PyTree
 
 from ..network import Activities, Network, signs_of
 from ..relaxation import Phase, Relaxation, Status
-from ._rates import check_rate, schedule_of
+from ._limits import check_rate
+from ._rates import schedule_of
 from ._rule import DEFAULT_RULE, Rule
 
 # Rates of descending and of ascending parameters.
@@ -56,7 +57,7 @@ def learn(
         by ``ratio * rate * (r_i r_j - L_ij / c)``. 1 by default, at which no component of a linear network is lost; 0.5
         in equations (5) and (11), see equation (20). Not with a mapping, which has a rate for each kind.
     rule : Rule, optional
-        `GradientRule` by default. Only `train` and `training` support rules that keep a state or read further entries
+        `AveragingRule` by default. Only `train` and `training` support rules that keep a state or read further entries
         of a batch.
 
     Returns
@@ -84,7 +85,7 @@ def learn(
     """
     rule = rule or DEFAULT_RULE
     done = (out,) if isinstance(out, Relaxation) else tuple(out)
-    check_rate(net, rate, ratio)
+    check_rate(net, rate, ratio, rule)
     if len(done) != len(rule.phases):
         raise ValueError(
             f"The rule has {len(rule.phases)} phases, but {len(done)} relaxations were given; give one for each."

@@ -1,13 +1,11 @@
-"""Learning rates: schedules, and the largest rate at which weights stay bounded."""
+"""Learning rates: schedules, the ratio of lateral to feedforward rates, and the limits that decay sets."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ..network import Network, Term, signs_of
@@ -48,6 +46,20 @@ def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
     (0.05, 0.0024)
     """
     return lambda n: rate / (1 + decay * n / max(over, 1))
+
+
+def automatic_rate(batch_size: int, count: int | None = None) -> Rate:
+    """Learning rate of the averaging rule if the user gives none: ``0.5 / (1 + n / 19)`` at batch n.
+
+    If a batch holds all of the `count` samples, there is no noise that the rate has to average out: it stays at 0.5.
+
+    Examples
+    --------
+    >>> from simatch.learning import automatic_rate
+    >>> automatic_rate(100, 100), float(automatic_rate(100, 1000)(19))
+    (0.5, 0.25)
+    """
+    return 0.5 if count is not None and batch_size >= count else hyperbolic(0.5, over=19, decay=1.0)
 
 
 def published_schedule(batch_size: int = 1) -> Schedule:
@@ -128,32 +140,10 @@ def _schedule(rate: Any) -> Schedule:
     return rate if callable(rate) else lambda _: rate
 
 
-def largest_rate(net: Network, ratio: float | None = None) -> float:
-    """Learning rate above which the decay of some weight overshoots 0.
-
-    Parameters
-    ----------
-    net : Network
-    ratio : float, optional
-        Rate of lateral weights over that of feedforward weights, above 0; 1 by default.
-
-    Returns
-    -------
-    float
-        Infinity if no cost of a parameter has curvature.
-    """
-    limits = _limits(net)
-    return min(limits["descending"], limits["ascending"] / ascent(ratio))
-
-
-def _limits(net: Network) -> dict[str, float]:
-    return dict(zip(KINDS, map(float, np.asarray(_largest_rates(net))), strict=True))
-
-
-@eqx.filter_jit
-def _largest_rates(net: Network) -> Float[Array, "2"]:
+def curvature_limits(net: Network, terms: Sequence[Term]) -> Float[Array, "2"]:
+    """Rates of descending and ascending parameters of some terms, along the gradient, at which a decay reaches 0."""
     decays: dict[int, list] = {-1: [], 1: []}
-    for term in net.terms:
+    for term in terms:
         for sign, decay in zip(*map(jax.tree.leaves, (signs_of(term), _decays(net, term))), strict=True):
             decays[sign].append(jnp.max(jnp.abs(decay)))
     # A cost without curvature sets no limit.
@@ -165,22 +155,3 @@ def _decays(net: Network, term: Term):
     gradient = jax.grad(lambda parameters: net.term_weight(term) * term.cost(parameters))
     ones = jax.tree.map(jnp.ones_like, term.parameters)
     return jax.jvp(gradient, (term.parameters,), (ones,))[1]
-
-
-def check_rate(net: Network, rate: float | Float[Array, ""] | Mapping[str, Any], ratio: float | None = None) -> None:
-    """Raise ValueError if a learning rate is not above 0 or too large for this network's weights to stay bounded."""
-    schedule_of(cast(Any, rate), ratio)  # refuses what is missing or out of range
-    if any(
-        isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, dict(rate) if isinstance(rate, Mapping) else rate))
-    ):
-        return  # inside a compiled function there are no values to check
-    if isinstance(rate, Mapping):
-        pairs = [(f" for the {kind} parameters", rate[kind], limit) for kind, limit in _limits(net).items()]
-    else:
-        pairs = [("", rate, largest_rate(net, ratio))]
-    for whose, own, limit in pairs:
-        if not (np.isfinite(own) and 0 < own <= limit):
-            raise ValueError(
-                f"The learning rate{whose} must be above 0 and at most {limit:.3g} for this network (beyond it weights "
-                f"overshoot and diverge), got {own!r}."
-            )

@@ -16,8 +16,11 @@ from ..network import (
     cost_gradients,
     cost_shares,
     energy_gradients,
+    optima,
+    signs_of,
 )
 from ..relaxation import INPUTS_CLAMPED, Phase
+from ._rates import curvature_limits
 
 
 class Change(NamedTuple):
@@ -117,6 +120,10 @@ class Rule(eqx.Module):
         Change
         """
 
+    def largest_rates(self, net: Network) -> Float[Array, "2"]:
+        """Largest factors on the changes of descending and of ascending parameters at which no decay overshoots 0."""
+        return curvature_limits(net, net.terms)
+
     def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
         """Join the states of several devices after a batch, inside ``jax.shard_map``; by default, average them.
 
@@ -168,17 +175,91 @@ class GradientRule(Rule):
     def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
         (activities,) = settled
         gradients = energy_gradients(net, activities)
-        decays = without_absent(net, cost_gradients(net), self.phase)
-        total = jax.tree.map(jnp.add, gradients, decays)
-        return Change(ascent_gradients(net, total), state, 2 * self._cost(net, activities, gradients))
+        return Change(_slopes(net, gradients, self.phase), state, 2 * _cost(net, activities, gradients, self.phase))
 
-    def _cost(self, net: Network, activities: Activities, gradients: tuple[PyTree, ...]) -> Float[Array, ""]:
-        """Half of the dual cost (9), computed from the gradients, without another pass over the samples if possible."""
-        parts = [
-            jnp.sum(leaf) for _, share in cost_shares(net, activities, gradients) for leaf in jax.tree.leaves(share)
+
+@final
+class AveragingRule(Rule):
+    """Averaging rule: each parameter is a running average of its optimum for the activities of the batches.
+
+    The optimum of a synapse is ``c <r_i x_j>`` or ``c <r_i r_j>``, so at a rate eta the weights move by
+
+        ``dW_ij = eta (c_ij <r_i x_j> - W_ij)``,  ``dL_ij = ratio eta (c_ij <r_i r_j> - L_ij)``.
+
+    This is `GradientRule` with the rate of each synapse multiplied by its structure constant: as local, with the same
+    fixed points, but a rate is a fraction of the distance to the optimum, whatever the scales, the sizes of the inputs
+    and the feedback. Rates up to 1 are possible; 0.5 learns from whole data sets in some tens of steps. A parameter
+    whose optimum has no closed form (`simatch.Term.optimum`) moves along its gradient.
+
+    Parameters
+    ----------
+    phase : Phase, optional
+        Phase in which the network relaxes; by default all populations without activation are clamped.
+
+    References
+    ----------
+    Equation (21) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    One step at a rate of 1 from activities of a batch leads to the optimum for these activities:
+
+    >>> import numpy as np, simatch as sm
+    >>> x = np.random.default_rng(0).normal(size=(100, 4))
+    >>> net = sm.layered(4, [sm.Layer(units=2, scale=0.1)])
+    >>> out = sm.relax(net, x)
+    >>> after = sm.learn(net, out, rate=1.0, rule=sm.AveragingRule())
+    >>> bool(np.isclose(sm.objective(after, out), sm.similarity_cost(net, out)))
+    True
+    """
+
+    phase: Phase
+
+    def __init__(self, phase: Phase | None = None):
+        self.phase = phase or INPUTS_CLAMPED
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (self.phase,)
+
+    def largest_rates(self, net: Network) -> Float[Array, "2"]:
+        along_gradient = [
+            term for term, best in zip(net.terms, optima(net, net.parameters), strict=True) if best is None
         ]
-        costs = activity_costs(net, activities, self.phase.relaxing(net))
-        return sum([*parts, *(jnp.mean(jnp.sum(c, axis=0)) for c in costs.values())], start=jnp.zeros(()))
+        # Rates of ascending parameters come doubled (`ascent`), and `change` halves their changes.
+        return jnp.minimum(jnp.asarray([1.0, 2.0]), curvature_limits(net, along_gradient))
+
+    def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
+        (activities,) = settled
+        gradients = energy_gradients(net, activities)
+        slopes = _slopes(net, gradients, self.phase)
+
+        def towards(term, best, slope):
+            if best is None:
+                return slope
+            return jax.tree.map(
+                lambda sign, b, w: (b - w) * (0.5 if sign > 0 else 1.0), signs_of(term), best, term.parameters
+            )
+
+        changes = tuple(
+            towards(term, best, slope)
+            for term, best, slope in zip(net.terms, optima(net, gradients), slopes, strict=True)
+        )
+        changes = without_absent(net, changes, self.phase)
+        return Change(changes, state, 2 * _cost(net, activities, gradients, self.phase))
+
+
+def _slopes(net: Network, gradients: tuple[PyTree, ...], phase: Phase) -> tuple[PyTree, ...]:
+    """Derivative of energy plus cost in every parameter, down or up according to its sign."""
+    decays = without_absent(net, cost_gradients(net), phase)
+    return ascent_gradients(net, jax.tree.map(jnp.add, gradients, decays))
+
+
+def _cost(net: Network, activities: Activities, gradients: tuple[PyTree, ...], phase: Phase) -> Float[Array, ""]:
+    """Half of the dual cost (9), computed from the gradients, without another pass over the samples if possible."""
+    parts = [jnp.sum(leaf) for _, share in cost_shares(net, activities, gradients) for leaf in jax.tree.leaves(share)]
+    costs = activity_costs(net, activities, phase.relaxing(net))
+    return sum([*parts, *(jnp.mean(jnp.sum(c, axis=0)) for c in costs.values())], start=jnp.zeros(()))
 
 
 def without_absent(net: Network, gradients: tuple[PyTree, ...], phase: Phase) -> tuple[PyTree, ...]:
@@ -190,4 +271,4 @@ def without_absent(net: Network, gradients: tuple[PyTree, ...], phase: Phase) ->
 
 
 # The rule of everybody who names none.
-DEFAULT_RULE = GradientRule()
+DEFAULT_RULE = AveragingRule()

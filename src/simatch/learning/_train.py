@@ -16,8 +16,9 @@ from ..network import Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input
 from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
+from ._limits import check_rate
 from ._loop import LearningState, Method, learn_batches
-from ._rates import KINDS, Rate, check_rate, hyperbolic, schedule_of
+from ._rates import KINDS, Rate, automatic_rate, hyperbolic, schedule_of
 from ._rule import DEFAULT_RULE, Rule
 
 
@@ -110,7 +111,7 @@ def training(
         by ``ratio * rate * (r_i r_j - L_ij / c)``. 1 by default, at which no component of a linear network is lost; 0.5
         in equations (5) and (11), see equation (20). Not with a mapping, which has a rate for each kind.
     rule : Rule, optional
-        `GradientRule` by default.
+        `AveragingRule` by default.
     transform : optax.GradientTransformation, optional
         Transformation of the changes before they are multiplied by the rate, such as ``optax.trace(0.9)``,
         ``optax.scale_by_adam()`` or ``optax.clip(1.0)``. Changes, unlike gradients, are added to the parameters: use
@@ -152,9 +153,9 @@ def training(
     schedule = schedule_of(rate, ratio)
     first: dict[str, float] = dict(zip(KINDS, map(float, schedule(start)), strict=True))
     if isinstance(rate, Mapping):
-        check_rate(net, first)
+        check_rate(net, first, rule=rule)
     else:
-        check_rate(net, first["descending"], ratio)
+        check_rate(net, first["descending"], ratio, rule)
     for phase in rule.phases:
         phase.relaxing(net)  # raises an error if the phase does not fit
     if transform is not None and not (hasattr(transform, "init") and hasattr(transform, "update")):
@@ -221,7 +222,7 @@ def train(
     *,
     epochs: float = 1,
     batch_size: int = 100,
-    rate: Rate = 0.05,
+    rate: Rate | None = None,
     ratio: float | None = None,
     rule: Rule | None = None,
     transform: Any = None,
@@ -243,10 +244,11 @@ def train(
     epochs, batch_size, seed
         Passes over the data (above 0), samples in a batch (at least 1) and seed of the order, as in `epochs_of`; not
         used with an iterable of batches.
-    rate : float, callable, or mapping with "descending" and "ascending"
+    rate : float, callable, or mapping with "descending" and "ascending", optional
         Learning rates or schedules as in `training`. For samples in arrays, a number is the rate of the first batch,
         and the rate falls to 1/21 of it over the run (`hyperbolic`). For an iterable, whose length is unknown, a number
-        is a constant rate.
+        is a constant rate. None: ``0.5 / (1 + n / 19)`` at batch n, which suits `AveragingRule` and all amounts of
+        data; if a batch holds all samples of an array, 0.5 throughout.
     rule, transform, solver, tolerance, report_every
         As in `training`.
     progress : bool
@@ -301,9 +303,9 @@ def train(
             check_same(count_samples(x), mesh, "The processes hold different numbers of samples; give each as many.")
         total = batches_in(count_samples(x), epochs=epochs, batch_size=batch_size)
         batches = epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed)
-        schedule = _falling(rate, total)
+        schedule = automatic_rate(batch_size, count_samples(x)) if rate is None else _falling(rate, total)
     else:
-        batches, total, schedule = cast(Iterable[Inputs], x), None, rate
+        batches, total, schedule = cast(Iterable[Inputs], x), None, automatic_rate(1) if rate is None else rate
     runs = training(
         net,
         batches,

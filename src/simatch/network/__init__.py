@@ -15,6 +15,7 @@ from ._energy import cost_gradients as cost_gradients
 from ._energy import cost_shares as cost_shares
 from ._energy import energy as energy
 from ._energy import energy_gradients as energy_gradients
+from ._energy import optima as optima
 from ._energy import optimal_parameters as optimal_parameters
 from ._energy import parameter_cost as parameter_cost
 from ._energy import present as present

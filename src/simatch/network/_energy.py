@@ -155,6 +155,18 @@ def cost_shares(
         yield term, weight * share
 
 
+def optima(net: Network, gradients: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+    """Parameters at which the cost is stationary, given `energy_gradients`; None for a term without a closed form."""
+
+    def best(term: Term, own: PyTree) -> PyTree:
+        if not jax.tree.leaves(term.parameters):
+            return term.parameters
+        weight = net.term_weight(term)
+        return term.optimum(jax.tree.map(lambda g: g / weight, own))
+
+    return tuple(best(*pair) for pair in zip(net.terms, gradients, strict=True))
+
+
 def optimal_parameters(net: Network, activities: Activities) -> tuple[PyTree, ...]:
     """Parameters at which the cost is stationary for given activities: ``W = c <r x'>``, ``L = (1 + gamma) c <r r'>``.
 
@@ -168,17 +180,11 @@ def optimal_parameters(net: Network, activities: Activities) -> tuple[PyTree, ..
     ValueError
         If a term has parameters but no closed form for their optimum.
     """
-
-    def best(term: Term, gradients: PyTree) -> PyTree:
-        if not jax.tree.leaves(term.parameters):
-            return term.parameters
-        weight = net.term_weight(term)
-        optimum = term.optimum(jax.tree.map(lambda g: g / weight, gradients))
-        if optimum is None:
+    best = optima(net, energy_gradients(net, activities))
+    for term, own in zip(net.terms, best, strict=True):
+        if own is None and jax.tree.leaves(term.parameters):
             raise ValueError(
                 f"There is no closed form for the optimal parameters of {described(term)} at given activities, so "
-                "similarity_cost and calibrate are not defined for this network; use objective."
+                "similarity_cost, certificate and calibrate are not defined for this network; use objective."
             )
-        return optimum
-
-    return tuple(best(*pair) for pair in zip(net.terms, energy_gradients(net, activities), strict=True))
+    return best

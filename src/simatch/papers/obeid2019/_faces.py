@@ -17,6 +17,7 @@ from ...data import Dataset, default_preprocessing
 from ...learning import (
     PUBLISHED_RATIO,
     SILENT_BELOW,
+    GradientRule,
     Report,
     calibrate,
     encode,
@@ -168,8 +169,11 @@ def learning(
     runs = training(
         network,
         batches if together else _heard(setting, below, batches),
-        rate=hyperbolic(setting.rate * largest_rate(network, PUBLISHED_RATIO), over=planned, decay=setting.decay),
+        rate=hyperbolic(
+            setting.rate * largest_rate(network, PUBLISHED_RATIO, GradientRule()), over=planned, decay=setting.decay
+        ),
         ratio=PUBLISHED_RATIO,
+        rule=GradientRule(),
         tolerance=setting.tolerance,
         report_every=REPORT_EVERY,
         start=done,

@@ -227,7 +227,9 @@ def learning(
     with jax.enable_x64(True):
         yield net, _point(net, x, 0)
         batches, every = (x for _ in range(steps)), max(1, steps // points)
-        runs = training(net, batches, rate=rate, ratio=PUBLISHED_RATIO, report_every=every, tolerance=1e-8)
+        runs = training(
+            net, batches, rate=rate, ratio=PUBLISHED_RATIO, rule=GradientRule(), report_every=every, tolerance=1e-8
+        )
         for net, report in runs:
             yield net, _point(net, x, report.batches)
 

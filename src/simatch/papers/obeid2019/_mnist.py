@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...data import Dataset, Preprocessing
-from ...learning import PUBLISHED_RATIO, Report, encode, epochs_of, hyperbolic, training
+from ...learning import PUBLISHED_RATIO, GradientRule, Report, encode, epochs_of, hyperbolic, training
 from ...models import Layer, layered
 from ...network import Grid, Network
 from ...readout import LinearReadout
@@ -200,6 +200,7 @@ def learning(
         itertools.islice(order, done, batches),
         rate=hyperbolic(setting.rate, over=batches, decay=setting.decay),
         ratio=PUBLISHED_RATIO,
+        rule=GradientRule(),
         tolerance=setting.tolerance,
         report_every=REPORT_EVERY,
         start=done,

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ... import analysis
-from ...learning import PUBLISHED_RATIO, similarity_cost, training
+from ...learning import PUBLISHED_RATIO, GradientRule, similarity_cost, training
 from ...network import AntiHebbian, Dense, Grid, Hebbian, Network, Population
 from ...relaxation import relax
 
@@ -153,7 +153,9 @@ def toy(setting: Setting, feedback: float, *, seed: int = 0) -> Toy:
     start = net = network(setting, feedback, seed=seed)
     history = [(0, similarity_cost(start, shown["familiar"]))]
     batches = ({name: x[i : i + 1] for name, x in stream_of_samples.items()} for i in range(setting.samples))
-    for net, report in training(start, batches, rate=setting.rate, ratio=PUBLISHED_RATIO, report_every=20):
+    for net, report in training(
+        start, batches, rate=setting.rate, ratio=PUBLISHED_RATIO, rule=GradientRule(), report_every=20
+    ):
         history.append((report.samples, similarity_cost(net, shown["familiar"])))
 
     responses = {condition: _responses(net, x) for condition, x in shown.items()}

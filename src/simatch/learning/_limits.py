@@ -1,0 +1,68 @@
+"""The largest learning rate at which weights stay bounded."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+from ..network import Network
+from ._rates import KINDS, ascent, schedule_of
+from ._rule import DEFAULT_RULE, Rule
+
+
+def largest_rate(net: Network, ratio: float | None = None, rule: Rule | None = None) -> float:
+    """Learning rate above which the decay of some weight overshoots 0.
+
+    Parameters
+    ----------
+    net : Network
+    ratio : float, optional
+        Rate of lateral weights over that of feedforward weights, above 0; 1 by default.
+    rule : Rule, optional
+        `AveragingRule` by default.
+
+    Returns
+    -------
+    float
+        Infinity if no cost of a parameter has curvature.
+    """
+    limits = _limits(net, rule or DEFAULT_RULE)
+    return min(limits["descending"], limits["ascending"] / ascent(ratio))
+
+
+def check_rate(
+    net: Network,
+    rate: float | Float[Array, ""] | Mapping[str, Any],
+    ratio: float | None = None,
+    rule: Rule | None = None,
+) -> None:
+    """Raise ValueError if a learning rate is not above 0 or too large for this network's weights to stay bounded."""
+    schedule_of(cast(Any, rate), ratio)  # refuses what is missing or out of range
+    if any(
+        isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, dict(rate) if isinstance(rate, Mapping) else rate))
+    ):
+        return  # inside a compiled function there are no values to check
+    if isinstance(rate, Mapping):
+        limits = _limits(net, rule or DEFAULT_RULE)
+        pairs = [(f" for the {kind} parameters", rate[kind], limit) for kind, limit in limits.items()]
+    else:
+        pairs = [("", rate, largest_rate(net, ratio, rule))]
+    for whose, own, limit in pairs:
+        if not (np.isfinite(own) and 0 < own <= limit):
+            raise ValueError(
+                f"The learning rate{whose} must be above 0 and at most {limit:.3g} for this network (beyond it weights "
+                f"overshoot and diverge), got {own!r}."
+            )
+
+
+def _limits(net: Network, rule: Rule) -> dict[str, float]:
+    return dict(zip(KINDS, map(float, np.asarray(_largest_rates(net, rule))), strict=True))
+
+
+@eqx.filter_jit
+def _largest_rates(net: Network, rule: Rule) -> Float[Array, "2"]:
+    return rule.largest_rates(net)
