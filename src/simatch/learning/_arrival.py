@@ -5,14 +5,26 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 
 from ..network import Network
-from ..relaxation import ConvergenceWarning
-from ._certificate import Certificate
+from ..relaxation import ConvergenceWarning, Inputs, Phase, Solver
+from ._certificate import Certificate, certificate
 from ._report import Report
 
 # A certificate is measured whenever so many times as many samples as it has itself were learned from.
 _SPACING = 10
 
 Measure = Callable[[Network], Certificate]
+
+
+def measure_on(x: Inputs, *, phase: Phase | None = None, solver: Solver | None, tolerance: float) -> Measure:
+    """Return the function that measures certificates of networks on given samples."""
+
+    def measure(net: Network) -> Certificate:
+        with warnings.catch_warnings():
+            # Samples that do not settle here do not settle in the run either, which warns of them.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return certificate(net, x, phase=phase, solver=solver, tolerance=tolerance)
+
+    return measure
 
 
 def certified(

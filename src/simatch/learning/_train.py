@@ -14,9 +14,8 @@ from jax.sharding import Mesh
 from .._progress import tracked
 from ..network import Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input
-from ._arrival import certified, concluded, warn_short
+from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
-from ._certificate import Certificate, certificate
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._limits import check_rate
 from ._loop import LearningState, Method, learn_batches
@@ -304,18 +303,16 @@ def train(
         report_every=report_every,
         mesh=mesh,
     )
-
-    def measure(net: Network) -> Certificate:
-        assert held_out is not None
-        return certificate(net, held_out, phase=rule.phases[0], solver=solver, tolerance=tolerance)
-
     reports: list[Report] = []
-    runs = runs if held_out is None else certified(runs, measure, tol)
+    measure = None
+    if held_out is not None:
+        measure = measure_on(held_out, phase=rule.phases[0], solver=solver, tolerance=tolerance)
+        runs = certified(runs, measure, tol)
     for net, report in tracked(runs, total, describe, shown=progress):
         reports.append(report)
         if observe is not None:
             observe(net, report)
-    if held_out is not None and reports:
+    if measure is not None and reports:
         reports = concluded(net, reports, measure)
         warn_short(reports[-1], tol, "train for more epochs, or raise tol")
     warn_unconverged(reports)
