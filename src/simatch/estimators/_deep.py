@@ -42,7 +42,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         least 0.
     max_iter : "auto" or int, default="auto"
         Most passes over the data in `fit`, at least 1; learning ends earlier if it arrives. "auto": 1,000 if a batch
-        has all rows; otherwise as many as give 400 batches, at least 2.
+        has all rows; otherwise as many as give 300 batches, at least 2.
     batch_size : "auto" or int, default="auto"
         Rows over which a step of learning is averaged, at least 1; 1 is the online rule of the paper. "auto": all rows
         if there are at most 2,000, otherwise 400.
@@ -52,9 +52,10 @@ class DeepSimilarityMatching(SimilarityMatcher):
         (`simatch.calibrate`).
     lateral_scale : float, default=1.0
         Factor on the structure constants of the lateral synapses of every layer, above 0.
-    tol : float, default=0.01
-        Distance from the optimum of learning at which `fit` ends, at least 0; 0: never. It is
-        `simatch.Certificate.distance`, on at most 2,000 rows of the data.
+    tol : "auto" or float, default="auto"
+        `simatch.Certificate.distance` from the optimum of learning, on at most 2,000 rows of the data, at which `fit`
+        ends, and above which it warns, at least 0; 0: `fit` never ends early and does not warn. "auto" ends at 1e-4 and
+        warns above 0.05.
     tolerance : float, default=1e-3
         Largest relative residual of the fixed-point equation at which a sample counts as converged, above 0.
     warm_start : bool, default=False
@@ -144,7 +145,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         batch_size="auto",
         scale="auto",
         lateral_scale=1.0,
-        tol=0.01,
+        tol="auto",
         tolerance=1e-3,
         warm_start=False,
         solver=None,
