@@ -20,14 +20,14 @@ class DeepSimilarityMatching(SimilarityMatcher):
 
     Parameters
     ----------
-    layers : sequence of int or Layer, default=(64, 16)
+    layers : sequence of int or Layer, default=(128, 400)
         From the bottom to the top, at least one. A number n stands for n neurons with all-to-all synapses.
     feedback : float, default=0.0
         gamma, at least 0: strength of the feedback from each layer to the layer below.
     image_shape : tuple (height, width) or (height, width, channels), optional
         Shape of the image that the features of a row form, for layers with a radius or a stride. Features are numbered
         row by row of pixels, then channel within the pixel.
-    activation : str or Activation, default="tanh"
+    activation : str or Activation, default="relu"
         Activation of the layers that are given as a number; see `simatch.activation`.
     learning_rate : "auto", float or callable, default="auto"
         Fraction of the distance to their optimum that weights move in a batch (`simatch.AveragingRule`), above 0 and
@@ -133,11 +133,11 @@ class DeepSimilarityMatching(SimilarityMatcher):
 
     def __init__(
         self,
-        layers=(64, 16),
+        layers=(128, 400),
         *,
         feedback=0.0,
         image_shape=None,
-        activation="tanh",
+        activation="relu",
         learning_rate="auto",
         ratio=1.0,
         decay=20.0,
