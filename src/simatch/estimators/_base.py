@@ -152,25 +152,27 @@ class SimilarityMatcher(
         measure = self._measure(X, unit, seed)
         enough, acceptable = self._tolerances(measure(net))
 
+        seen: list[Any] = []
+
         def learned(start: Network, pace: float) -> tuple[Network, list[Report]]:
             net, reports = start, []
             schedule = self._schedule(size, begun, len(X), total, pace)
             batches = (batch / unit for batch in epochs_of(X, epochs=epochs, batch_size=size, seed=seed))
             runs = certified(self._training(net, batches, schedule), measure, enough)
             runs = tracked(runs, total, describe, label=type(self).__name__, shown=bool(self.verbose))
-            for _ in range(tasks):
-                task = whole.subcontext(task_name="batches")
-                task.call_on_fit_task_begin(
-                    estimator=self, X=X, y=y, reconstruction_attributes={"network_": net, "unit_": unit}
-                )
+            for number in range(tasks):
+                state = {"network_": net, "unit_": unit}
+                # Callbacks see every task once, also if learning begins anew.
+                task = whole.subcontext(task_name="batches") if number == len(seen) else None
+                if task is not None:
+                    seen.append(task)
+                    task.call_on_fit_task_begin(estimator=self, X=X, y=y, reconstruction_attributes=state)
                 net, report = next(runs)
                 reports.append(report)
-                stop = task.call_on_fit_task_end(
-                    estimator=self,
-                    X=X,
-                    y=y,
-                    metadata={k: v for k, v in vars(report).items() if k not in ("state", "certificate")},
-                    reconstruction_attributes={"network_": net, "unit_": unit},
+                state = {"network_": net, "unit_": unit}
+                metadata = {k: v for k, v in vars(report).items() if k not in ("state", "certificate")}
+                stop = task is not None and task.call_on_fit_task_end(
+                    estimator=self, X=X, y=y, metadata=metadata, reconstruction_attributes=state
                 )
                 if stop or arrived(report, enough):
                     break
