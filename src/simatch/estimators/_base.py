@@ -32,6 +32,7 @@ from ..learning import (
     samples_at_once,
     training,
     warn_unconverged,
+    warn_unhealthy,
 )
 from ..network import Activation, Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver
@@ -277,6 +278,7 @@ class SimilarityMatcher(
         self.cost_history_ = np.concatenate([self.cost_history_, [report.cost for report in reports]])
         self.saturated_, self.silent_ = last.saturated, last.silent
         warn_unconverged(reports, stacklevel=5)
+        warn_unhealthy(reports, stacklevel=5)
 
 
 def _precision() -> np.dtype:

@@ -1,6 +1,7 @@
 """Training: learning from an array or an iterable of batches, in compiled runs of many batches each."""
 
 import dataclasses
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from ..network import Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input
 from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
+from ._health import Health, HealthWarning, read
 from ._limits import check_rate
 from ._loop import LearningState, Method, learn_batches
 from ._rates import KINDS, Rate, automatic_rate, hyperbolic, schedule_of
@@ -55,6 +57,8 @@ class Report:
     saturated, silent : dict of str to float
         For every population that relaxes in the first phase of the rule, the share of activities near a bound and the
         share of units that respond to no sample, on the last batch.
+    health : dict of str to Health
+        More on the state of the same populations, on the last batch.
     rate : float
         Learning rate of descending parameters in the last batch.
     seconds : float
@@ -71,6 +75,7 @@ class Report:
     unconverged: int
     saturated: dict[str, float]
     silent: dict[str, float]
+    health: dict[str, Health]
     rate: float
     seconds: float
     state: LearningState = dataclasses.field(default=LearningState(None, None), repr=False, compare=False)
@@ -189,6 +194,7 @@ def training(
                 own,
             )
         figures = jax.device_get(figures)
+        states = read(figures["health"], size)
         yield (
             own,
             Report(
@@ -198,8 +204,9 @@ def training(
                 residual=float(figures["residual"]),
                 steps=float(figures["steps"]) / (count * size),
                 unconverged=int(figures["unconverged"]),
-                saturated={name: float(v) for name, v in figures["saturated"].items()},
-                silent={name: float(v) for name, v in figures["silent"].items()},
+                saturated={name: own.saturated for name, own in states.items()},
+                silent={name: own.silent for name, own in states.items()},
+                health=states,
                 rate=float(rates[0][count - 1]),
                 seconds=time.perf_counter() - began,
                 state=kept,
@@ -271,6 +278,9 @@ def train(
     -----
     ConvergenceWarning
         If some samples did not reach the tolerance.
+    HealthWarning
+        Once for each layer whose activities say little about the input at the end (`Health.complaint`): since when, and
+        what to change.
 
     Raises
     ------
@@ -324,6 +334,7 @@ def train(
         if observe is not None:
             observe(net, report)
     warn_unconverged(reports)
+    warn_unhealthy(reports)
     return net, reports
 
 
@@ -350,5 +361,20 @@ def warn_unconverged(reports: Sequence[Report], stacklevel: int = 3) -> None:
             f"{missed} of {reports[-1].samples} samples were learned from before they had settled (largest residual "
             f"{worst:.2g}); raise the solver's max_steps or the tolerance.",
             ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_unhealthy(reports: Sequence[Report], stacklevel: int = 3) -> None:
+    """Warn once for each layer that is unhealthy at the end of a training run, and say since when."""
+    for name, last in reports[-1].health.items() if reports else ():
+        if last.complaint is None:
+            continue
+        ill = itertools.takewhile(lambda report: report.health[name].complaint is not None, reversed(reports))  # noqa: B023
+        *_, first = ill
+        warnings.warn(
+            f"{name!r} carries little information, in every report from batch {first.batches} to "
+            f"{reports[-1].batches}: {last.complaint}.",
+            HealthWarning,
             stacklevel=stacklevel,
         )
