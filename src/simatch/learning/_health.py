@@ -93,9 +93,11 @@ class Health:
         """What is wrong with the layer and what to change, in words; None if nothing is.
 
         Nearly all units (95 %) are silent, constant, copies or saturated, half of them are silent, or the size of the
-        activities is not finite or beyond 1e-6 to 1e6. From fewer than 16 samples only the size is judged.
+        activities is not finite or beyond 1e-6 to 1e6. Fewer than 16 samples are not judged.
         """
-        for state, least, what, remedy in _STATES if self.samples >= _ENOUGH else ():
+        if self.samples < _ENOUGH:
+            return None
+        for state, least, what, remedy in _STATES:
             share = getattr(self, state)
             if share >= least:
                 kind = "activities" if state == "saturated" else "units"
