@@ -40,6 +40,7 @@ from ..learning import (
     training,
     warn_short,
     warn_unconverged,
+    warn_unhealthy,
 )
 from ..network import Activation, Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver
@@ -406,6 +407,7 @@ class SimilarityMatcher(
         self.cost_history_ = np.concatenate([self.cost_history_, costs])
         self.saturated_, self.silent_ = last.saturated, last.silent
         warn_unconverged(reports, stacklevel=5)
+        warn_unhealthy(reports, stacklevel=5)
 
 
 def _scale_free(net: Network) -> bool:

@@ -17,6 +17,10 @@ from ._costs import objective as objective
 from ._costs import similarity_cost as similarity_cost
 from ._encode import encode as encode
 from ._encode import samples_at_once as samples_at_once
+from ._health import SILENT_BELOW as SILENT_BELOW
+from ._health import Health as Health
+from ._health import HealthWarning as HealthWarning
+from ._health import health as health
 from ._initial import imprinted as imprinted
 from ._initial import sized as sized
 from ._learn import learn as learn
@@ -34,11 +38,9 @@ from ._rule import AveragingRule as AveragingRule
 from ._rule import Change as Change
 from ._rule import GradientRule as GradientRule
 from ._rule import Rule as Rule
-from ._statistics import SILENT_BELOW as SILENT_BELOW
-from ._statistics import saturated_share as saturated_share
-from ._statistics import silent_share as silent_share
 from ._train import DivergenceError as DivergenceError
 from ._train import describe as describe
 from ._train import train as train
 from ._train import training as training
 from ._train import warn_unconverged as warn_unconverged
+from ._train import warn_unhealthy as warn_unhealthy

@@ -17,6 +17,7 @@ from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samp
 from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
+from ._health import HealthWarning, read
 from ._limits import check_rate
 from ._loop import LearningState, Method, learn_batches
 from ._rates import KINDS, Rate, hyperbolic, schedule_of
@@ -151,6 +152,7 @@ def training(
                 own,
             )
         figures = jax.device_get(figures)
+        states = read(figures["health"], size)
         yield (
             own,
             Report(
@@ -160,8 +162,9 @@ def training(
                 residual=float(figures["residual"]),
                 steps=float(figures["steps"]) / (count * size),
                 unconverged=int(figures["unconverged"]),
-                saturated={name: float(v) for name, v in figures["saturated"].items()},
-                silent={name: float(v) for name, v in figures["silent"].items()},
+                saturated={name: own.saturated for name, own in states.items()},
+                silent={name: own.silent for name, own in states.items()},
+                health=states,
                 rate=float(rates[0][count - 1]),
                 seconds=time.perf_counter() - began,
                 state=kept,
@@ -242,6 +245,9 @@ def train(
     -----
     ConvergenceWarning
         If some samples did not reach the tolerance, or if learning ended farther than `tol` from its optimum.
+    HealthWarning
+        Once for each layer whose activities say little about the input at the end (`Health.complaint`): since when, and
+        what to change.
 
     Raises
     ------
@@ -316,6 +322,7 @@ def train(
         reports = concluded(net, reports, measure)
         warn_short(reports[-1], tol, "train for more epochs, or raise tol")
     warn_unconverged(reports)
+    warn_unhealthy(reports)
     return net, reports
 
 
@@ -343,5 +350,20 @@ def warn_unconverged(reports: Sequence[Report], stacklevel: int = 3) -> None:
             f"{missed} of {reports[-1].samples} samples were learned from before they had settled (largest residual "
             f"{worst:.2g}); raise the solver's max_steps or the tolerance.",
             ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_unhealthy(reports: Sequence[Report], stacklevel: int = 3) -> None:
+    """Warn once for each layer that is unhealthy at the end of a training run, and say since when."""
+    for name, last in reports[-1].health.items() if reports else ():
+        if last.complaint is None:
+            continue
+        ill = itertools.takewhile(lambda report: report.health[name].complaint is not None, reversed(reports))  # noqa: B023
+        *_, first = ill
+        warnings.warn(
+            f"{name!r} carries little information, in every report from batch {first.batches} to "
+            f"{reports[-1].batches}: {last.complaint}.",
+            HealthWarning,
             stacklevel=stacklevel,
         )
