@@ -257,7 +257,8 @@ def train(
         Called with the network and the report at every report, for example to record or to save the network.
     mesh : jax.sharding.Mesh, optional
         Devices over which the samples of every batch are distributed; `batch_size` counts the samples on all of them.
-        If there are several processes, each passes its own samples, the same number in each. See `training` and
+        The last batch, too, has equally many samples on each: fewer samples than devices may be left out. If there are
+        several processes, each passes its own samples, the same number in each. See `training` and
         ``docs/clusters.md``.
 
     Returns
@@ -292,17 +293,18 @@ def train(
     >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
     >>> net, reports = sm.train(net, x - x.mean((1, 2), keepdims=True), progress=False)
     >>> reports[-1].samples
-    1700
+    1797
     """
     if is_input(x):
         rule = rule or DEFAULT_RULE
         checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
         check_plan(epochs, batch_size)
+        devices = 1
         if mesh is not None:
-            batch_size = own_share(batch_size, mesh)
+            batch_size, devices = own_share(batch_size, mesh), len(mesh.local_devices)
             check_same(count_samples(x), mesh, "The processes hold different numbers of samples; give each as many.")
-        total = batches_in(count_samples(x), epochs=epochs, batch_size=batch_size)
-        batches = epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed)
+        plan = {"epochs": epochs, "batch_size": batch_size, "multiple": devices}
+        total, batches = batches_in(count_samples(x), **plan), epochs_of(x, **plan, seed=seed)
         schedule = automatic_rate(batch_size, count_samples(x)) if rate is None else _falling(rate, total)
     else:
         batches, total, schedule = cast(Iterable[Inputs], x), None, automatic_rate(1) if rate is None else rate
