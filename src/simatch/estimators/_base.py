@@ -29,12 +29,13 @@ from ..learning import (
     epochs_of,
     hyperbolic,
     largest_rate,
+    reports_in,
     samples_at_once,
     training,
     warn_unconverged,
 )
 from ..network import Activation, Network
-from ..relaxation import ConvergenceWarning, Inputs, Solver
+from ..relaxation import ConvergenceWarning, Inputs, Solver, is_sparse
 
 # `import simatch` does not import scikit-learn, so that its warning can become the base of ours only here.
 ConvergenceWarning.__bases__ = (SklearnConvergenceWarning,)
@@ -91,7 +92,7 @@ class SimilarityMatcher(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Training data. Similarities are dot products, so centre and scale the data first.
         y : ignored
 
@@ -114,8 +115,8 @@ class SimilarityMatcher(
         X = self._validated(X, reset=True)
         net, seed = self._initial(X)
         epochs, size = float(self.max_iter), int(self.batch_size)
-        total = batches_in(len(X), epochs=epochs, batch_size=size)
-        tasks = math.ceil(total / _BATCHES_A_TASK)
+        total = batches_in(X.shape[0], epochs=epochs, batch_size=size)
+        tasks = reports_in(X.shape[0], _BATCHES_A_TASK, epochs=epochs, batch_size=size)
         whole = self._init_callback_context(max_subtasks=tasks)
         whole.call_on_fit_task_begin(estimator=self, X=X, y=y)
         rate = hyperbolic(self._rate(net), over=total, decay=float(self.decay))
@@ -140,7 +141,7 @@ class SimilarityMatcher(
         del runs  # removes the progress bar if a callback has stopped early
         self.network_, self.n_steps_, self.cost_history_ = net, 0, np.empty(0)
         self._remember(reports)
-        self.n_iter_ = math.ceil(reports[-1].samples / len(X))
+        self.n_iter_ = math.ceil(reports[-1].samples / X.shape[0])
         whole.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
 
@@ -148,12 +149,12 @@ class SimilarityMatcher(
     def partial_fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
         """Learn once from each row, in the given order, at the constant rate `learning_rate`.
 
-        The rows are cut into batches of `batch_size`. The first call makes the network, unless `fit` has made it, and
-        with ``scale="auto"`` calibrates it on these rows.
+        The rows are cut into batches of `batch_size`; the last batch has the rest. The first call makes the network,
+        unless `fit` has made it, and with ``scale="auto"`` calibrates it on these rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
         y : ignored
 
         Returns
@@ -175,7 +176,7 @@ class SimilarityMatcher(
         new = not hasattr(self, "network_")
         X = self._validated(X, reset=new)
         net = self._initial(X)[0] if new else self.network_
-        batches = (X[i : i + self.batch_size] for i in range(0, len(X), self.batch_size))
+        batches = (X[i : i + self.batch_size] for i in range(0, X.shape[0], self.batch_size))
         networks, reports = zip(*self._training(net, batches, self._rate(net)), strict=True)
         if new:
             self.n_steps_, self.cost_history_ = 0, np.empty(0)
@@ -188,7 +189,7 @@ class SimilarityMatcher(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -208,7 +209,7 @@ class SimilarityMatcher(
         check_is_fitted(self)
         X = self._validated(X, reset=False)
         # A power of two, so that few compiled programs serve all numbers of rows.
-        size = min(samples_at_once(self.network_), 1 << (len(X).bit_length() - 1))
+        size = min(samples_at_once(self.network_), 1 << (X.shape[0].bit_length() - 1))
         return encode(self.network_, X, batch_size=size, solver=self.solver, tolerance=float(self.tolerance))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -230,15 +231,18 @@ class SimilarityMatcher(
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         assert tags.transformer_tags is not None
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = [_precision().name]
         return tags
 
-    def _validated(self, X: Any, *, reset: bool) -> Float[np.ndarray, "samples features"]:
+    def _validated(self, X: Any, *, reset: bool) -> Any:
+        """Return an array of shape (samples, features), or a CSR matrix."""
         # Values that overflow in the engine's precision become infinite, and validation rejects them.
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(validate_data(self, X, reset=reset, dtype=_precision()))
+            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_precision())
+        return X if is_sparse(X) else np.asarray(X)
 
-    def _initial(self, X: Float[np.ndarray, "samples features"]) -> tuple[Network, int]:
+    def _initial(self, X: Any) -> tuple[Network, int]:
         """Return the network before learning, and a seed for the order of samples."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         net = self._build(X.shape[1], seed)

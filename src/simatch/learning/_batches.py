@@ -1,5 +1,6 @@
 """Batches: cutting arrays into batches, and stacking batches of equal shape for one compiled program."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..network import Network
-from ..relaxation import Inputs, count_samples, stacked
+from ..relaxation import Inputs, count_samples, is_sparse, rows_of, stacked
 from ._rule import Rule
 
 Stack = dict[str, Float[Array, "most _ samples"]]
@@ -24,7 +25,8 @@ def epochs_of(
 
     Parameters
     ----------
-    x : array with the samples on the first axis, or a dict of such arrays
+    x : array with the samples on the first axis, SciPy sparse matrix, or a dict of these
+        Only one batch of a sparse matrix is dense at a time.
     epochs : float
         Passes over the data, above 0; at least one batch is made.
     batch_size : int
@@ -53,6 +55,7 @@ def epochs_of(
     >>> [len(batch) for batch in sm.epochs_of(np.zeros((199, 3)), batch_size=100)]
     [100, 99]
     """
+    x = jax.tree.map(lambda a: a.tocsr() if is_sparse(a) else a, x)  # the format that rows can be taken from
     count = count_samples(x)
     rng = np.random.default_rng(seed)
     order = np.empty(0, np.int64)
@@ -60,12 +63,18 @@ def epochs_of(
         while len(order) < size:
             order = np.concatenate([order, rng.permutation(count)])
         chosen, order = order[:size], order[size:]
-        yield jax.tree.map(lambda a, rows=chosen: a[rows], x)
+        yield rows_of(x, chosen)
 
 
 def batches_in(count: int, *, epochs: float = 1, batch_size: int = 100, multiple: int = 1) -> int:
     """Return how many batches `epochs_of` yields for `count` samples."""
     return len(_sizes(count, epochs, batch_size, multiple))
+
+
+def reports_in(count: int, report_every: int, *, epochs: float = 1, batch_size: int = 100) -> int:
+    """Return how many reports `training` yields for the batches of `epochs_of`: each is about batches of one size."""
+    sizes = itertools.groupby(_sizes(count, epochs, batch_size, 1))
+    return sum(-(-len(list(group)) // report_every) for _, group in sizes)
 
 
 def _sizes(count: int, epochs: float, batch_size: int, multiple: int) -> list[int]:
@@ -123,4 +132,4 @@ def grouped(
 def _reported_batches(batch: Inputs) -> int:
     """Number of batches between two reports: 10, or more if 10 batches have fewer than 1,000 samples."""
     first = jax.tree.leaves(batch)[0]
-    return max(10, 1000 // len(first)) if np.ndim(first) and len(first) else 10
+    return max(10, 1000 // np.shape(first)[0]) if np.ndim(first) and np.shape(first)[0] else 10

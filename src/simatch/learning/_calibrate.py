@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ..network import Activities, Network, Pathway, Term, optimal_parameters
-from ..relaxation import Inputs, Solver, check_inputs, count_samples, settle
+from ..relaxation import Inputs, Solver, check_inputs, checked, count_samples, is_sparse, settle
 from ._batches import epochs_of
 from ._statistics import root_mean_square
 
@@ -32,7 +32,7 @@ def calibrate(
     Parameters
     ----------
     net : Network
-    x : array of samples, or dict of such arrays
+    x : array of samples, SciPy sparse matrix, or dict of these
     level : float
         Target for the root mean square of the activities of every layer, above 0; below 1 for units bounded by 1.
     batches, batch_size : int
@@ -71,7 +71,7 @@ def calibrate(
     """
     if not level > 0:
         raise ValueError(f"The level of activity must be above 0, got {level!r}.")
-    if not any(jnp.any(r) for r in check_inputs(net, x).values()):
+    if not any((r.data if is_sparse(r) else r).any() for r in checked(net, x).values()):
         raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
     count = count_samples(x)
     epochs = batches * min(batch_size, count) / count

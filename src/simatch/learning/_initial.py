@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..network import Activities, Network, Term, optimal_parameters
-from ..relaxation import Inputs, Solver, check_inputs, count_samples, settle
+from ..relaxation import Inputs, Solver, check_inputs, count_samples, rows_of, settle
 
 # Most samples that sizes are found from, and most steps.
 _SAMPLES, _STEPS = 500, 40
@@ -59,7 +59,7 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     """
     count = count_samples(x)
     chosen = np.random.default_rng(seed).permutation(count)[:_SAMPLES]
-    inputs = check_inputs(net, jax.tree.map(lambda a: a[chosen], x))
+    inputs = check_inputs(net, rows_of(x, chosen))
     for _ in range(_STEPS):
         net, change = _step(net, inputs, solver)
         if not float(change) > _ENOUGH:

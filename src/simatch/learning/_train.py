@@ -239,7 +239,7 @@ def train(
     Parameters
     ----------
     net : Network
-    x : array, dict of arrays, or iterable of batches
+    x : array, SciPy sparse matrix, dict of these, or iterable of batches
         Samples that are shuffled and cut into batches; or an iterable whose items are the batches.
     epochs, batch_size, seed
         Passes over the data (above 0), samples in a batch (at least 1) and seed of the order, as in `epochs_of`; not
