@@ -36,6 +36,7 @@ from ..learning import (
 )
 from ..network import Activation, Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, is_sparse
+from ._score import mean_squared_similarity, primal_cost
 
 # `import simatch` does not import scikit-learn, so that its warning can become the base of ours only here.
 ConvergenceWarning.__bases__ = (SklearnConvergenceWarning,)
@@ -212,6 +213,42 @@ class SimilarityMatcher(
         size = min(samples_at_once(self.network_), 1 << (X.shape[0].bit_length() - 1))
         return encode(self.network_, X, batch_size=size, solver=self.solver, tolerance=float(self.tolerance))
 
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return how well similarities are matched: minus the primal cost, relative to the similarities of the data.
+
+        It is minus the cost (8) on these samples (`simatch.similarity_cost`), divided by half the mean of ``(x.x')^2``
+        over all pairs of samples, so that model selection can compare settings of learning by their result. The better,
+        the higher; outputs that are 0 score 0.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If the data does not have the shape of that seen in `fit`, or is not finite.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If some samples did not settle to `tolerance`.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        cost = primal_cost(self.network_, X, solver=self.solver, tolerance=float(self.tolerance))
+        return -2 * cost / max(self._similarity_weight * mean_squared_similarity(X), np.finfo(float).tiny)
+
+    @property
+    def _similarity_weight(self) -> float:
+        """Weight of the similarities of the data in the cost, to which scores are relative."""
+        return 1.0
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
         state: Any = super().__getstate__()
@@ -232,14 +269,14 @@ class SimilarityMatcher(
         tags = super().__sklearn_tags__()
         assert tags.transformer_tags is not None
         tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = [_precision().name]
+        tags.transformer_tags.preserves_dtype = [precision().name]
         return tags
 
     def _validated(self, X: Any, *, reset: bool) -> Any:
         """Return an array of shape (samples, features), or a CSR matrix."""
         # Values that overflow in the engine's precision become infinite, and validation rejects them.
         with np.errstate(over="ignore", invalid="ignore"):
-            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=_precision())
+            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=precision())
         return X if is_sparse(X) else np.asarray(X)
 
     def _initial(self, X: Any) -> tuple[Network, int]:
@@ -283,6 +320,6 @@ class SimilarityMatcher(
         warn_unconverged(reports, stacklevel=5)
 
 
-def _precision() -> np.dtype:
+def precision() -> np.dtype:
     """Precision in which the engine computes."""
     return np.dtype(jnp.result_type(float))
