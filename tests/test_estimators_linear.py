@@ -65,7 +65,7 @@ def test_without_centring_they_are_mean_squares(x):
 
 @pytest.mark.parametrize("sparse", [np.asarray, scipy.sparse.csr_array])
 def test_captured_variance_of_any_subspace(rng, sparse):
-    """With more rows than are dense at a time, filters that are no axes, and one that depends on the others."""
+    """With more rows than are projected at a time, filters that are no axes, and one that depends on the others."""
     x = rng.normal(size=(1100, 6)).astype(np.float32)
     filters = rng.normal(size=(3, 6))
     filters[2] = filters[0] - 2 * filters[1]

@@ -88,14 +88,14 @@ def test_estimators(sparse, scale, make, x):
 def test_memory(rng):
     """2000 rows of 50,000 features would take 400 MB."""
     x = scipy.sparse.random_array((2000, 50_000), density=1e-3, format="csr", dtype=np.float32, rng=rng)
-    matching = SimilarityMatching(2, max_iter=1, batch_size=50, random_state=0).fit(x[:100])
+    matching = SimilarityMatching(2, max_iter=1, batch_size=10, random_state=0).fit(x[:100])
     matching.transform(x[:100])  # compiles
     tracemalloc.start()
     try:
-        matching.transform(x)
-        assert tracemalloc.get_traced_memory()[1] < 50e6
-        tracemalloc.reset_peak()
-        list(sm.training(matching.network_, sm.epochs_of(x, epochs=0.2, batch_size=50), rate=0.01, report_every=1))
-        assert tracemalloc.get_traced_memory()[1] < 50e6
+        for use in (matching.transform, matching.score, matching.partial_fit, matching.fit):
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            use(x[:1000] if use == matching.fit else x)
+            assert tracemalloc.get_traced_memory()[1] - before < 100e6
     finally:
         tracemalloc.stop()

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from ..network import Linear, Network
 from ..relaxation import is_sparse
 
-# Rows of the data that are dense at a time.
+# Rows of the data that are projected at a time.
 _ROWS = 512
 # Directions in which filters are weaker than this, relative to the strongest, count as lost: outputs are settled to a
 # tolerance of 1e-3, and units that the data do not need have filters of rounding errors, of up to 5e-3.
@@ -81,10 +81,9 @@ def captured(
     moments, total = np.zeros((len(axes), len(axes))), 0.0
     for begin in range(0, X.shape[0], _ROWS):
         rows = X[begin : begin + _ROWS]
-        rows = (rows.toarray() if is_sparse(rows) else rows).astype(float)
         inside = rows @ axes.T
         moments += inside.T @ inside
-        total += float(np.sum(rows**2))
+        total += float(np.sum(np.square(rows.data if is_sparse(rows) else rows, dtype=float)))
     found = np.zeros(len(matrix))
     found[: len(axes)] = np.maximum(np.linalg.eigvalsh(moments)[::-1], 0) / X.shape[0]
     return found, total / X.shape[0]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Sparse = Any  # the common classes of SciPy's formats declare none of their attributes
 else:
     Sparse = scipy.sparse.sparray | scipy.sparse.spmatrix
-# Sparse matrices become dense a batch at a time.
+# Sparse matrices become dense batch by batch.
 Samples = jax.Array | np.ndarray | Sparse
 Inputs = Samples | Mapping[str, Samples]
 
