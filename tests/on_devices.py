@@ -12,7 +12,7 @@ import numpy as np
 
 BATCH, SAMPLES, DEVICES = 20, 120, 4
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # as in all tests
-LEARNING = {"batch_size": BATCH, "tolerance": 1e-6, "progress": False}
+LEARNING = {"batch_size": BATCH, "rate": 0.05, "tolerance": 1e-6, "progress": False}
 
 
 def network(sm, kind, seed=0):

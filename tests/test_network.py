@@ -75,7 +75,7 @@ def test_skip_and_second_input_against_numpy(rng, x64):
         h, o = np.tanh(u), np.tanh(v)
     np.testing.assert_allclose(np.asarray(out["h"]).reshape(6, 3), h, atol=1e-8)
     np.testing.assert_allclose(np.asarray(out["o"]).reshape(6, 2), o, atol=1e-8)
-    learned = sm.learn(net, out, rate=0.1)
+    learned = sm.learn(net, out, rate=0.1, rule=sm.GradientRule())
     change = 0.1 * (o.T @ h / 6 - ho)
     np.testing.assert_allclose(learned.pathways[3].to_dense() - ho, change, atol=1e-8)
     change = 0.1 / gamma * (h.T @ y / 6 - yh)

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
@@ -20,29 +20,45 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._progress import tracked
 from ..learning import (
+    Certificate,
     Report,
     Schedule,
+    arrived,
+    automatic_rate,
     batches_in,
     calibrate,
+    certified,
+    concluded,
     describe,
     encode,
     epochs_of,
     hyperbolic,
-    largest_rate,
+    measure_on,
     reports_in,
     samples_at_once,
+    sized,
     training,
+    warn_short,
     warn_unconverged,
 )
 from ..network import Activation, Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, is_sparse
 from ._score import mean_squared_similarity, primal_cost
+from ._unit import in_other_unit, outgrown, unit_of
 
 # `import simatch` does not import scikit-learn, so that its warning can become the base of ours only here.
 ConvergenceWarning.__bases__ = (SklearnConvergenceWarning,)
 
 # Batches in one compiled run, which callbacks see as one task. The compiled program depends on it, so it is fixed.
 _BATCHES_A_TASK = 10
+# Batches and lengths by default. So few rows are learned from all at once, because without noise the rate can stay
+# large; of more rows, a batch is large enough for hundreds of units.
+_AT_ONCE, _BATCH = 2000, 400
+_STEPS_AT_ONCE, _BATCHES, _PASSES = 1000, 400, 2
+# Most rows on which the distance from the optimum is measured, and about how many numbers these hold at most.
+_MEASURED, _NUMBERS = 2000, 1 << 24
+# Lowest automatic rate of `partial_fit`, for batches of 400 rows: it follows changes within some 50 batches.
+_LOWEST_RATE = 0.02
 
 Estimator = TypeVar("Estimator", bound="SimilarityMatcher")
 
@@ -56,13 +72,15 @@ class SimilarityMatcher(
     validated in `fit`.
     """
 
-    learning_rate: float
+    learning_rate: Any
     ratio: float
     decay: float
-    max_iter: int
-    batch_size: int
+    max_iter: Any
+    batch_size: Any
     scale: Any
+    tol: float
     tolerance: float
+    warm_start: bool
     solver: Solver | None
     random_state: Any
     verbose: Any
@@ -71,13 +89,16 @@ class SimilarityMatcher(
 
     _parameter_constraints: ClassVar[dict] = {
         "activation": [str, Activation],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), callable],
         "ratio": [Interval(Real, 0, None, closed="neither")],
         "decay": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "lateral_scale": [Interval(Real, 0, None, closed="neither")],
+        "tol": [Interval(Real, 0, None, closed="left")],
         "tolerance": [Interval(Real, 0, None, closed="neither")],
+        "warm_start": ["boolean"],
         "solver": [Solver, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -89,12 +110,12 @@ class SimilarityMatcher(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
-        """Learn from `max_iter` passes over the data, in random order, at a decreasing rate.
+        """Learn from passes over the data, in random order, until the network is at the optimum of learning.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Training data. Similarities are dot products, so centre and scale the data first.
+            Training data. Similarities are dot products, so centre the data first if their mean should not count.
         y : ignored
 
         Returns
@@ -111,47 +132,65 @@ class SimilarityMatcher(
         Warns
         -----
         ConvergenceWarning
-            If some samples were learned from before they had settled to `tolerance`.
+            If learning ended before its distance from the optimum was at most `tol`, or if some samples were learned
+            from before they had settled to `tolerance`.
         """
-        X = self._validated(X, reset=True)
-        net, seed = self._initial(X)
-        epochs, size = float(self.max_iter), int(self.batch_size)
+        warm = self.warm_start and hasattr(self, "network_")
+        X = self._validated(X, reset=not warm)
+        net, unit, seed = self._continued(X) if warm else self._initial(X)
+        begun = self.n_samples_seen_ if warm else 0
+        epochs, size = self._plan(X.shape[0])
         total = batches_in(X.shape[0], epochs=epochs, batch_size=size)
         tasks = reports_in(X.shape[0], _BATCHES_A_TASK, epochs=epochs, batch_size=size)
         whole = self._init_callback_context(max_subtasks=tasks)
         whole.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        rate = hyperbolic(self._rate(net), over=total, decay=float(self.decay))
-        batches = epochs_of(X, epochs=epochs, batch_size=size, seed=seed)
-        runs = tracked(
-            self._training(net, batches, rate), total, describe, label=type(self).__name__, shown=bool(self.verbose)
-        )
+        order: Iterator[Any] = epochs_of(X, epochs=epochs, batch_size=size, seed=seed)
+        batches = (batch / unit for batch in order)
+        measure = self._measure(X, unit, seed)
+        tol = float(self.tol) or None
+        runs = certified(self._training(net, batches, self._schedule(size, begun, X.shape[0], total)), measure, tol)
+        runs = tracked(runs, total, describe, label=type(self).__name__, shown=bool(self.verbose))
         reports = []
         for _ in range(tasks):
             task = whole.subcontext(task_name="batches")
-            task.call_on_fit_task_begin(estimator=self, X=X, y=y, reconstruction_attributes={"network_": net})
+            task.call_on_fit_task_begin(
+                estimator=self, X=X, y=y, reconstruction_attributes={"network_": net, "unit_": unit}
+            )
             net, report = next(runs)
             reports.append(report)
-            if task.call_on_fit_task_end(
+            stop = task.call_on_fit_task_end(
                 estimator=self,
                 X=X,
                 y=y,
-                metadata={k: v for k, v in dataclasses.asdict(report).items() if k != "state"},
-                reconstruction_attributes={"network_": net},
-            ):
+                metadata={k: v for k, v in vars(report).items() if k not in ("state", "certificate")},
+                reconstruction_attributes={"network_": net, "unit_": unit},
+            )
+            if stop or arrived(report, tol):
                 break
         del runs  # removes the progress bar if a callback has stopped early
-        self.network_, self.n_steps_, self.cost_history_ = net, 0, np.empty(0)
+        reports = concluded(net, reports, measure)
+        self.network_, self.unit_ = net, unit
+        if not warm:
+            self._forget()
         self._remember(reports)
+        self.certificate_ = reports[-1].certificate
         self.n_iter_ = math.ceil(reports[-1].samples / X.shape[0])
+        self._survey(X)
+        warn_short(reports[-1], tol, self._advice(), stacklevel=4)
         whole.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
-        """Learn once from each row, in the given order, at the constant rate `learning_rate`.
+        """Learn once from each row, in the given order.
 
-        The rows are cut into batches of `batch_size`; the last batch has the rest. The first call makes the network,
-        unless `fit` has made it, and with ``scale="auto"`` calibrates it on these rows.
+        The rows are cut into batches of `batch_size`, the last of which may be shorter. The first call makes the
+        network, unless `fit` has made it, and finds its operating point from these rows; later calls correct it if the
+        data become so much larger or smaller that units would leave their range.
+
+        With ``learning_rate="auto"`` the rate falls with the number of rows seen, but not below 0.02 for batches of 400
+        rows, so that the network forgets within about 20,000 rows and follows changes of the data. A number is a
+        constant rate; after `fit`, the rate that `fit` had reached.
 
         Parameters
         ----------
@@ -176,13 +215,16 @@ class SimilarityMatcher(
         """
         new = not hasattr(self, "network_")
         X = self._validated(X, reset=new)
-        net = self._initial(X)[0] if new else self.network_
-        batches = (X[i : i + self.batch_size] for i in range(0, X.shape[0], self.batch_size))
-        networks, reports = zip(*self._training(net, batches, self._rate(net)), strict=True)
+        net, unit, _ = self._initial(X) if new else self._continued(X)
+        size = min(_BATCH if self.batch_size == "auto" else int(self.batch_size), X.shape[0])
+        batches = (X[i : i + size] / unit for i in range(0, X.shape[0], size))
+        begun = 0 if new else self.n_samples_seen_
+        networks, reports = zip(*self._training(net, batches, self._steady(size, begun)), strict=True)
         if new:
-            self.n_steps_, self.cost_history_ = 0, np.empty(0)
-        self.network_ = networks[-1]
+            self._forget()
+        self.network_, self.unit_ = networks[-1], unit
         self._remember(reports)
+        self._survey(None)
         return self
 
     def transform(self, X: Any) -> Float[np.ndarray, "samples features"]:
@@ -211,7 +253,8 @@ class SimilarityMatcher(
         X = self._validated(X, reset=False)
         # A power of two, so that few compiled programs serve all numbers of rows.
         size = min(samples_at_once(self.network_), 1 << (X.shape[0].bit_length() - 1))
-        return encode(self.network_, X, batch_size=size, solver=self.solver, tolerance=float(self.tolerance))
+        Z = encode(self.network_, X / self.unit_, batch_size=size, solver=self.solver, tolerance=float(self.tolerance))
+        return Z * self.unit_
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return how well similarities are matched: minus the primal cost, relative to the similarities of the data.
@@ -240,7 +283,7 @@ class SimilarityMatcher(
             If some samples did not settle to `tolerance`.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        X = self._validated(X, reset=False) / self.unit_
         cost = primal_cost(self.network_, X, solver=self.solver, tolerance=float(self.tolerance))
         return -2 * cost / max(self._similarity_weight * mean_squared_similarity(X), np.finfo(float).tiny)
 
@@ -279,17 +322,61 @@ class SimilarityMatcher(
             X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=precision())
         return X if is_sparse(X) else np.asarray(X)
 
-    def _initial(self, X: Any) -> tuple[Network, int]:
-        """Return the network before learning, and a seed for the order of samples."""
+    def _initial(self, X: Any) -> tuple[Network, float, int]:
+        """Return the network before learning, the unit of the data, and a seed for the order of samples."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         net = self._build(X.shape[1], seed)
-        if self.scale == "auto":
-            net = calibrate(net, X, batch_size=int(self.batch_size), seed=seed, solver=self.solver)
-        return net, seed
+        if _blank(X):
+            return net, 1.0, seed  # nothing says how large the weights should be
+        unit = unit_of(X, seed) if _scale_free(net) else 1.0
+        if self.scale == "auto" and not _scale_free(net):
+            return calibrate(net, X, batch_size=min(_BATCH, X.shape[0]), seed=seed, solver=self.solver), unit, seed
+        return sized(net, X / unit, seed=seed, solver=self.solver), unit, seed
+
+    def _continued(self, X: Any) -> tuple[Network, float, int]:
+        """Return the network so far, adapted to the size of the data if they have become much larger or smaller."""
+        net, unit, seed = self.network_, self.unit_, self.n_steps_
+        if not _blank(X) and _scale_free(net):
+            other = unit_of(X)
+            if outgrown(unit, other):
+                return in_other_unit(net, other / unit), other, seed
+        return net, unit, seed
+
+    def _plan(self, count: int) -> tuple[float, int]:
+        """Return the number of passes over the data and of rows in a batch."""
+        size = self.batch_size
+        if size == "auto":
+            size = count if count <= _AT_ONCE else _BATCH
+        size = min(int(size), count)
+        if self.max_iter != "auto":
+            return float(self.max_iter), size
+        return float(_STEPS_AT_ONCE if size == count else max(_PASSES, math.ceil(_BATCHES * size / count))), size
+
+    def _schedule(self, size: int, begun: int, count: int, total: int) -> Schedule:
+        """Learning rate in `fit`, by the number of the batch; `begun` samples were learned from before."""
+        rate = self.learning_rate
+        if rate == "auto":
+            falling, first = automatic_rate(size, count), begun // size
+            return lambda n: falling(first + n)
+        if callable(rate):
+            first = self.n_steps_ if begun else 0
+            return lambda n: rate(first + n)
+        return hyperbolic(float(rate), over=total, decay=float(self.decay))
+
+    def _steady(self, size: int, begun: int) -> float | Schedule:
+        """Learning rate in `partial_fit`."""
+        rate = self.learning_rate
+        if rate == "auto":
+            falling, first, lowest = automatic_rate(size), begun // size, _LOWEST_RATE * min(1.0, size / _BATCH)
+            return lambda n: max(falling(first + n), lowest)
+        if callable(rate):
+            first = self.n_steps_ if begun else 0
+            return lambda n: rate(first + n)
+        return self.rate_ if hasattr(self, "n_iter_") else float(rate)
 
     def _training(
         self, net: Network, batches: Iterable[Inputs], rate: float | Schedule
-    ) -> Iterable[tuple[Network, Report]]:
+    ) -> Iterator[tuple[Network, Report]]:
         return training(
             net,
             batches,
@@ -300,24 +387,53 @@ class SimilarityMatcher(
             report_every=_BATCHES_A_TASK,
         )
 
-    def _rate(self, net: Network) -> float:
-        """Learning rate of the first batch."""
-        # Weights decay at rate / c, and the user cannot foresee the c that calibration finds.
-        return float(self.learning_rate) * (
-            min(1.0, largest_rate(net, float(self.ratio))) if self.scale == "auto" else 1.0
-        )
+    def _measure(self, X: Any, unit: float, seed: int):
+        """Return the function that measures how far a network is from its optimum, on some of the rows."""
+        count = min(_MEASURED, max(_NUMBERS // X.shape[1], 100))
+        rows = X[np.random.default_rng(seed).permutation(X.shape[0])[:count]] / unit
+        own = measure_on(rows, solver=self.solver, tolerance=float(self.tolerance))
+
+        def measure(net: Network) -> Certificate:
+            found = own(net)
+            # Costs are products of four activities.
+            return dataclasses.replace(found, primal=found.primal * unit**4, dual=found.dual * unit**4)
+
+        return measure
+
+    def _survey(self, X: Any | None) -> None:
+        """Keep what only the data of `fit` say about the network; None after `partial_fit`, which has only a part."""
+
+    def _advice(self) -> str:
+        """What to do if learning has not arrived."""
+        return "raise max_iter for longer learning, or raise tol"
 
     @property
     def _factor(self) -> float:
         """Factor on the structure constants before any calibration."""
         return 1.0 if self.scale == "auto" else float(self.scale)
 
+    def _forget(self) -> None:
+        self.n_steps_, self.n_samples_seen_, self.cost_history_ = 0, 0, np.empty(0)
+        self.__dict__.pop("n_iter_", None)
+
     def _remember(self, reports: Sequence[Report]) -> None:
         last = reports[-1]
         self.n_steps_ += last.batches
-        self.cost_history_ = np.concatenate([self.cost_history_, [report.cost for report in reports]])
+        self.n_samples_seen_ += last.samples
+        self.rate_ = last.rate
+        costs = [report.cost * self.unit_**4 for report in reports]
+        self.cost_history_ = np.concatenate([self.cost_history_, costs])
         self.saturated_, self.silent_ = last.saturated, last.silent
         warn_unconverged(reports, stacklevel=5)
+
+
+def _blank(X: Any) -> bool:
+    """Whether data are 0 everywhere."""
+    return not (X.data if is_sparse(X) else X).any()
+
+
+def _scale_free(net: Network) -> bool:
+    return all(activation.scale_free for activation in net.activations.values())
 
 
 def precision() -> np.dtype:

@@ -29,24 +29,36 @@ class DeepSimilarityMatching(SimilarityMatcher):
         row by row of pixels, then channel within the pixel.
     activation : str or Activation, default="tanh"
         Activation of the layers that are given as a number; see `simatch.activation`.
-    learning_rate : float, default=0.05
-        Learning rate of the first batch, above 0. `partial_fit` uses it as a constant rate. The largest possible rate
-        is lower with feedback below 1 and with scales below 1; an error message gives it.
+    learning_rate : "auto", float or callable, default="auto"
+        Fraction of the distance to their optimum that weights move in a batch (`simatch.AveragingRule`), above 0 and
+        at most 1. "auto" begins at 0.5 and falls with the number of samples as far as noise must average out. A number
+        is the rate of the first batch of `fit`, and a constant rate in `partial_fit`. A function gives the rate of
+        batch n, such as a schedule of Optax.
     ratio : float, default=1.0
         Learning rate of lateral weights over that of feedforward ones, above 0. At 1 no component of a linear network
         is lost, whatever the variances; equations (5) and (11) have 0.5.
     decay : float, default=20.0
-        In `fit`, batch n of N learns at ``learning_rate / (1 + decay n / N)``; at least 0.
-    max_iter : int, default=20
-        Passes over the data in `fit`, at least 1.
-    batch_size : int, default=100
-        Number of samples over which a step of learning is averaged, at least 1; 1 is the online rule of the paper.
-    scale : float or "auto", default=1.0
-        Factor, above 0, on the scale of the feedforward structure constants of every layer. ``"auto"`` sets the scales
-        from the data so that activities are graded (`simatch.calibrate`); if the largest possible learning rate is
-        below 1, `learning_rate` is then a fraction of it.
+        With a number as `learning_rate`, batch n of N in `fit` learns at ``learning_rate / (1 + decay n / N)``; at
+        least 0.
+    max_iter : "auto" or int, default="auto"
+        Most passes over the data in `fit`, at least 1; learning ends earlier if it arrives. "auto": 1,000 if a batch
+        has all rows; otherwise as many as give 400 batches, at least 2.
+    batch_size : "auto" or int, default="auto"
+        Rows over which a step of learning is averaged, at least 1; 1 is the online rule of the paper. "auto": all rows
+        if there are at most 2,000, otherwise 400.
+    scale : float or "auto", default="auto"
+        Factor, above 0, on the scale of the feedforward structure constants of every layer. "auto" is 1 if all units
+        are linear or ReLU; otherwise the scales are set from the data so that activities are graded
+        (`simatch.calibrate`).
+    lateral_scale : float, default=1.0
+        Factor on the structure constants of the lateral synapses of every layer, above 0.
+    tol : float, default=0.01
+        Distance from the optimum of learning at which `fit` ends, at least 0; 0: never. It is
+        `simatch.Certificate.distance`, on at most 2,000 rows of the data.
     tolerance : float, default=1e-3
         Largest relative residual of the fixed-point equation at which a sample counts as converged, above 0.
+    warm_start : bool, default=False
+        `fit` goes on from the network of the fit before.
     solver : Solver, optional
         Solver of the neural dynamics; `simatch.Blockwise` by default.
     random_state : int, RandomState instance or None, default=None
@@ -58,14 +70,21 @@ class DeepSimilarityMatching(SimilarityMatcher):
     ----------
     network_ : Network
         The trained network, for use with the functions of `simatch`.
+    certificate_ : Certificate
+        Primal cost, dual cost, and distance from the optimum of learning after `fit`, on at most 2,000 rows.
+    unit_ : float
+        Data are divided by it before they enter the network, and the outputs multiplied by it: a power of two near the
+        size of the data if all units are linear or ReLU, otherwise 1.
+    rate_ : float
+        Learning rate of the last batch.
     cost_history_ : ndarray
         Dual cost (9) on every tenth batch, before learning from it.
     saturated_, silent_ : dict of str to float
         For each layer, the share of activities near a bound and of units that respond to no sample, on the last batch.
     n_iter_ : int
         Number of passes over the data that `fit` began.
-    n_steps_ : int
-        Number of batches learned from, those of `partial_fit` included.
+    n_steps_, n_samples_seen_ : int
+        Number of batches and of rows learned from, those of `partial_fit` included.
     n_features_in_ : int
         Number of input features.
     feature_names_in_ : ndarray of str
@@ -118,13 +137,16 @@ class DeepSimilarityMatching(SimilarityMatcher):
         feedback=0.0,
         image_shape=None,
         activation="tanh",
-        learning_rate=0.05,
+        learning_rate="auto",
         ratio=1.0,
         decay=20.0,
-        max_iter=20,
-        batch_size=100,
-        scale=1.0,
+        max_iter="auto",
+        batch_size="auto",
+        scale="auto",
+        lateral_scale=1.0,
+        tol=0.01,
         tolerance=1e-3,
+        warm_start=False,
         solver=None,
         random_state=None,
         verbose=False,
@@ -139,7 +161,10 @@ class DeepSimilarityMatching(SimilarityMatcher):
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.scale = scale
+        self.lateral_scale = lateral_scale
+        self.tol = tol
         self.tolerance = tolerance
+        self.warm_start = warm_start
         self.solver = solver
         self.random_state = random_state
         self.verbose = verbose
@@ -167,7 +192,9 @@ class DeepSimilarityMatching(SimilarityMatcher):
             layer = Layer(units=int(layer), activation=self.activation)
         if not isinstance(layer, Layer):
             raise ValueError(f"Each of layers must be a sm.Layer or a whole number of neurons above 0, got {layer!r}.")
-        return dataclasses.replace(layer, scale=layer.scale * self._factor)
+        return dataclasses.replace(
+            layer, scale=layer.scale * self._factor, lateral_scale=layer.lateral_scale * float(self.lateral_scale)
+        )
 
     def _grid(self, n_features: int) -> Grid:
         if self.image_shape is None:

@@ -1,7 +1,7 @@
 """One population with all-to-all synapses, as a transformer of scikit-learn."""
 
 from numbers import Integral
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -10,12 +10,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ..models import Layer, layered
-from ..network import Network
+from ..network import Linear, Network, activation
 from ._base import SimilarityMatcher, precision
 from ._linear import captured, is_linear, projection
+from ._principal import LinearCertificate, principal
 from ._reconstruction import reconstruction
-
-Matching = TypeVar("Matching", bound="SimilarityMatching")
 
 
 class SimilarityMatching(SimilarityMatcher):
@@ -34,24 +33,37 @@ class SimilarityMatching(SimilarityMatcher):
         nonlinear activation.
     activation : str or Activation, default="linear"
         See `simatch.activation`.
-    learning_rate : float, default=0.05
-        Learning rate of the first batch, above 0 and at most `scale`, beyond which weights overshoot. `partial_fit`
-        uses it as a constant rate.
+    learning_rate : "auto", float or callable, default="auto"
+        Fraction of the distance to their optimum that weights move in a batch (`simatch.AveragingRule`), above 0 and
+        at most 1. "auto" begins at 0.5 and falls with the number of samples as far as noise must average out. A number
+        is the rate of the first batch of `fit`, and a constant rate in `partial_fit`. A function gives the rate of
+        batch n, such as a schedule of Optax.
     ratio : float, default=1.0
         Learning rate of lateral weights over that of feedforward ones, above 0. At 1 no component of a linear network
         is lost, whatever the variances; equations (5) and (11) have 0.5.
     decay : float, default=20.0
-        In `fit`, batch n of N learns at ``learning_rate / (1 + decay n / N)``; at least 0.
-    max_iter : int, default=20
-        Passes over the data in `fit`, at least 1.
-    batch_size : int, default=100
-        Number of samples over which a step of learning is averaged, at least 1; 1 is the online rule of the paper.
-    scale : float or "auto", default=1.0
-        Structure constant c of the feedforward synapses, above 0; the drive of the neurons grows with it. ``"auto"``
-        sets it from the data so that activities are graded (`simatch.calibrate`); if the largest possible learning
-        rate is below 1, `learning_rate` is then a fraction of it.
+        With a number as `learning_rate`, batch n of N in `fit` learns at ``learning_rate / (1 + decay n / N)``; at
+        least 0.
+    max_iter : "auto" or int, default="auto"
+        Most passes over the data in `fit`, at least 1; learning ends earlier if it arrives. "auto": 1,000 if a batch
+        has all rows; otherwise as many as give 400 batches, at least 2.
+    batch_size : "auto" or int, default="auto"
+        Rows over which a step of learning is averaged, at least 1; 1 is the online rule of the paper. "auto": all rows
+        if there are at most 2,000, otherwise 400.
+    scale : float or "auto", default="auto"
+        Structure constant c of the feedforward synapses, above 0: the variances of the outputs are c times those of
+        the inputs. "auto" is 1 for linear and ReLU units; for other activations it is set from the data so that
+        activities are graded (`simatch.calibrate`).
+    lateral_scale : float, default=1.0
+        Structure constant of the lateral synapses, above 0; the variances of the outputs are divided by it.
+    tol : float, default=0.01
+        Distance from the optimum of learning at which `fit` ends, at least 0; 0: never. For linear units, of which the
+        optimum is known, 0.01 means variances within 1 % and a subspace within 0.9 degrees of the principal one. For
+        others it is `simatch.Certificate.distance`, on at most 2,000 rows of the data.
     tolerance : float, default=1e-3
         Largest relative residual of the fixed-point equation at which a sample counts as converged, above 0.
+    warm_start : bool, default=False
+        `fit` goes on from the network of the fit before.
     solver : Solver, optional
         Solver of the neural dynamics; `simatch.Blockwise` by default.
     random_state : int, RandomState instance or None, default=None
@@ -65,22 +77,29 @@ class SimilarityMatching(SimilarityMatcher):
         The trained network, for use with the functions of `simatch`.
     components_ : ndarray of shape (n_components, n_features)
         Filters of linear units: ``transform(X)`` is ``X @ components_.T``. Only with the linear activation. At the
-        optimum they span the principal subspace and are orthogonal, with squared norm `scale`; they are not sorted and
-        not the principal axes, but a rotation of them.
+        optimum they span the principal subspace and are orthogonal, with squared norm ``scale / lateral_scale``; they
+        are not sorted and not the principal axes, but a rotation of them.
     explained_variance_ : ndarray of shape (n_components,)
         Mean squares of the data of `fit` along the principal axes of the subspace that the filters span, largest first.
         Only with the linear activation, and not after `partial_fit`. Similarities are dot products, so no mean is
         subtracted: for centred data these are variances, with 1 / n_samples.
     explained_variance_ratio_ : ndarray of shape (n_components,)
         `explained_variance_`, divided by the mean squared length of the samples.
+    certificate_ : Certificate
+        Primal cost, dual cost, and distance from the optimum of learning after `fit`, on at most 2,000 rows.
+    unit_ : float
+        Data are divided by it before they enter the network, and the outputs multiplied by it: a power of two near the
+        size of the data if all units are linear or ReLU, otherwise 1.
+    rate_ : float
+        Learning rate of the last batch.
     cost_history_ : ndarray
         Dual cost (9) on every tenth batch, before learning from it.
     saturated_, silent_ : dict of str to float
         For each layer, the share of activities near a bound and of units that respond to no sample, on the last batch.
     n_iter_ : int
         Number of passes over the data that `fit` began.
-    n_steps_ : int
-        Number of batches learned from, those of `partial_fit` included.
+    n_steps_, n_samples_seen_ : int
+        Number of batches and of rows learned from, those of `partial_fit` included.
     n_features_in_ : int
         Number of input features.
     feature_names_in_ : ndarray of str
@@ -128,13 +147,16 @@ class SimilarityMatching(SimilarityMatcher):
         n_components=16,
         *,
         activation="linear",
-        learning_rate=0.05,
+        learning_rate="auto",
         ratio=1.0,
         decay=20.0,
-        max_iter=20,
-        batch_size=100,
-        scale=1.0,
+        max_iter="auto",
+        batch_size="auto",
+        scale="auto",
+        lateral_scale=1.0,
+        tol=0.01,
         tolerance=1e-3,
+        warm_start=False,
         solver=None,
         random_state=None,
         verbose=False,
@@ -147,26 +169,51 @@ class SimilarityMatching(SimilarityMatcher):
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.scale = scale
+        self.lateral_scale = lateral_scale
+        self.tol = tol
         self.tolerance = tolerance
+        self.warm_start = warm_start
         self.solver = solver
         self.random_state = random_state
         self.verbose = verbose
 
     def _build(self, n_features: int, seed: int) -> Network:
-        layer = Layer(units=int(self.n_components), activation=self.activation, scale=self._factor)
+        layer = Layer(
+            units=int(self.n_components),
+            activation=self.activation,
+            scale=self._factor,
+            lateral_scale=float(self.lateral_scale),
+        )
         return layered(n_features, [layer], seed=seed)
 
-    def fit(self: Matching, X: Any, y: Any = None) -> Matching:
-        super().fit(X, y)
-        # Weights do not know how much of the data they miss, so this is measured while the data are here.
-        linear = is_linear(self.network_)
-        self._captured = captured(projection(self.network_), self._validated(X, reset=False)) if linear else None
-        return self
+    def _measure(self, X: Any, unit: float, seed: int):
+        general = super()._measure(X, unit, seed)
+        if not isinstance(activation(self.activation), Linear):
+            return general
+        best = principal(X, int(self.n_components))
+        if best is None:
+            return general
+        factor = float(self._factor) / float(self.lateral_scale)
 
-    def partial_fit(self: Matching, X: Any, y: Any = None) -> Matching:
-        super().partial_fit(X, y)
-        self._captured = None
-        return self
+        def measure(net: Network) -> LinearCertificate:
+            matrix = np.linalg.solve(*(np.asarray(p.to_dense(), float) for p in (net.lateral[0], net.feedforward[0])))
+            outputs = X @ matrix.T.astype(X.dtype)
+            own = vars(general(net))
+            angle = best.angle(matrix)
+            error = best.error_of_variances(outputs.T @ outputs / (X.shape[0] * factor))
+            return LinearCertificate(
+                **{**own, "distance": max(angle / 90, error)},
+                optimum=factor * best.cost,
+                angle=angle,
+                variance_error=error,
+            )
+
+        return measure
+
+    def _survey(self, X: Any | None) -> None:
+        # Weights do not know how much of the data they miss.
+        linear = X is not None and is_linear(self.network_)
+        self._captured = captured(projection(self.network_), X) if linear else None
 
     def inverse_transform(self, X: Any) -> Float[np.ndarray, "samples features"]:
         """Reconstruct inputs from outputs, by a linear map that only the synapses determine.

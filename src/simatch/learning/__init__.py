@@ -1,5 +1,10 @@
 """Learning: rules, learning rates, the loop over batches, costs, and features."""
 
+from ._arrival import arrived as arrived
+from ._arrival import certified as certified
+from ._arrival import concluded as concluded
+from ._arrival import measure_on as measure_on
+from ._arrival import warn_short as warn_short
 from ._batches import batches_in as batches_in
 from ._batches import epochs_of as epochs_of
 from ._batches import reports_in as reports_in
@@ -24,6 +29,7 @@ from ._rates import Schedule as Schedule
 from ._rates import automatic_rate as automatic_rate
 from ._rates import hyperbolic as hyperbolic
 from ._rates import published_schedule as published_schedule
+from ._report import Report as Report
 from ._rule import AveragingRule as AveragingRule
 from ._rule import Change as Change
 from ._rule import GradientRule as GradientRule
@@ -32,7 +38,6 @@ from ._statistics import SILENT_BELOW as SILENT_BELOW
 from ._statistics import saturated_share as saturated_share
 from ._statistics import silent_share as silent_share
 from ._train import DivergenceError as DivergenceError
-from ._train import Report as Report
 from ._train import describe as describe
 from ._train import train as train
 from ._train import training as training

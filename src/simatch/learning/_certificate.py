@@ -44,6 +44,10 @@ class Certificate:
         """Relative duality gap, ``(primal - dual) / |primal|``."""
         return (self.primal - self.dual) / max(abs(self.primal), 1e-30)
 
+    def shortfall(self) -> str:
+        """What separates the network from the optimum, in words."""
+        return f"primal cost {self.primal:.4g}, dual cost {self.dual:.4g}, distance {self.distance:.2g}"
+
     def __str__(self) -> str:
         return (
             f"primal {self.primal:.5g}, dual {self.dual:.5g}, gap {self.gap:.2g}, distance from the optimum "

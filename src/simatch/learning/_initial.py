@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..network import Activities, Network, Term, optimal_parameters
-from ..relaxation import Inputs, Solver, check_inputs, count_samples, rows_of, settle
+from ..relaxation import Inputs, Solver, Status, check_inputs, count_samples, rows_of, settle
 
 # Most samples that sizes are found from, and most steps.
 _SAMPLES, _STEPS = 500, 40
@@ -61,7 +61,10 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     chosen = np.random.default_rng(seed).permutation(count)[:_SAMPLES]
     inputs = check_inputs(net, rows_of(x, chosen))
     for _ in range(_STEPS):
-        net, change = _step(net, inputs, solver)
+        following, change, diverged = _step(net, inputs, solver)
+        if bool(diverged):
+            break  # these activities say nothing about sizes; learning itself reports that they diverge
+        net = following
         if not float(change) > _ENOUGH:
             break
     return net
@@ -69,7 +72,8 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
 
 @eqx.filter_jit
 def _step(net: Network, inputs: Activities, solver: Solver | None):
-    states = settle(net, inputs, solver, jnp.asarray(1e-2, float)).states
+    out = settle(net, inputs, solver, jnp.asarray(1e-2, float))
+    states = out.states
     logarithms = [
         _STEP * _logarithm(term, best) for term, best in zip(net.terms, optimal_parameters(net, states), strict=True)
     ]
@@ -78,7 +82,11 @@ def _step(net: Network, inputs: Activities, solver: Solver | None):
         jax.tree.map(lambda w, f=factor: w * f, term.parameters)
         for term, factor in zip(net.terms, factors, strict=True)
     ]
-    return net.with_parameters(parameters), jnp.max(jnp.abs(jnp.stack(logarithms)))
+    return (
+        net.with_parameters(parameters),
+        jnp.max(jnp.abs(jnp.stack(logarithms))),
+        jnp.any(out.status == Status.DIVERGED),
+    )
 
 
 def _logarithm(term: Term, best: PyTree):

@@ -20,7 +20,7 @@ from ..network import (
     signs_of,
 )
 from ..relaxation import INPUTS_CLAMPED, Phase
-from ._rates import curvature_limits
+from ._rates import Schedule, automatic_rate, curvature_limits
 
 
 class Change(NamedTuple):
@@ -124,6 +124,10 @@ class Rule(eqx.Module):
         """Largest factors on the changes of descending and of ascending parameters at which no decay overshoots 0."""
         return curvature_limits(net, net.terms)
 
+    def default_rate(self, batch_size: int, count: int | None) -> float | Schedule:
+        """Learning rate if the user gives none, for batches of this size out of `count` samples (None: unknown)."""
+        return 0.05
+
     def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
         """Join the states of several devices after a batch, inside ``jax.shard_map``; by default, average them.
 
@@ -221,6 +225,9 @@ class AveragingRule(Rule):
     @property
     def phases(self) -> tuple[Phase, ...]:
         return (self.phase,)
+
+    def default_rate(self, batch_size: int, count: int | None) -> float | Schedule:
+        return automatic_rate(batch_size, count)
 
     def largest_rates(self, net: Network) -> Float[Array, "2"]:
         along_gradient = [

@@ -1,6 +1,6 @@
 """Training: learning from an array or an iterable of batches, in compiled runs of many batches each."""
 
-import dataclasses
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,11 +14,13 @@ from jax.sharding import Mesh
 from .._progress import tracked
 from ..network import Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input
+from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._limits import check_rate
 from ._loop import LearningState, Method, learn_batches
-from ._rates import KINDS, Rate, automatic_rate, hyperbolic, schedule_of
+from ._rates import KINDS, Rate, hyperbolic, schedule_of
+from ._report import Report
 from ._rule import DEFAULT_RULE, Rule
 
 
@@ -34,46 +36,6 @@ class DivergenceError(ArithmeticError):
     def __init__(self, message: str, network: Network):
         super().__init__(message)
         self.network = network
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """Report on the batches since the report before.
-
-    Attributes
-    ----------
-    batches, samples : int
-        Number of batches and of samples learned from since training started.
-    cost : float
-        Cost that the rule gives for the last batch, before learning from it: the dual cost (9) for `GradientRule`.
-    residual : float
-        Largest residual of any sample since the last report.
-    steps : float
-        Mean number of solver steps of a sample since the last report, summed over the phases of the rule.
-    unconverged : int
-        Number of samples since the last report that did not reach the tolerance.
-    saturated, silent : dict of str to float
-        For every population that relaxes in the first phase of the rule, the share of activities near a bound and the
-        share of units that respond to no sample, on the last batch.
-    rate : float
-        Learning rate of descending parameters in the last batch.
-    seconds : float
-        Wall time since training started.
-    state : LearningState
-        State of the rule and of the transformation after the last batch; `training` continues from it.
-    """
-
-    batches: int
-    samples: int
-    cost: float
-    residual: float
-    steps: float
-    unconverged: int
-    saturated: dict[str, float]
-    silent: dict[str, float]
-    rate: float
-    seconds: float
-    state: LearningState = dataclasses.field(default=LearningState(None, None), repr=False, compare=False)
 
 
 def training(
@@ -229,6 +191,8 @@ def train(
     seed: int = 0,
     solver: Solver | None = None,
     tolerance: float = 1e-3,
+    held_out: Inputs | None = None,
+    tol: float | None = None,
     report_every: int | None = None,
     progress: bool = True,
     observe: Callable[[Network, Report], None] | None = None,
@@ -247,10 +211,17 @@ def train(
     rate : float, callable, or mapping with "descending" and "ascending", optional
         Learning rates or schedules as in `training`. For samples in arrays, a number is the rate of the first batch,
         and the rate falls to 1/21 of it over the run (`hyperbolic`). For an iterable, whose length is unknown, a number
-        is a constant rate. None: ``0.5 / (1 + n / 19)`` at batch n, which suits `AveragingRule` and all amounts of
-        data; if a batch holds all samples of an array, 0.5 throughout.
+        is a constant rate. None: the rate of the rule itself (`Rule.default_rate`). For `AveragingRule` it
+        suits all amounts of data: ``0.5 / (max(1, 400 / batch_size) + n / 19)`` at batch n, or 0.5 throughout if a
+        batch holds all samples of an array.
     rule, transform, solver, tolerance, report_every
         As in `training`.
+    held_out : array or dict of arrays, optional
+        Samples on which `certificate` measures now and then how far learning is from its optimum; a thousand are
+        usually enough. The last report always has a certificate.
+    tol : float, optional
+        Distance from the optimum (`simatch.Certificate`), above 0, at which learning ends before it has used all
+        `epochs`, such as 0.01. Needs `held_out`.
     progress : bool
         Show a bar with speed, cost and residual, if standard error is a terminal and Rich is installed.
     observe : callable, optional
@@ -271,12 +242,13 @@ def train(
     Warns
     -----
     ConvergenceWarning
-        If some samples did not reach the tolerance.
+        If some samples did not reach the tolerance, or if learning ended farther than `tol` from its optimum.
 
     Raises
     ------
     ValueError
-        If `epochs` or `batch_size` is out of range, or as in `training`. Arrays are checked as a whole before anything
+        If `tol` is not above 0 or comes without `held_out`, if `epochs` or `batch_size` is out of range, or as in
+        `training`. Arrays are checked as a whole before anything
         is learned.
     DivergenceError
         If activities grow without bound.
@@ -295,19 +267,31 @@ def train(
     >>> reports[-1].samples
     1797
     """
+    rule = rule or DEFAULT_RULE
+    if tol is not None and not tol > 0:
+        raise ValueError(f"tol must be above 0, got {tol!r}.")
+    if tol is not None and held_out is None:
+        raise ValueError(f"tol={tol!r} needs samples on which the distance is measured; pass held_out.")
+    if held_out is not None:
+        checked(net, held_out, rule.phases[:1])
     if is_input(x):
-        rule = rule or DEFAULT_RULE
         checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
         check_plan(epochs, batch_size)
-        devices = 1
+        processes, devices = 1, 1
         if mesh is not None:
-            batch_size, devices = own_share(batch_size, mesh), len(mesh.local_devices)
+            whole, batch_size = batch_size, own_share(batch_size, mesh)
+            processes, devices = whole // batch_size, len(mesh.local_devices)
             check_same(count_samples(x), mesh, "The processes hold different numbers of samples; give each as many.")
         plan = {"epochs": epochs, "batch_size": batch_size, "multiple": devices}
         total, batches = batches_in(count_samples(x), **plan), epochs_of(x, **plan, seed=seed)
-        schedule = automatic_rate(batch_size, count_samples(x)) if rate is None else _falling(rate, total)
+        count = processes * count_samples(x)
+        own = rule.default_rate(processes * batch_size, count) if rate is None else rate
+        schedule = _falling(own, total)
     else:
-        batches, total, schedule = cast(Iterable[Inputs], x), None, automatic_rate(1) if rate is None else rate
+        stream = iter(cast(Iterable[Inputs], x))
+        first = list(itertools.islice(stream, 1))
+        batches, total = itertools.chain(first, stream), None
+        schedule = rule.default_rate(count_samples(first[0]) if first else 1, None) if rate is None else rate
     runs = training(
         net,
         batches,
@@ -320,11 +304,18 @@ def train(
         report_every=report_every,
         mesh=mesh,
     )
-    reports = []
+    reports: list[Report] = []
+    measure = None
+    if held_out is not None:
+        measure = measure_on(held_out, phase=rule.phases[0], solver=solver, tolerance=tolerance)
+        runs = certified(runs, measure, tol)
     for net, report in tracked(runs, total, describe, shown=progress):
         reports.append(report)
         if observe is not None:
             observe(net, report)
+    if measure is not None and reports:
+        reports = concluded(net, reports, measure)
+        warn_short(reports[-1], tol, "train for more epochs, or raise tol")
     warn_unconverged(reports)
     return net, reports
 
@@ -340,7 +331,8 @@ def describe(progress: tuple[Network, Report]) -> tuple[int, str]:
     """Number of completed batches, and a text with speed, cost and residual, for a progress bar."""
     _, report = progress
     speed = report.samples / report.seconds
-    return report.batches, f"{speed:,.0f} samples/s  cost {report.cost:.4g}  residual {report.residual:.1g}"
+    distance = "" if report.certificate is None else f"  distance from optimum {report.certificate.distance:.2g}"
+    return report.batches, f"{speed:,.0f} samples/s  cost {report.cost:.4g}  residual {report.residual:.1g}{distance}"
 
 
 def warn_unconverged(reports: Sequence[Report], stacklevel: int = 3) -> None:

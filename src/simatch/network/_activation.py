@@ -27,6 +27,8 @@ class Activation(eqx.Module):
     ----------
     lower, upper : float
         Bounds of the activity; ``-inf`` and ``inf`` (the defaults) if it is unbounded.
+    scale_free : bool
+        Whether ``f(a u) = a f(u)`` for all a > 0, so that the size of the input does not matter. False by default.
 
     References
     ----------
@@ -47,6 +49,7 @@ class Activation(eqx.Module):
 
     lower: ClassVar[float] = -math.inf
     upper: ClassVar[float] = math.inf
+    scale_free: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -129,6 +132,8 @@ class Activation(eqx.Module):
 class Linear(Activation):
     """``f(u) = u``, unbounded, ``F = 0``."""
 
+    scale_free: ClassVar[bool] = True
+
     def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return u
 
@@ -145,6 +150,7 @@ class ReLU(Activation):
     """``f(u) = max(u, 0)``, ``r >= 0``, ``F = 0``."""
 
     lower: ClassVar[float] = 0.0
+    scale_free: ClassVar[bool] = True
 
     def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.maximum(u, 0)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from .. import _native as native
 from ..network import Activation, Activities, entry_of
 from ._accelerated import Accelerated
+from ._direct import solvable, solve_directly
 from ._problem import Problem
 from ._solver import Settled, Solver, Status
 
@@ -27,6 +28,7 @@ class Blockwise(Solver):
     results. The method depends on the block:
 
     - up to 16 neurons: Newton steps;
+    - more neurons, ``"linear"``: one linear solve, on every device and in every precision;
     - more neurons, ``"relu"`` or ``"clip"``: coordinate descent, neuron by neuron;
     - more neurons, other activations: alternating directions (equation 13a), with a matrix that is inverted once for
       all samples.
@@ -69,6 +71,8 @@ class Blockwise(Solver):
         def here(start, tolerance):
             return _solve(problem, start, tolerance, max_steps or self.max_steps)
 
+        if solvable(problem):
+            return solve_directly(problem, tolerance)
         if not suits(problem):
             return anywhere(start, tolerance)
         return jax.lax.platform_dependent(start, tolerance, cpu=here, default=anywhere)

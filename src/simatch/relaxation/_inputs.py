@@ -57,7 +57,7 @@ def check_inputs(net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, oth
     ValueError
         If an entry is missing or unknown, has the wrong shape or type, is empty, or holds NaN or infinity.
     """
-    return {name: jnp.asarray(_dense(r).T) for name, r in checked(net, x, phases, others).items()}
+    return {name: jnp.asarray(dense(r).T) for name, r in checked(net, x, phases, others).items()}
 
 
 def checked(
@@ -86,7 +86,7 @@ def stacked(
     first, stacks = _shaped(net, group[0], phases, others), {}
     try:
         stacks = {
-            name: _stacked([_dense(_part(x, name)).reshape(r.shape) for x in group], most) for name, r in first.items()
+            name: _stacked([dense(_part(x, name)).reshape(r.shape) for x in group], most) for name, r in first.items()
         }
         sound = all(_xp(stack).isfinite(stack).all() for stack in stacks.values())
     except TypeError:  # some batch does not hold real numbers
@@ -106,10 +106,11 @@ def _part(x: Inputs, name: str) -> Samples:
 
 def rows_of(x: Inputs, chosen: np.ndarray) -> Inputs:
     """Return some rows of every entry of an input, as dense arrays."""
-    return jax.tree.map(lambda a: _dense(a.tocsr()[chosen]) if is_sparse(a) else a[chosen], x)
+    return jax.tree.map(lambda a: dense(a.tocsr()[chosen]) if is_sparse(a) else a[chosen], x)
 
 
-def _dense(x: Samples) -> jax.Array | np.ndarray:
+def dense(x: Samples) -> jax.Array | np.ndarray:
+    """Return the dense array of a sparse matrix, and any other array as it is."""
     return x.toarray() if is_sparse(x) else x
 
 
