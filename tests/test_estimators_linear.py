@@ -152,7 +152,7 @@ def test_the_score_is_the_share_of_similarity_that_is_matched(x, scale):
     "estimator",
     [
         SimilarityMatching(3, activation="tanh", scale=0.5, max_iter=1, tol=0, tolerance=1e-6),
-        DeepSimilarityMatching((4, 3), feedback=0.2, max_iter=1, tol=0, tolerance=1e-6),
+        DeepSimilarityMatching((4, 3), activation="tanh", feedback=0.2, max_iter=1, tol=0, tolerance=1e-6),
     ],
 )
 def test_the_score_is_the_primal_cost(rng, estimator, sparse):

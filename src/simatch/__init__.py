@@ -18,6 +18,7 @@ from .learning import credit as credit
 from .learning import encode as encode
 from .learning import epochs_of as epochs_of
 from .learning import hyperbolic as hyperbolic
+from .learning import imprinted as imprinted
 from .learning import learn as learn
 from .learning import objective as objective
 from .learning import published_schedule as published_schedule

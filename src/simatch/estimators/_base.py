@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._progress import tracked
 from ..learning import (
     Certificate,
+    DivergenceError,
     Report,
     Schedule,
     arrived,
@@ -33,10 +34,10 @@ from ..learning import (
     encode,
     epochs_of,
     hyperbolic,
+    imprinted,
     measure_on,
     reports_in,
     samples_at_once,
-    sized,
     training,
     warn_short,
     warn_unconverged,
@@ -54,12 +55,18 @@ _BATCHES_A_TASK = 10
 # Batches and lengths by default. So few rows are learned from all at once, because without noise the rate can stay
 # large; of more rows, a batch is large enough for hundreds of units.
 _AT_ONCE, _BATCH = 2000, 400
-_STEPS_AT_ONCE, _BATCHES, _PASSES = 1000, 400, 2
+_STEPS_AT_ONCE, _BATCHES, _PASSES = 1000, 300, 2
 # Most rows on which the distance from the optimum is measured, and about how many numbers these hold at most.
 _MEASURED, _NUMBERS = 2000, 1 << 24
 # Lowest automatic rate of `partial_fit`, for batches of 400 rows: it follows changes within some 50 batches.
 _LOWEST_RATE = 0.02
 
+# Distances from the optimum at which learning ends, and above which it warns, by default.
+_AUTOMATIC = 1e-4, 0.05
+# How often the automatic rate may be halved.
+_HALVINGS = 5
+
+Learned = tuple[Network, list[Report]]
 Estimator = TypeVar("Estimator", bound="SimilarityMatcher")
 
 
@@ -78,7 +85,7 @@ class SimilarityMatcher(
     max_iter: Any
     batch_size: Any
     scale: Any
-    tol: float
+    tol: Any
     tolerance: float
     warm_start: bool
     solver: Solver | None
@@ -96,7 +103,7 @@ class SimilarityMatcher(
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "lateral_scale": [Interval(Real, 0, None, closed="neither")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "tolerance": [Interval(Real, 0, None, closed="neither")],
         "warm_start": ["boolean"],
         "solver": [Solver, None],
@@ -144,31 +151,37 @@ class SimilarityMatcher(
         tasks = reports_in(X.shape[0], _BATCHES_A_TASK, epochs=epochs, batch_size=size)
         whole = self._init_callback_context(max_subtasks=tasks)
         whole.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        order: Iterator[Any] = epochs_of(X, epochs=epochs, batch_size=size, seed=seed)
-        batches = (batch / unit for batch in order)
         measure = self._measure(X, unit, seed)
-        tol = float(self.tol) or None
-        runs = certified(self._training(net, batches, self._schedule(size, begun, X.shape[0], total)), measure, tol)
-        runs = tracked(runs, total, describe, label=type(self).__name__, shown=bool(self.verbose))
-        reports = []
-        for _ in range(tasks):
-            task = whole.subcontext(task_name="batches")
-            task.call_on_fit_task_begin(
-                estimator=self, X=X, y=y, reconstruction_attributes={"network_": net, "unit_": unit}
-            )
-            net, report = next(runs)
-            reports.append(report)
-            stop = task.call_on_fit_task_end(
-                estimator=self,
-                X=X,
-                y=y,
-                metadata={k: v for k, v in vars(report).items() if k not in ("state", "certificate")},
-                reconstruction_attributes={"network_": net, "unit_": unit},
-            )
-            if stop or arrived(report, tol):
-                break
-        del runs  # removes the progress bar if a callback has stopped early
-        reports = concluded(net, reports, measure)
+        enough, acceptable = self._tolerances(measure(net))
+
+        seen: list[Any] = []
+
+        def learned(start: Network, pace: float) -> tuple[Network, list[Report]]:
+            net, reports = start, []
+            schedule = self._schedule(size, begun, X.shape[0], total, pace)
+            order: Iterator[Any] = epochs_of(X, epochs=epochs, batch_size=size, seed=seed)
+            batches = (batch / unit for batch in order)
+            runs = certified(self._training(net, batches, schedule), measure, enough)
+            runs = tracked(runs, total, describe, label=type(self).__name__, shown=bool(self.verbose))
+            for number in range(tasks):
+                state = {"network_": net, "unit_": unit}
+                # Callbacks see every task once, also if learning begins anew.
+                task = whole.subcontext(task_name="batches") if number == len(seen) else None
+                if task is not None:
+                    seen.append(task)
+                    task.call_on_fit_task_begin(estimator=self, X=X, y=y, reconstruction_attributes=state)
+                net, report = next(runs)
+                reports.append(report)
+                state = {"network_": net, "unit_": unit}
+                metadata = {k: v for k, v in vars(report).items() if k not in ("state", "certificate")}
+                stop = task is not None and task.call_on_fit_task_end(
+                    estimator=self, X=X, y=y, metadata=metadata, reconstruction_attributes=state
+                )
+                if stop or arrived(report, enough):
+                    break
+            return net, concluded(net, reports, measure)
+
+        net, reports = self._at_some_pace(learned, net)
         self.network_, self.unit_ = net, unit
         if not warm:
             self._forget()
@@ -176,7 +189,7 @@ class SimilarityMatcher(
         self.certificate_ = reports[-1].certificate
         self.n_iter_ = math.ceil(reports[-1].samples / X.shape[0])
         self._survey(X)
-        warn_short(reports[-1], tol, self._advice(), stacklevel=4)
+        warn_short(reports[-1], acceptable, "raise max_iter for longer learning, or raise tol", stacklevel=4)
         whole.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
 
@@ -329,9 +342,10 @@ class SimilarityMatcher(
         if _blank(X):
             return net, 1.0, seed  # nothing says how large the weights should be
         unit = unit_of(X, seed) if _scale_free(net) else 1.0
+        net = imprinted(net, X / unit, seed=seed, solver=self.solver)
         if self.scale == "auto" and not _scale_free(net):
             return calibrate(net, X, batch_size=min(_BATCH, X.shape[0]), seed=seed, solver=self.solver), unit, seed
-        return sized(net, X / unit, seed=seed, solver=self.solver), unit, seed
+        return net, unit, seed
 
     def _continued(self, X: Any) -> tuple[Network, float, int]:
         """Return the network so far, adapted to the size of the data if they have become much larger or smaller."""
@@ -352,12 +366,15 @@ class SimilarityMatcher(
             return float(self.max_iter), size
         return float(_STEPS_AT_ONCE if size == count else max(_PASSES, math.ceil(_BATCHES * size / count))), size
 
-    def _schedule(self, size: int, begun: int, count: int, total: int) -> Schedule:
-        """Learning rate in `fit`, by the number of the batch; `begun` samples were learned from before."""
+    def _schedule(self, size: int, begun: int, count: int, total: int, pace: float) -> Schedule:
+        """Learning rate in `fit`, by the number of the batch; `begun` samples were learned from before.
+
+        `pace` is a factor on an automatic rate.
+        """
         rate = self.learning_rate
         if rate == "auto":
             falling, first = automatic_rate(size, count), begun // size
-            return lambda n: falling(first + n)
+            return lambda n: pace * falling(first + n)
         if callable(rate):
             first = self.n_steps_ if begun else 0
             return lambda n: rate(first + n)
@@ -403,9 +420,21 @@ class SimilarityMatcher(
     def _survey(self, X: Any | None) -> None:
         """Keep what only the data of `fit` say about the network; None after `partial_fit`, which has only a part."""
 
-    def _advice(self) -> str:
-        """What to do if learning has not arrived."""
-        return "raise max_iter for longer learning, or raise tol"
+    def _tolerances(self, first: Certificate) -> tuple[float | None, float | None]:
+        """Distance at which learning ends, and the largest one without a warning; `first` is the first certificate."""
+        if self.tol == "auto":
+            return _AUTOMATIC
+        tol = float(self.tol) or None
+        return tol, tol
+
+    def _at_some_pace(self, learned: Callable[[Network, float], Learned], start: Network) -> Learned:
+        """Learn, and if activities grow without bound, begin anew at half the automatic rate."""
+        for halvings in range(_HALVINGS if self.learning_rate == "auto" else 0):
+            try:
+                return learned(start, 0.5**halvings)
+            except DivergenceError:
+                continue
+        return learned(start, 0.5**_HALVINGS if self.learning_rate == "auto" else 1.0)
 
     @property
     def _factor(self) -> float:

@@ -20,14 +20,14 @@ class DeepSimilarityMatching(SimilarityMatcher):
 
     Parameters
     ----------
-    layers : sequence of int or Layer, default=(64, 16)
+    layers : sequence of int or Layer, default=(128, 400)
         From the bottom to the top, at least one. A number n stands for n neurons with all-to-all synapses.
     feedback : float, default=0.0
         gamma, at least 0: strength of the feedback from each layer to the layer below.
     image_shape : tuple (height, width) or (height, width, channels), optional
         Shape of the image that the features of a row form, for layers with a radius or a stride. Features are numbered
         row by row of pixels, then channel within the pixel.
-    activation : str or Activation, default="tanh"
+    activation : str or Activation, default="relu"
         Activation of the layers that are given as a number; see `simatch.activation`.
     learning_rate : "auto", float or callable, default="auto"
         Fraction of the distance to their optimum that weights move in a batch (`simatch.AveragingRule`), above 0 and
@@ -42,7 +42,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         least 0.
     max_iter : "auto" or int, default="auto"
         Most passes over the data in `fit`, at least 1; learning ends earlier if it arrives. "auto": 1,000 if a batch
-        has all rows; otherwise as many as give 400 batches, at least 2.
+        has all rows; otherwise as many as give 300 batches, at least 2.
     batch_size : "auto" or int, default="auto"
         Rows over which a step of learning is averaged, at least 1; 1 is the online rule of the paper. "auto": all rows
         if there are at most 2,000, otherwise 400.
@@ -52,9 +52,10 @@ class DeepSimilarityMatching(SimilarityMatcher):
         (`simatch.calibrate`).
     lateral_scale : float, default=1.0
         Factor on the structure constants of the lateral synapses of every layer, above 0.
-    tol : float, default=0.01
-        Distance from the optimum of learning at which `fit` ends, at least 0; 0: never. It is
-        `simatch.Certificate.distance`, on at most 2,000 rows of the data.
+    tol : "auto" or float, default="auto"
+        `simatch.Certificate.distance` from the optimum of learning, on at most 2,000 rows of the data, at which `fit`
+        ends, and above which it warns, at least 0; 0: `fit` never ends early and does not warn. "auto" ends at 1e-4 and
+        warns above 0.05.
     tolerance : float, default=1e-3
         Largest relative residual of the fixed-point equation at which a sample counts as converged, above 0.
     warm_start : bool, default=False
@@ -132,11 +133,11 @@ class DeepSimilarityMatching(SimilarityMatcher):
 
     def __init__(
         self,
-        layers=(64, 16),
+        layers=(128, 400),
         *,
         feedback=0.0,
         image_shape=None,
-        activation="tanh",
+        activation="relu",
         learning_rate="auto",
         ratio=1.0,
         decay=20.0,
@@ -144,7 +145,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         batch_size="auto",
         scale="auto",
         lateral_scale=1.0,
-        tol=0.01,
+        tol="auto",
         tolerance=1e-3,
         warm_start=False,
         solver=None,

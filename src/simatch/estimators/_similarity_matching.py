@@ -9,12 +9,16 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from ..learning import Certificate
 from ..models import Layer, layered
 from ..network import Linear, Network, activation
 from ._base import SimilarityMatcher, precision
 from ._linear import captured, is_linear, projection
 from ._principal import LinearCertificate, principal
 from ._reconstruction import reconstruction
+
+# Largest errors of variances and subspace, by default, where the optimum is known.
+_EXACT = 0.01
 
 
 class SimilarityMatching(SimilarityMatcher):
@@ -46,7 +50,7 @@ class SimilarityMatching(SimilarityMatcher):
         least 0.
     max_iter : "auto" or int, default="auto"
         Most passes over the data in `fit`, at least 1; learning ends earlier if it arrives. "auto": 1,000 if a batch
-        has all rows; otherwise as many as give 400 batches, at least 2.
+        has all rows; otherwise as many as give 300 batches, at least 2.
     batch_size : "auto" or int, default="auto"
         Rows over which a step of learning is averaged, at least 1; 1 is the online rule of the paper. "auto": all rows
         if there are at most 2,000, otherwise 400.
@@ -56,10 +60,11 @@ class SimilarityMatching(SimilarityMatcher):
         activities are graded (`simatch.calibrate`).
     lateral_scale : float, default=1.0
         Structure constant of the lateral synapses, above 0; the variances of the outputs are divided by it.
-    tol : float, default=0.01
-        Distance from the optimum of learning at which `fit` ends, at least 0; 0: never. For linear units, of which the
-        optimum is known, 0.01 means variances within 1 % and a subspace within 0.9 degrees of the principal one. For
-        others it is `simatch.Certificate.distance`, on at most 2,000 rows of the data.
+    tol : "auto" or float, default="auto"
+        Distance from the optimum of learning at which `fit` ends, and above which it warns, at least 0; 0: `fit` never
+        ends early and does not warn. For linear units, of which the optimum is known, "auto" is 0.01: variances within
+        1 %, and a subspace within 0.9 degrees of the principal one. For others the distance is
+        `simatch.Certificate.distance` on at most 2,000 rows of the data, and "auto" ends at 1e-4 and warns above 0.05.
     tolerance : float, default=1e-3
         Largest relative residual of the fixed-point equation at which a sample counts as converged, above 0.
     warm_start : bool, default=False
@@ -154,7 +159,7 @@ class SimilarityMatching(SimilarityMatcher):
         batch_size="auto",
         scale="auto",
         lateral_scale=1.0,
-        tol=0.01,
+        tol="auto",
         tolerance=1e-3,
         warm_start=False,
         solver=None,
@@ -185,6 +190,10 @@ class SimilarityMatching(SimilarityMatcher):
             lateral_scale=float(self.lateral_scale),
         )
         return layered(n_features, [layer], seed=seed)
+
+    def _tolerances(self, first: Certificate) -> tuple[float | None, float | None]:
+        exact = isinstance(first, LinearCertificate) and self.tol == "auto"
+        return (_EXACT, _EXACT) if exact else super()._tolerances(first)
 
     def _measure(self, X: Any, unit: float, seed: int):
         general = super()._measure(X, unit, seed)

@@ -18,6 +18,7 @@ from ._costs import objective as objective
 from ._costs import similarity_cost as similarity_cost
 from ._encode import encode as encode
 from ._encode import samples_at_once as samples_at_once
+from ._initial import imprinted as imprinted
 from ._initial import sized as sized
 from ._learn import learn as learn
 from ._limits import check_rate as check_rate

@@ -1,16 +1,16 @@
-"""Weights before learning that have the size which the data ask for."""
+"""Weights before learning that suit the data: their size, and units that respond."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, PyTree
 
-from ..network import Activities, Network, Term, optimal_parameters
+from ..network import Activities, Network, Pathway, Term, optimal_parameters
 from ..relaxation import Inputs, Solver, Status, check_inputs, count_samples, rows_of, settle
 
-# Most samples that sizes are found from, and most steps.
-_SAMPLES, _STEPS = 500, 40
+# Most samples that sizes are found from, about how many numbers these hold at most, and most steps.
+_SAMPLES, _NUMBERS, _STEPS = 500, 1 << 23, 40
 # Step in the logarithm of a size. For one linear layer the errors of the logarithms are multiplied by 1 - g and 1 - 2 g
 # at a step g, so 2/3 makes both as small as possible.
 _STEP = 2 / 3
@@ -57,9 +57,7 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     >>> bool(1e7 < net.lateral[0].to_dense()[0, 0] < 1e9)
     True
     """
-    count = count_samples(x)
-    chosen = np.random.default_rng(seed).permutation(count)[:_SAMPLES]
-    inputs = check_inputs(net, rows_of(x, chosen))
+    inputs = _few(net, x, np.random.default_rng(seed))
     for _ in range(_STEPS):
         following, change, diverged = _step(net, inputs, solver)
         if bool(diverged):
@@ -68,6 +66,79 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
         if not float(change) > _ENOUGH:
             break
     return net
+
+
+def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = None) -> Network:
+    """Let every unit whose activity cannot be negative begin with the response to one sample, chosen at random.
+
+    With random weights, half of such units are silent for all samples if the mean of the data is far from 0, and silent
+    units do not learn. The imprinted weights have the size of the random ones, a tenth of which is kept.
+
+    Parameters
+    ----------
+    net : Network
+        Before learning.
+    x : array of samples, or dict of such arrays
+        At most 500 samples of them, chosen at random, are used.
+    seed : int
+        Seed of the choice of samples.
+    solver : Solver, optional
+        `Blockwise` by default.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If the input does not fit, or if a term has parameters whose optimum for given activities has no closed form.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> x = 1 + 0.1 * np.random.default_rng(0).normal(size=(200, 50))
+    >>> net = sm.layered(50, [sm.Layer(units=8, activation="relu")])
+    >>> [int(np.sum(sm.encode(n, x).max(axis=0) > 0)) for n in (net, sm.imprinted(net, x))]
+    [6, 8]
+    """
+    rng = np.random.default_rng(seed)
+    inputs = _few(net, x, rng)
+    for name in net.layers:
+        if net.activations[name].lower < 0:
+            continue
+        net = sized(net, x, seed=seed, solver=solver)
+        size, samples = net.populations[name].grid.size, next(iter(inputs.values())).shape[-1]
+        alone = np.zeros((size, samples))
+        # Neighbours get different samples as long as there are enough.
+        alone[np.arange(size), np.resize(rng.permutation(samples), size)] = 1
+        net = _imprint(net, inputs, jnp.asarray(alone, float), solver, name)
+    return sized(net, x, seed=seed, solver=solver)
+
+
+@eqx.filter_jit
+def _imprint(net: Network, inputs: Activities, alone: Float[Array, "_ samples"], solver: Solver | None, name: str):
+    states = settle(net, inputs, solver, jnp.asarray(1e-2, float)).states
+    best = optimal_parameters(net, {**states, name: alone})
+
+    def mixed(term: Term, own: PyTree) -> PyTree:
+        if not isinstance(term, Pathway) or term.post != name or term.pre == name:
+            return term.parameters
+        return jax.tree.map(
+            lambda w, b: 0.1 * w + b * jnp.sqrt(jnp.sum(w**2) / jnp.maximum(jnp.sum(b**2), jnp.finfo(b.dtype).tiny)),
+            term.parameters,
+            own,
+        )
+
+    return net.with_parameters([mixed(*pair) for pair in zip(net.terms, best, strict=True)])
+
+
+def _few(net: Network, x: Inputs, rng: np.random.Generator) -> Activities:
+    """Some samples, chosen at random."""
+    numbers = sum(population.grid.size for population in net.populations.values())
+    most = min(_SAMPLES, max(_NUMBERS // numbers, 50))
+    chosen = rng.permutation(count_samples(x))[:most]
+    return check_inputs(net, rows_of(x, chosen))
 
 
 @eqx.filter_jit
