@@ -7,6 +7,7 @@ from ._arrival import measure_on as measure_on
 from ._arrival import warn_short as warn_short
 from ._batches import batches_in as batches_in
 from ._batches import epochs_of as epochs_of
+from ._batches import reports_in as reports_in
 from ._calibrate import calibrate as calibrate
 from ._certificate import Certificate as Certificate
 from ._certificate import certificate as certificate

@@ -13,7 +13,18 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from ..network import Activities, Network, Pathway, Term, optimal_parameters
-from ..relaxation import ConvergenceWarning, Inputs, Solver, Status, check_inputs, count_samples, settle
+from ..relaxation import (
+    ConvergenceWarning,
+    Inputs,
+    Solver,
+    Status,
+    check_inputs,
+    checked,
+    count_samples,
+    is_sparse,
+    rows_of,
+    settle,
+)
 from ._batches import check_plan, epochs_of
 from ._health import HealthWarning, root_mean_square
 from ._train import DivergenceError
@@ -52,7 +63,7 @@ def calibrate(
     Parameters
     ----------
     net : Network
-    x : array of samples, or dict of such arrays
+    x : array of samples, SciPy sparse matrix, or dict of these
     level : float
         Target for the root mean square of the activities of every layer, above 0 and below the bounds of the
         activities, so below 1 for tanh. Layers without bounds have it too.
@@ -100,11 +111,11 @@ def calibrate(
     Array(True, dtype=bool)
     """
     _check(net, level, batches, batch_size, rate)
-    if not any(jnp.any(r) for r in check_inputs(net, x).values()):
+    if not any((r.data if is_sparse(r) else r).any() for r in checked(net, x).values()):
         raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
     count = count_samples(x)
     chosen = np.random.default_rng(seed).permutation(count)[:_SAMPLES]
-    few = check_inputs(net, jax.tree.map(lambda a: a[chosen], x))
+    few = check_inputs(net, rows_of(x, chosen))
     net = _search(net, few, level, solver)
     epochs = batches * min(batch_size, count) / count
     for batch in epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed):

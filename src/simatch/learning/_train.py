@@ -206,7 +206,7 @@ def train(
     Parameters
     ----------
     net : Network
-    x : array, dict of arrays, or iterable of batches
+    x : array, SciPy sparse matrix, dict of these, or iterable of batches
         Samples that are shuffled and cut into batches; or an iterable whose items are the batches.
     epochs, batch_size, seed
         Passes over the data (above 0), samples in a batch (at least 1) and seed of the order, as in `epochs_of`; not
@@ -231,7 +231,8 @@ def train(
         Called with the network and the report at every report, for example to record or to save the network.
     mesh : jax.sharding.Mesh, optional
         Devices over which the samples of every batch are distributed; `batch_size` counts the samples on all of them.
-        If there are several processes, each passes its own samples, the same number in each. See `training` and
+        The last batch, too, has equally many samples on each: fewer samples than devices may be left out. If there are
+        several processes, each passes its own samples, the same number in each. See `training` and
         ``docs/clusters.md``.
 
     Returns
@@ -270,7 +271,7 @@ def train(
     >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
     >>> net, reports = sm.train(net, x - x.mean((1, 2), keepdims=True), progress=False)
     >>> reports[-1].samples
-    1700
+    1797
     """
     rule = rule or DEFAULT_RULE
     if tol is not None and not tol > 0:
@@ -282,13 +283,13 @@ def train(
     if is_input(x):
         checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
         check_plan(epochs, batch_size)
-        processes = 1
+        processes, devices = 1, 1
         if mesh is not None:
             whole, batch_size = batch_size, own_share(batch_size, mesh)
-            processes = whole // batch_size
+            processes, devices = whole // batch_size, len(mesh.local_devices)
             check_same(count_samples(x), mesh, "The processes hold different numbers of samples; give each as many.")
-        total = batches_in(count_samples(x), epochs=epochs, batch_size=batch_size)
-        batches = epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed)
+        plan = {"epochs": epochs, "batch_size": batch_size, "multiple": devices}
+        total, batches = batches_in(count_samples(x), **plan), epochs_of(x, **plan, seed=seed)
         count = processes * count_samples(x)
         own = rule.default_rate(processes * batch_size, count) if rate is None else rate
         schedule = _falling(own, total)
