@@ -113,12 +113,14 @@ def test_learning_ends_early_or_says_that_it_did_not_arrive(data, tmp_path):
 
 def test_the_rule_of_the_paper_by_name(data, tmp_path):
     """Each option, the file, and the library agree on the network."""
-    options = ["--rule", "gradient", "--ratio", "0.5", "--scale", "1", "--out", str(tmp_path / "out")]
+    options = ["--rule", "gradient", "--ratio", "0.5", "--scale", "1", "--no-compare", "--out", str(tmp_path / "out")]
     assert simatch("train", str(data), *TINY, *options).exit_code == 0
     part = load_dataset(data).held_out(seed=0)
     x = Preprocessing(own_mean=True, scale=1.0).fit_transform(part.x_train)
     settings = merged(None, file=tmp_path / "out" / "settings.toml")
-    assert (settings.rule, settings.ratio) == ("gradient", 0.5)
+    assert (settings.rule, settings.ratio, settings.compare) == ("gradient", 0.5, False)
+    readouts = json.loads((tmp_path / "out" / "results.json").read_text())["readouts"]
+    assert [row["name"] for row in readouts] == ["trained network"]
     net = sm.sized(settings.network(sm.Grid(4, 4)), x)
     net, _ = sm.train(net, x, rate=0.02, ratio=0.5, rule=sm.GradientRule(), batch_size=100, progress=False)
     own = load(tmp_path / "out" / "network.safetensors").feedforward[0].to_dense()

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import simatch as sm
-from simatch import report
+from simatch import analysis, report
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 def test_story(story):
     assert list(story.matrices) == ["Input", "Layer 1", "Layer 2"]
-    assert [m.shape for m in story.features.values()] == [(8, 4, 4, 1), (3, 4, 4, 1)]
+    assert [m.shape for m in story.features.values()] == [(8, 2, 2, 1), (3, 4, 4, 1)]
     assert list(story.labels) == sorted(story.labels)
     assert story.contrast()["Input"] > 0
 
@@ -81,6 +81,20 @@ def test_weights_on_colours_are_shown_around_mid_grey():
     np.testing.assert_allclose(yellow, [0.5, 0.5, 0.25])
     np.testing.assert_allclose(missing, to_rgb(report.MISSING))
     np.testing.assert_allclose(black, 0)
+
+
+def test_small_receptive_fields_are_cut_out():
+    x = np.random.default_rng(0).normal(size=(20, 12, 10, 1)).astype("f4")
+    net = sm.layered(sm.Grid(12, 10), [sm.Layer(units=1, stride=2, radius=2.0)])
+    net, reports = sm.train(net, x, batch_size=10, progress=False)
+    found = sm.certificate(net, x)
+    (images,) = report.Story.of(net, reports, [(0, found), (20, found)], x).features.values()
+    whole = analysis.receptive_fields(net.feedforward[0])
+    size = max(np.ptp(np.nonzero(field)[0]) + 1 for field in whole)
+    assert images.shape == (30, size, size, 1)
+    assert size < 6
+    for cut, field in zip(images, whole, strict=True):
+        np.testing.assert_array_equal(cut[cut != 0], field[field != 0])
 
 
 @pytest.mark.parametrize(("channels", "words"), [(1, "red: positive"), (2, "mean of 2"), (3, "brightens its colour")])

@@ -103,8 +103,8 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
                 [
                     (
                         str(own.settings.seed),
-                        f"{own.certificate.primal:.4g}",
-                        f"{own.certificate.dual:.4g}",
+                        f"{own.certificate.primal:#.4g}",
+                        f"{own.certificate.dual:#.4g}",
                         f"{own.certificate.distance:.2g}",
                         ", ".join(percent(layer.saturated) for layer in own.layers),
                         ", ".join(percent(layer.silent) for layer in own.layers),

@@ -68,6 +68,10 @@ def train(
     tol: Annotated[
         str | None, typer.Option(help="Distance from the optimum at which learning ends early, such as 0.05, or none.")
     ] = None,
+    compare: Annotated[
+        bool | None,
+        typer.Option("--compare/--no-compare", help="Read out other features too, which takes most of the time."),
+    ] = None,
     tolerance: Annotated[float | None, typer.Option(help="Largest residual of converged neural dynamics.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings, such as one of an earlier run.")] = None,
@@ -91,6 +95,7 @@ def train(
         "rule": rule,
         "ratio": ratio,
         "tol": tol,
+        "compare": compare,
         "tolerance": tolerance,
         "seed": seed,
     }

@@ -101,8 +101,7 @@ def curves(reports: Sequence[Report], history: History, *, titles: Mapping[str, 
     samples = np.array([r.samples for r in reports])
     with style():
         figure = Figure(figsize=(10, 6.4), layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.1, w_pad=0.1)  # pyright: ignore[reportOptionalMemberAccess]
-        cost, distance, residual, share = figure.subplots(2, 2).flat
+        cost, distance, residual, share = figure.subplots(2, 2, gridspec_kw={"hspace": 0.09, "wspace": 0.05}).flat
         draw_costs(cost, history)
         draw_distance(distance, history)
         values = np.array([max(r.residual, 1e-12) for r in reports])

@@ -91,9 +91,8 @@ class Story:
                 if first
                 else analysis.reverse_correlation(activities[name], few)
             )
-            features[f"{title}: {'weights' if first else 'mean input, weighted by activity'}"] = _spread(
-                images, network.populations[name].grid.units
-            )
+            chosen = _spread(images, network.populations[name].grid.units)
+            features[f"{title}: {'weights' if first else 'mean input, weighted by activity'}"] = _near(chosen)
         if labels is None or len(np.unique(labels[:MOST_SEEN])) < 2:
             chosen, names = np.arange(min(MOST_COMPARED, len(few))), None
         else:
@@ -120,8 +119,9 @@ class Story:
             Figure(
                 "features",
                 mosaic(self.features, note=_key(next(iter(self.features.values())).shape[-1])),
-                "What units respond to. First layer: the weights of each unit on the image. Layers above: the mean of "
-                "the inputs, each weighted by the activity that it elicits (reverse correlation).",
+                "What units respond to. First layer: the weights of each unit on the image, or on the part of it that "
+                "the unit sees if that is small. Layers above: the mean of the inputs, each weighted by the activity "
+                "that it elicits (reverse correlation).",
             ),
             Figure(
                 "similarities",
@@ -161,6 +161,21 @@ def _key(channels: int) -> str:
 def _by_layer(network: Network, features: np.ndarray) -> list[np.ndarray]:
     ends = np.cumsum([network.populations[name].grid.size for name in network.layers])
     return np.split(features, ends[:-1], axis=1)
+
+
+def _near(images: np.ndarray) -> np.ndarray:
+    """Cut images to windows of one size around what is not 0, if that is at most half of their height and width."""
+    rows, columns = (_window(np.asarray(images.any(axis=axes))) for axes in ((2, 3), (1, 3)))
+    if 2 * rows.shape[1] > images.shape[1] or 2 * columns.shape[1] > images.shape[2]:
+        return images
+    return images[np.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _window(seen: np.ndarray) -> np.ndarray:
+    """For each row, indices that include all places where it is true, as many for every row."""
+    first, after = seen.argmax(axis=1), seen.shape[1] - seen[:, ::-1].argmax(axis=1)
+    size = int(np.max((after - first)[seen.any(axis=1)], initial=1))
+    return np.minimum(first, seen.shape[1] - size)[:, None] + np.arange(size)
 
 
 def _spread(images: np.ndarray, units: int, most: int = 96) -> np.ndarray:

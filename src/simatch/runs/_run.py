@@ -82,7 +82,7 @@ class Run:
     layers : list of LayerState
     readouts : list of Readout
         Test errors of the same linear readout of the raw input, of its principal components and k-means clusters, of
-        the untrained and of the trained network; empty without labels.
+        the untrained and of the trained network; only of the last if the settings say so, none without labels.
     held_out : bool
         Whether the test part was held out from the training part, because the data set has none.
     dataset : Dataset
@@ -196,7 +196,7 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
     clock.lap("learning")
     readouts = []
     if labelled:
-        say("Reading out.")
+        say("Reading out the network and, for comparison, other features." if settings.compare else "Reading out.")
         readouts = _readouts(dataset, x_train, x_test, untrained, network, settings)
         clock.lap("readout")
     return Run(
@@ -241,13 +241,16 @@ def _readouts(
         ]
 
     labelled = Labelled(dataset.y_train, dataset.y_test)
+    result = labelled.readout(TRAINED, *features(trained))
+    if not s.compare:
+        return [result]
     count = sum(trained.populations[name].grid.size for name in trained.layers)
     return [
         labelled.readout("raw input", dataset.x_train, dataset.x_test),
         labelled.readout("principal components", *principal_components(x_train, x_test, count, seed=s.seed)),
         labelled.readout("k-means", *clusters(x_train, x_test, count, seed=s.seed)),
         labelled.readout("untrained network", *features(untrained)),
-        labelled.readout(TRAINED, *features(trained)),
+        result,
     ]
 
 

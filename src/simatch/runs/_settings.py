@@ -71,6 +71,7 @@ class RunSettings(pydantic.BaseModel):
     rate: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] | Literal["auto"] = "auto"
     ratio: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1.0
     rule: Literal["averaging", "gradient"] = "averaging"
+    compare: bool = True
     tol: Annotated[pydantic.PositiveFloat | None, pydantic.BeforeValidator(_none)] = None
     tolerance: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1e-3
     preprocessing: PreprocessingSettings
