@@ -1,4 +1,6 @@
-"""Features for comparison: against NumPy, and at the limits of their number."""
+"""Runs: features for comparison against NumPy, and automatic scales."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -6,8 +8,10 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.svm import LinearSVC
 
+from simatch.data import load_dataset
+from simatch.learning import encode
 from simatch.runs import _comparison as comparison
-from simatch.runs import spread
+from simatch.runs import merged, run, spread
 
 
 @pytest.fixture
@@ -56,3 +60,15 @@ def test_readout_is_a_linear_support_vector_machine(rng):
 def test_spread_keeps_all_parts_of_a_sorted_array():
     np.testing.assert_array_equal(spread(np.arange(5), 10), np.arange(5))
     np.testing.assert_array_equal(spread(np.arange(101), 3), [0, 50, 100])
+
+
+def test_automatic_scales_suit_the_activities_at_the_end_of_learning():
+    digits = load_dataset("digits")
+    few = dataclasses.replace(digits, x_train=digits.x_train[:600], y_train=digits.y_train[:600])
+    options = {"epochs": 10, "batch_size": 50, "compare": False, "feedback": 0.1}
+    layers = {"units": [8, 8], "stride": ["2"], "radius": ["2"], "scale": ["auto"]}
+    result = run(merged("digits", options=options, layers=layers), few)
+    for layer in ("layer1", "layer2"):
+        activities = encode(result.network, result.preprocessing.transform(few.x_train), layers=(layer,))
+        assert 0.4 < np.sqrt(np.mean(activities**2)) < 0.6  # the level that `calibrate` aims at is 0.5
+    assert result.certificate.distance < 0.2

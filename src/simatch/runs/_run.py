@@ -284,7 +284,7 @@ def grid_of(dataset: Dataset) -> Grid:
 
 def _calibrated(network: Network, x: np.ndarray, settings: RunSettings) -> Network:
     """Return an untrained network in which calibrated scales replace those set to "auto"."""
-    found = calibrate(network, x, batch_size=settings.batch_size, rate=0.01, seed=settings.seed)
+    found = calibrate(network, x, batch_size=settings.batch_size, seed=settings.seed)
     layers = [
         layer.model_copy(update={"scale": float(pathway.scale)}) if layer.scale == "auto" else layer
         for layer, pathway in zip(settings.layers, found.feedforward, strict=True)
