@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..console import Json, Out, Overwrite, cache_compiled_programs, command_line, conclude, percent, progress, reported
+from ..console import Json, Out, Overwrite, cache_compiled_programs, command_line, conclude, progress, reported
 from ..storage import keep_numbers, results_folder
-from ._results import READOUTS, numbers_of, sentence
+from ._results import READOUTS, SHARES, numbers_of, sentence, shares_of
 
 
 def demo(
@@ -99,15 +99,14 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
         tables=[
             Table(
                 "How far learning came",
-                ("seed", "primal cost", "dual cost", "distance from the optimum", "saturated", "silent"),
+                ("seed", "primal cost", "dual cost", "distance from the optimum", *SHARES),
                 [
                     (
                         str(own.settings.seed),
                         f"{own.certificate.primal:#.4g}",
                         f"{own.certificate.dual:#.4g}",
                         f"{own.certificate.distance:.2g}",
-                        ", ".join(percent(layer.saturated) for layer in own.layers),
-                        ", ".join(percent(layer.silent) for layer in own.layers),
+                        *map(", ".join, zip(*(shares_of(layer.health).values() for layer in own.layers), strict=True)),
                     )
                     for own in results
                 ],

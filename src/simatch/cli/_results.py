@@ -3,8 +3,10 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
+from ..console import percent
+
 if TYPE_CHECKING:
-    from ..learning import Certificate
+    from ..learning import Certificate, Health
 
 READOUTS = (
     "Each row is the same linear support vector machine, fitted on the same training images and tested on the same "
@@ -13,6 +15,15 @@ READOUTS = (
     "most as many components as there are, and at most one centre for two images. A feature of k-means is how much "
     "nearer an image is to a centre than to the centres on average, or 0 (Coates, Lee and Ng, 2011)."
 )
+
+
+# Shares of units that pages and the console show, as `Health` names them.
+SHARES = ("saturated", "silent", "constant", "copies")
+
+
+def shares_of(health: "Health") -> dict[str, str]:
+    """Return the shares of units of a layer in percent, by name."""
+    return {share: percent(getattr(health, share)) for share in SHARES}
 
 
 def numbers_of(found: "Certificate") -> dict[str, float]:

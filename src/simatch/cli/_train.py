@@ -14,12 +14,11 @@ from ..console import (
     command_line,
     conclude,
     fail,
-    percent,
     progress,
     reported,
 )
 from ..storage import keep_numbers, results_folder
-from ._results import READOUTS, numbers_of, sentence
+from ._results import READOUTS, SHARES, numbers_of, sentence, shares_of
 
 if TYPE_CHECKING:
     from ..runs import Run
@@ -142,7 +141,7 @@ def _train(
     numbers = _numbers(run, folder)
     result(sentence(run.certificate))
     for layer in run.layers:
-        result(f"{layer.name}: {percent(layer.saturated)} saturated, {percent(layer.silent)} silent")
+        result(f"{layer.name}: {', '.join(f'{share} {name}' for name, share in shares_of(layer.health).items())}")
     for readout in run.readouts:
         result(
             f"test error of a linear readout of {readout.name}: {readout.error_percent:.2f} % "
@@ -213,14 +212,13 @@ def _write_page(run: "Run", folder: Path) -> Path:
         title=f"Features of {run.dataset.name}",
         lead=f"{lead} On {found.samples:,} images that it did not learn from, its primal cost is {found.primal:.4g}, "
         f"its dual cost {found.dual:.4g}, and its distance from the optimum of learning {found.distance:.2g}.",
-        columns=("layer", "height x width x units", "scale", "saturated", "silent"),
+        columns=("layer", "height x width x units", "scale", *SHARES),
         rows=[
             (
                 story.titles[layer.name],
                 " x ".join(map(str, layer.grid)),
                 f"{layer.scale:.3g}",
-                percent(layer.saturated),
-                percent(layer.silent),
+                *shares_of(layer.health).values(),
             )
             for layer in run.layers
         ],

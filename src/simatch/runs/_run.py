@@ -10,6 +10,7 @@ from jaxtyping import Float
 from ..data import Dataset, Preprocessing
 from ..learning import (
     Certificate,
+    Health,
     Rate,
     Report,
     calibrate,
@@ -52,15 +53,14 @@ class LayerState:
         ``(height, width, units)``.
     scale : float
         Scale of the feedforward structure constants.
-    saturated, silent : float
-        Share of activities near a bound, and of units that respond to no sample, on some samples of the data.
+    health : Health
+        Shares of saturated, silent, constant and copied units, on some samples of the data.
     """
 
     name: str
     grid: tuple[int, int, int]
     scale: float
-    saturated: float
-    silent: float
+    health: Health
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -260,10 +260,7 @@ def layer_states(
     states = health(network, relax(network, x, tolerance=tolerance).states)
     scales = {p.post: float(p.scale) for p in network.feedforward}
     return [
-        LayerState(
-            name, network.populations[name].grid.shape, scales[name], states[name].saturated, states[name].silent
-        )
-        for name in network.layers
+        LayerState(name, network.populations[name].grid.shape, scales[name], states[name]) for name in network.layers
     ]
 
 
