@@ -46,7 +46,7 @@ class Momentum:
 
 def automatic(size: int) -> Callable[[int], Any]:
     """Rate of `simatch.train` by default."""
-    return lambda n: 0.5 / (max(1.0, 400 / size) + n / 19)
+    return lambda n: 0.5 / (max(1.0, 100 / size) + n / 19)
 
 
 RULES: dict[str, dict[str, Any]] = {

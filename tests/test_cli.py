@@ -256,7 +256,11 @@ def test_interrupt(data, tmp_path, monkeypatch):
 
 
 def test_demo(tmp_path, monkeypatch):
-    quick = {"epochs": 1.0, "batch_size": 100, "layers": [{"units": 4, "stride": 4, "radius": 3.0}, {"units": 3}]}
+    quick = {
+        "epochs": 1.0,
+        "batch_size": 100,
+        "layers": [{"units": 4, "stride": 4, "radius": 3.0, "activation": "relu"}, {"units": 6, "activation": "relu"}],
+    }
     monkeypatch.setitem(settings._DEFAULTS, "digits", quick)
     result = simatch("demo", "--splits", "2", "--out", str(tmp_path / "demo"), "--json")
     assert result.exit_code == 0, result.stderr
