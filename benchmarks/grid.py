@@ -1,7 +1,7 @@
 """Whether deep networks learn or say why not, on every kind of input: ``python -m benchmarks.grid``.
 
-8 kinds of input x 6 activations x 3 depths, with the estimator's defaults. Collapse is judged from the features alone, by
-NumPy: not finite, varying less than a hundredth as much as the inputs do, copies of each other, or saturated.
+8 kinds of input x 6 activations x 3 depths, with the estimator's defaults. Collapse is judged from the features alone,
+by NumPy: not finite, varying less than a hundredth as much as the inputs do, copies of each other, or saturated.
 """
 
 import argparse

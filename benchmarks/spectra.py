@@ -129,8 +129,8 @@ def shortfall(fitted: SimilarityMatching, x: np.ndarray) -> tuple[float, float]:
     count = int(np.sum(values[: filters.shape[1]] > NEGLIGIBLE * values[0]))
     found = scipy.linalg.eigvalsh(outputs.T @ outputs / len(x))[::-1]
     error = float(np.max(np.abs(found[:count] / values[:count] - 1)))
-    # With more units than axes, or a unit lost, it is the angle of the smaller space to the larger; a lost unit shows in
-    # the variances.
+    # With more units than axes, or a unit lost, it is the angle of the smaller space to the larger; a lost unit shows
+    # in the variances.
     return float(np.degrees(scipy.linalg.subspace_angles(filters, axes[:, :count]).max())), error
 
 

@@ -58,14 +58,16 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     True
     """
     inputs = _few(net, x, np.random.default_rng(seed))
+    settled = None
     for _ in range(_STEPS):
         following, change, diverged = _step(net, inputs, solver)
-        if bool(diverged):
-            break  # these activities say nothing about sizes; learning itself reports that they diverge
-        net = following
+        if bool(diverged):  # weights that do not match the activities yet feed back too much
+            net = _weaker(net if settled is None else settled)
+            continue
+        settled, net = net, following
         if not float(change) > _ENOUGH:
             break
-    return net
+    return net if settled is None else settled
 
 
 def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = None) -> Network:
@@ -113,7 +115,20 @@ def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None =
         # Neighbours get different samples as long as there are enough.
         alone[np.arange(size), np.resize(rng.permutation(samples), size)] = 1
         net = _imprint(net, inputs, jnp.asarray(alone, float), solver, name)
-    return sized(net, x, seed=seed, solver=solver)
+    # A margin from weights at which activities would grow without bound. Learning with equal rates keeps it.
+    return _weaker(sized(net, x, seed=seed, solver=solver))
+
+
+def _weaker(net: Network) -> Network:
+    """Halve the weights that feed back to a population."""
+
+    def feeds_back(term: Term) -> bool:
+        below = zip(term.populations[:-1], term.felt, strict=False)
+        return any(felt > 0 and name in net.activations for name, felt in below)
+
+    return net.with_parameters(
+        [jax.tree.map(lambda w: w / 2, t.parameters) if feeds_back(t) else t.parameters for t in net.terms]
+    )
 
 
 @eqx.filter_jit
