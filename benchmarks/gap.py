@@ -53,7 +53,7 @@ RULES: dict[str, dict[str, Any]] = {
     "published, one by one": {"size": 1, "rate": sm.published_schedule(1), "ratio": 0.5, "rule": sm.GradientRule()},
     "published, batches of 100": {
         "size": 100,
-        "rate": lambda n: 0.05 / (1 + 20 * n / 1200),
+        "rate": lambda n: 0.04 / (1 + 20 * n / 1200),
         "ratio": 0.5,
         "rule": sm.GradientRule(),
     },
@@ -136,13 +136,15 @@ def first_below(points: list[dict[str, float]], limit: float) -> float:
     return points[last + 1]["samples"] if last + 1 < len(points) else float("inf")
 
 
-def measured(only: str | None, most: int, seconds: float) -> Iterator[tuple[str, str, list[dict[str, float]]]]:
+def measured(
+    only: str | None, rules: list[str], most: int, seconds: float
+) -> Iterator[tuple[str, str, list[dict[str, float]]]]:
     """Curves of all networks whose name contains `only`, and of all rules."""
     for name, made in NETWORKS.items():
         if only is None or only in name:
             net, x, held_out = made()
-            for rule, settings in RULES.items():
-                yield name, rule, curve(net, x, held_out, most, seconds, **settings)
+            for rule in rules:
+                yield name, rule, curve(net, x, held_out, most, seconds, **RULES[rule])
 
 
 def figure(curves: dict[str, dict[str, list[dict[str, float]]]], path: Path) -> None:
@@ -167,13 +169,14 @@ def main() -> None:
     """Measure, print a table, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only")
+    parser.add_argument("--rules", nargs="+", default=list(RULES))
     parser.add_argument("--most", type=int, default=60_000, help="samples a network learns from")
     parser.add_argument("--seconds", type=float, default=60.0, help="longest time of learning of one curve")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     curves: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for name, rule, points in measured(given.only, given.most, given.seconds):
+    for name, rule, points in measured(given.only, given.rules, given.most, given.seconds):
         curves.setdefault(name, {})[rule] = points
         last, five, one = points[-1], first_below(points, 0.05), first_below(points, 0.01)
         print(  # noqa: T201

@@ -19,9 +19,8 @@ def learned(rule: str, setting: _mnist.Setting, units: int, seed: int, data: Any
     """Network after learning by one of the two rules."""
     net = _mnist.untrained(setting, units, seed, data)
     if rule == "published":
-        for _, net, _ in _mnist.learning(setting, units, net, seed, data):  # noqa: B007
-            pass
-        return net
+        *_, (_, last, _) = _mnist.learning(setting, units, net, seed, data)
+        return last
     epochs = setting.samples_for(units) / len(data.x)
     return sm.train(
         net,
@@ -53,8 +52,9 @@ def main() -> None:
                 own = sm.certificate(net, data.x_test[:1000])
                 found = _mnist.score(setting, units, net, data)
                 print(  # noqa: T201
-                    f"NPS {units:3d} {rule:9s} samples {setting.samples_for(units):6d} seed {seed}: test error "
-                    f"{found.test_error_percent:.2f} %, train {found.train_error_percent:.2f} %, {seconds:.0f} s; {own}",
+                    f"NPS {units:3d} {rule:9s} samples {setting.samples_for(units):6d} seed {seed}: "
+                    f"test error {found.test_error_percent:.2f} %, train {found.train_error_percent:.2f} %, "
+                    f"{seconds:.0f} s; {own}",
                     flush=True,
                 )
 

@@ -3,6 +3,7 @@
 python on_devices.py PROCESS PROCESSES ADDRESS RESULTS
 """
 
+import dataclasses
 import sys
 from collections import namedtuple
 
@@ -50,7 +51,7 @@ def counted(report, name):
 
 
 def measured(report, name):
-    shares = [*report.saturated.values(), *report.silent.values()]
+    shares = [figure for own in report.health.values() for figure in dataclasses.astuple(own)]
     return {f"{name} report": np.array([report.cost, report.residual, report.steps, *shares])}
 
 

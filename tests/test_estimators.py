@@ -200,6 +200,29 @@ def test_partial_fit_in_batches_is_partial_fit_of_each(x):
     assert together.n_steps_ == apart.n_steps_ == 3
 
 
+def test_partial_fit_learns_from_all_rows_in_their_order(x):
+    settings = {"activation": "tanh", "learning_rate": 0.02}
+    own = single(**settings).partial_fit(x[:10])
+    expected = own.network_
+    for rows in (x[10:20], x[20:30], x[30:37]):
+        expected = sm.learn(expected, sm.relax(expected, rows, tolerance=1e-3), rate=0.02)
+    own.partial_fit(x[10:37])
+    assert own.n_steps_ == 4
+    np.testing.assert_allclose(own.network_.feedforward[0].to_dense(), expected.feedforward[0].to_dense(), rtol=1e-4)
+    backwards = single(**settings).partial_fit(x[:10]).partial_fit(x[36:9:-1])
+    assert np.abs(backwards.transform(x) - own.transform(x)).max() > 1e-3
+
+
+def test_fit_learns_from_all_rows(rng):
+    """With batches of 100 and of 99, or of 100, 75 and 74."""
+    for count, batches in ((199, 2), (249, 3)):
+        recorder = Recorder()
+        x = rng.normal(size=(count, 4))
+        fitted = single(max_iter=1, batch_size=100).set_callbacks(recorder).fit(x)
+        assert [metadata["samples"] for metadata, _ in recorder.tasks[:-1]][-1] == count
+        assert (fitted.n_steps_, fitted.n_iter_, len(fitted.cost_history_)) == (batches, 1, batches)
+
+
 @pytest.mark.parametrize("make", [single, local])
 def test_transform_is_the_activity_of_the_top_layer(make, x):
     fitted = make().fit(x)

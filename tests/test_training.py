@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import simatch as sm
-from simatch.learning import samples_at_once
+from simatch.learning import batches_in, samples_at_once
 from simatch.learning._loop import learn_batches
 
 
@@ -56,13 +56,44 @@ def test_a_continued_run_is_the_same_run(x):
     assert_same(whole, rest, rtol=0)
 
 
-def test_epochs_visit_every_sample_equally_often():
-    order = np.concatenate(list(sm.epochs_of(np.arange(10), epochs=3, batch_size=4, seed=1)))
-    assert len(order) == 28
-    counts = np.bincount(order, minlength=10)
-    assert counts.min() >= 2
-    assert counts.max() <= 3
-    assert sorted(order[:10]) == list(range(10))
+@pytest.mark.parametrize("count", [1, 7, 10, 40, 199])
+@pytest.mark.parametrize("epochs", [1, 3, 0.5, 2.3])
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_epochs_use_every_sample(count, epochs, size):
+    """No sample comes more often than another by more than one, and each epoch has all of them."""
+    batches = list(sm.epochs_of(np.arange(count), epochs=epochs, batch_size=size, seed=1))
+    assert len(batches) == batches_in(count, epochs=epochs, batch_size=size)
+    order = np.concatenate(batches)
+    assert len(order) == max(round(count * epochs), 1)
+    counts = np.bincount(order, minlength=count)
+    assert counts.max() - counts.min() <= 1
+    for i in range(int(epochs)):
+        assert sorted(order[count * i : count * (i + 1)]) == list(range(count))
+
+
+@pytest.mark.parametrize(
+    ("count", "epochs", "sizes"),
+    [(199, 1, [100, 99]), (101, 1, [51, 50]), (249, 1, [100, 75, 74]), (100, 2, [100, 100]), (60, 1.5, [60, 30])],
+)
+def test_no_batch_is_less_than_half_full(count, epochs, sizes):
+    assert [len(batch) for batch in sm.epochs_of(np.zeros(count), epochs=epochs, batch_size=100)] == sizes
+
+
+def test_one_epoch_learns_from_all_samples(x):
+    _, reports = sm.train(network(), x[:99], epochs=1, batch_size=50, progress=False)
+    assert [report.samples for report in reports] == [50, 99]
+
+
+def test_batches_for_several_devices():
+    sizes = [len(batch) for batch in sm.epochs_of(np.zeros(55), epochs=1, batch_size=20, multiple=4)]
+    assert sizes == [20, 20, 12]
+    with pytest.raises(ValueError, match="from 1 to 3"):
+        next(sm.epochs_of(np.zeros(5), batch_size=3, multiple=4))
+
+
+def test_as_many_batches_as_fractions_of_an_epoch_say():
+    """Calibration asks for a number of batches in this way."""
+    assert all(batches_in(n, epochs=60 * 100 / n, batch_size=100) == 60 for n in range(100, 2000))
 
 
 def test_streams_of_batches(x):
@@ -75,8 +106,10 @@ def test_streams_of_batches(x):
 
 
 def test_reports_say_how_much_of_their_range_units_use(x):
-    _, loud = sm.train(network(scale=1000.0), 10 * x, epochs=6, batch_size=20, rate=0.5, progress=False)
-    _, quiet = sm.train(network(), 1e-3 * x, epochs=1, batch_size=20, progress=False)
+    with pytest.warns(sm.HealthWarning, match="near a bound"):
+        _, loud = sm.train(network(scale=1000.0), 10 * x, epochs=6, batch_size=20, rate=0.5, progress=False)
+    with pytest.warns(sm.HealthWarning, match="respond to no sample"):
+        _, quiet = sm.train(network(), 1e-3 * x, epochs=1, batch_size=20, progress=False)
     assert loud[-1].saturated["layer1"] > 0.9
     assert loud[-1].silent["layer1"] == 0
     assert quiet[-1].saturated["layer1"] == 0

@@ -9,6 +9,8 @@ from .learning import ContrastRule as ContrastRule
 from .learning import Credit as Credit
 from .learning import DivergenceError as DivergenceError
 from .learning import GradientRule as GradientRule
+from .learning import Health as Health
+from .learning import HealthWarning as HealthWarning
 from .learning import LearningState as LearningState
 from .learning import Report as Report
 from .learning import Rule as Rule

@@ -36,13 +36,17 @@ from ..learning import (
     hyperbolic,
     imprinted,
     measure_on,
+    reports_in,
     samples_at_once,
+    sized,
     training,
     warn_short,
     warn_unconverged,
+    warn_unhealthy,
 )
 from ..network import Activation, Network
-from ..relaxation import ConvergenceWarning, Inputs, Solver
+from ..relaxation import ConvergenceWarning, Inputs, Solver, is_sparse
+from ._score import mean_squared_similarity, primal_cost
 from ._unit import in_other_unit, outgrown, unit_of
 
 # `import simatch` does not import scikit-learn, so that its warning can become the base of ours only here.
@@ -54,8 +58,8 @@ _BATCHES_A_TASK = 10
 # large; of more rows, a batch is large enough for hundreds of units.
 _AT_ONCE, _BATCH = 2000, 400
 _STEPS_AT_ONCE, _BATCHES, _PASSES = 1000, 300, 2
-# Rows on which the distance from the optimum is measured.
-_MEASURED = 2000
+# Most rows on which the distance from the optimum is measured, and about how many numbers these hold at most.
+_MEASURED, _NUMBERS = 2000, 1 << 24
 # Lowest automatic rate of `partial_fit`, for batches of 400 rows: it follows changes within some 50 batches.
 _LOWEST_RATE = 0.02
 
@@ -119,7 +123,7 @@ class SimilarityMatcher(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Training data. Similarities are dot products, so centre the data first if their mean should not count.
         y : ignored
 
@@ -144,9 +148,9 @@ class SimilarityMatcher(
         X = self._validated(X, reset=not warm)
         net, unit, seed = self._continued(X) if warm else self._initial(X)
         begun = self.n_samples_seen_ if warm else 0
-        epochs, size = self._plan(len(X))
-        total = batches_in(len(X), epochs=epochs, batch_size=size)
-        tasks = math.ceil(total / _BATCHES_A_TASK)
+        epochs, size = self._plan(X.shape[0])
+        total = batches_in(X.shape[0], epochs=epochs, batch_size=size)
+        tasks = reports_in(X.shape[0], _BATCHES_A_TASK, epochs=epochs, batch_size=size)
         whole = self._init_callback_context(max_subtasks=tasks)
         whole.call_on_fit_task_begin(estimator=self, X=X, y=y)
         measure = self._measure(X, unit, seed)
@@ -156,8 +160,9 @@ class SimilarityMatcher(
 
         def learned(start: Network, pace: float) -> tuple[Network, list[Report]]:
             net, reports = start, []
-            schedule = self._schedule(size, begun, len(X), total, pace)
-            batches = (batch / unit for batch in epochs_of(X, epochs=epochs, batch_size=size, seed=seed))
+            schedule = self._schedule(size, begun, X.shape[0], total, pace)
+            order: Iterator[Any] = epochs_of(X, epochs=epochs, batch_size=size, seed=seed)
+            batches = (batch / unit for batch in order)
             runs = certified(self._training(net, batches, schedule), measure, enough)
             runs = tracked(runs, total, describe, label=type(self).__name__, shown=bool(self.verbose))
             for number in range(tasks):
@@ -184,7 +189,8 @@ class SimilarityMatcher(
             self._forget()
         self._remember(reports)
         self.certificate_ = reports[-1].certificate
-        self.n_iter_ = math.ceil(reports[-1].samples / len(X))
+        self.n_iter_ = math.ceil(reports[-1].samples / X.shape[0])
+        self._survey(X)
         warn_short(reports[-1], acceptable, "raise max_iter for longer learning, or raise tol", stacklevel=4)
         whole.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
@@ -203,7 +209,7 @@ class SimilarityMatcher(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
         y : ignored
 
         Returns
@@ -225,14 +231,15 @@ class SimilarityMatcher(
         new = not hasattr(self, "network_")
         X = self._validated(X, reset=new)
         net, unit, _ = self._initial(X) if new else self._continued(X)
-        size = min(_BATCH if self.batch_size == "auto" else int(self.batch_size), len(X))
-        batches = (X[i : i + size] / unit for i in range(0, len(X), size))
+        size = min(_BATCH if self.batch_size == "auto" else int(self.batch_size), X.shape[0])
+        batches = (X[i : i + size] / unit for i in range(0, X.shape[0], size))
         begun = 0 if new else self.n_samples_seen_
         networks, reports = zip(*self._training(net, batches, self._steady(size, begun)), strict=True)
         if new:
             self._forget()
         self.network_, self.unit_ = networks[-1], unit
         self._remember(reports)
+        self._survey(None)
         return self
 
     def transform(self, X: Any) -> Float[np.ndarray, "samples features"]:
@@ -240,7 +247,7 @@ class SimilarityMatcher(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -260,9 +267,45 @@ class SimilarityMatcher(
         check_is_fitted(self)
         X = self._validated(X, reset=False)
         # A power of two, so that few compiled programs serve all numbers of rows.
-        size = min(samples_at_once(self.network_), 1 << (len(X).bit_length() - 1))
+        size = min(samples_at_once(self.network_), 1 << (X.shape[0].bit_length() - 1))
         Z = encode(self.network_, X / self.unit_, batch_size=size, solver=self.solver, tolerance=float(self.tolerance))
         return Z * self.unit_
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return how well similarities are matched: minus the primal cost, relative to the similarities of the data.
+
+        It is minus the cost (8) on these samples (`simatch.similarity_cost`), divided by half the mean of ``(x.x')^2``
+        over all pairs of samples, so that model selection can compare settings of learning by their result. The better,
+        the higher; outputs that are 0 score 0.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If the data does not have the shape of that seen in `fit`, or is not finite.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If some samples did not settle to `tolerance`.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False) / self.unit_
+        cost = primal_cost(self.network_, X, solver=self.solver, tolerance=float(self.tolerance))
+        return -2 * cost / max(self._similarity_weight * mean_squared_similarity(X), np.finfo(float).tiny)
+
+    @property
+    def _similarity_weight(self) -> float:
+        """Weight of the similarities of the data in the cost, to which scores are relative."""
+        return 1.0
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
@@ -283,30 +326,33 @@ class SimilarityMatcher(
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         assert tags.transformer_tags is not None
-        tags.transformer_tags.preserves_dtype = [_precision().name]
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = [precision().name]
         return tags
 
-    def _validated(self, X: Any, *, reset: bool) -> Float[np.ndarray, "samples features"]:
+    def _validated(self, X: Any, *, reset: bool) -> Any:
+        """Return an array of shape (samples, features), or a CSR matrix."""
         # Values that overflow in the engine's precision become infinite, and validation rejects them.
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(validate_data(self, X, reset=reset, dtype=_precision()))
+            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=precision())
+        return X if is_sparse(X) else np.asarray(X)
 
-    def _initial(self, X: Float[np.ndarray, "samples features"]) -> tuple[Network, float, int]:
+    def _initial(self, X: Any) -> tuple[Network, float, int]:
         """Return the network before learning, the unit of the data, and a seed for the order of samples."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         net = self._build(X.shape[1], seed)
-        if not np.any(X):
+        if _blank(X):
             return net, 1.0, seed  # nothing says how large the weights should be
         unit = unit_of(X, seed) if _scale_free(net) else 1.0
         net = imprinted(net, X / unit, seed=seed, solver=self.solver)
         if self.scale == "auto" and not _scale_free(net):
-            return calibrate(net, X, batch_size=min(_BATCH, len(X)), seed=seed, solver=self.solver), unit, seed
-        return net, unit, seed
+            return calibrate(net, X, batch_size=min(_BATCH, X.shape[0]), seed=seed, solver=self.solver), unit, seed
+        return sized(net, X / unit, seed=seed, solver=self.solver), unit, seed
 
-    def _continued(self, X: Float[np.ndarray, "samples features"]) -> tuple[Network, float, int]:
+    def _continued(self, X: Any) -> tuple[Network, float, int]:
         """Return the network so far, adapted to the size of the data if they have become much larger or smaller."""
         net, unit, seed = self.network_, self.unit_, self.n_steps_
-        if np.any(X) and _scale_free(net):
+        if not _blank(X) and _scale_free(net):
             other = unit_of(X)
             if outgrown(unit, other):
                 return in_other_unit(net, other / unit), other, seed
@@ -360,9 +406,10 @@ class SimilarityMatcher(
             report_every=_BATCHES_A_TASK,
         )
 
-    def _measure(self, X: Float[np.ndarray, "samples features"], unit: float, seed: int):
+    def _measure(self, X: Any, unit: float, seed: int):
         """Return the function that measures how far a network is from its optimum, on some of the rows."""
-        rows = X[np.random.default_rng(seed).permutation(len(X))[:_MEASURED]] / unit
+        count = min(_MEASURED, max(_NUMBERS // X.shape[1], 100))
+        rows = X[np.random.default_rng(seed).permutation(X.shape[0])[:count]] / unit
         own = measure_on(rows, solver=self.solver, tolerance=float(self.tolerance))
 
         def measure(net: Network) -> Certificate:
@@ -371,6 +418,9 @@ class SimilarityMatcher(
             return dataclasses.replace(found, primal=found.primal * unit**4, dual=found.dual * unit**4)
 
         return measure
+
+    def _survey(self, X: Any | None) -> None:
+        """Keep what only the data of `fit` say about the network; None after `partial_fit`, which has only a part."""
 
     def _tolerances(self, first: Certificate) -> tuple[float | None, float | None]:
         """Distance at which learning ends, and the largest one without a warning; `first` is the first certificate."""
@@ -406,12 +456,18 @@ class SimilarityMatcher(
         self.cost_history_ = np.concatenate([self.cost_history_, costs])
         self.saturated_, self.silent_ = last.saturated, last.silent
         warn_unconverged(reports, stacklevel=5)
+        warn_unhealthy(reports, stacklevel=5)
+
+
+def _blank(X: Any) -> bool:
+    """Whether data are 0 everywhere."""
+    return not (X.data if is_sparse(X) else X).any()
 
 
 def _scale_free(net: Network) -> bool:
     return all(activation.scale_free for activation in net.activations.values())
 
 
-def _precision() -> np.dtype:
+def precision() -> np.dtype:
     """Precision in which the engine computes."""
     return np.dtype(jnp.result_type(float))

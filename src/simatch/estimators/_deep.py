@@ -2,7 +2,7 @@
 
 import dataclasses
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from sklearn.utils._param_validation import Interval
 
@@ -169,6 +169,14 @@ class DeepSimilarityMatching(SimilarityMatcher):
         self.solver = solver
         self.random_state = random_state
         self.verbose = verbose
+
+    @property
+    def inverse_transform(self) -> NoReturn:
+        """Not defined: only the first layer learns how activities and inputs are correlated."""
+        raise AttributeError(
+            "DeepSimilarityMatching has no inverse_transform, because only its first layer learns correlations with "
+            "the input; use SimilarityMatching, or regress the data on the outputs."
+        )
 
     def _build(self, n_features: int, seed: int) -> Network:
         layers = [self._layer(layer) for layer in self.layers]

@@ -1,12 +1,14 @@
 """The exact optimum of a layer of linear units: the principal subspace of the data."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
 from ..learning import Certificate
+from ..relaxation import dense
 
 # Most multiplications for the second moments of the data; a second on two cores.
 _LARGEST = 1e11
@@ -51,8 +53,8 @@ class Principal:
         return float(np.max(np.abs(found[kept] / best[kept] - 1), initial=0.0))
 
 
-def principal(x: Float[np.ndarray, "samples features"], components: int) -> Principal | None:
-    """Find the principal subspace by an eigendecomposition; None if the data are too large for it."""
+def principal(x: Any, components: int) -> Principal | None:
+    """Find the principal subspace of an array or a CSR matrix; None if the data are too large for it."""
     samples, features = x.shape
     small = min(samples, features)
     if samples * features * small > _LARGEST or small > 3000:
@@ -62,7 +64,7 @@ def principal(x: Float[np.ndarray, "samples features"], components: int) -> Prin
     parts = range(0, features if wide else samples, 4096)
     blocks = (x[:, i : i + 4096].T if wide else x[i : i + 4096] for i in parts)
     moments = np.zeros((small, small))
-    for block in blocks:
+    for block in map(dense, blocks):
         moments += block.T @ block
     moments /= samples
     count = min(components + 1, small)

@@ -1,17 +1,21 @@
 """One population with all-to-all synapses, as a transformer of scikit-learn."""
 
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
 
 from ..learning import Certificate
 from ..models import Layer, layered
 from ..network import Linear, Network, activation
-from ._base import SimilarityMatcher
+from ._base import SimilarityMatcher, precision
+from ._linear import captured, is_linear, projection
 from ._principal import LinearCertificate, principal
+from ._reconstruction import reconstruction
 
 # Largest errors of variances and subspace, by default, where the optimum is known.
 _EXACT = 0.01
@@ -76,6 +80,16 @@ class SimilarityMatching(SimilarityMatcher):
     ----------
     network_ : Network
         The trained network, for use with the functions of `simatch`.
+    components_ : ndarray of shape (n_components, n_features)
+        Filters of linear units: ``transform(X)`` is ``X @ components_.T``. Only with the linear activation. At the
+        optimum they span the principal subspace and are orthogonal, with squared norm ``scale / lateral_scale``; they
+        are not sorted and not the principal axes, but a rotation of them.
+    explained_variance_ : ndarray of shape (n_components,)
+        Mean squares of the data of `fit` along the principal axes of the subspace that the filters span, largest first.
+        Only with the linear activation, and not after `partial_fit`. Similarities are dot products, so no mean is
+        subtracted: for centred data these are variances, with 1 / n_samples.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        `explained_variance_`, divided by the mean squared length of the samples.
     certificate_ : Certificate
         Primal cost, dual cost, and distance from the optimum of learning after `fit`, on at most 2,000 rows.
     unit_ : float
@@ -102,8 +116,9 @@ class SimilarityMatching(SimilarityMatcher):
 
     Notes
     -----
-    Callbacks of scikit-learn (``set_callbacks``) see one task for every ten batches. Its `metadata` is a dict with
-    ``cost``, ``residual``, ``rate`` and the other fields of `simatch.Report` except ``state``.
+    Callbacks of scikit-learn (``set_callbacks``) see one task for every ten batches, and for the shorter batches at the
+    end. Its `metadata` is a dict with ``cost``, ``residual``, ``rate`` and the other fields of `simatch.Report` except
+    ``state``.
 
     References
     ----------
@@ -119,6 +134,12 @@ class SimilarityMatching(SimilarityMatcher):
     >>> features = SimilarityMatching(n_components=4, random_state=0).fit_transform(X)
     >>> features.shape
     (1797, 4)
+
+    The filters, and the inputs reconstructed from the outputs:
+
+    >>> matching = SimilarityMatching(n_components=4, random_state=0).fit(X)
+    >>> matching.components_.shape, matching.inverse_transform(matching.transform(X)).shape
+    ((4, 64), (1797, 64))
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -174,7 +195,7 @@ class SimilarityMatching(SimilarityMatcher):
         exact = isinstance(first, LinearCertificate) and self.tol == "auto"
         return (_EXACT, _EXACT) if exact else super()._tolerances(first)
 
-    def _measure(self, X: Float[np.ndarray, "samples features"], unit: float, seed: int):
+    def _measure(self, X: Any, unit: float, seed: int):
         general = super()._measure(X, unit, seed)
         if not isinstance(activation(self.activation), Linear):
             return general
@@ -184,11 +205,11 @@ class SimilarityMatching(SimilarityMatcher):
         factor = float(self._factor) / float(self.lateral_scale)
 
         def measure(net: Network) -> LinearCertificate:
-            matrix = np.linalg.solve(*(np.asarray(p.to_dense(), float) for p in (net.lateral[0], net.feedforward[0])))
+            matrix = projection(net)
             outputs = X @ matrix.T.astype(X.dtype)
             own = vars(general(net))
             angle = best.angle(matrix)
-            error = best.error_of_variances(outputs.T @ outputs / (len(X) * factor))
+            error = best.error_of_variances(outputs.T @ outputs / (X.shape[0] * factor))
             return LinearCertificate(
                 **{**own, "distance": max(angle / 90, error)},
                 optimum=factor * best.cost,
@@ -197,3 +218,75 @@ class SimilarityMatching(SimilarityMatcher):
             )
 
         return measure
+
+    def _survey(self, X: Any | None) -> None:
+        # Weights do not know how much of the data they miss.
+        linear = X is not None and is_linear(self.network_)
+        self._captured = captured(projection(self.network_), X) if linear else None
+
+    def inverse_transform(self, X: Any) -> Float[np.ndarray, "samples features"]:
+        """Reconstruct inputs from outputs, by a linear map that only the synapses determine.
+
+        With linear units it is the pseudo-inverse of `components_`: ``inverse_transform(transform(X))`` is the
+        orthogonal projection of the data on the subspace of the filters. With other units it is the linear map with the
+        least mean squared error for the data learned from, ``(W / c)' (L / c)^-1``: at the optimum of learning the
+        synapses hold the correlations of outputs with inputs and with each other.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Outputs, as `transform` returns them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If X does not have `n_components` columns, or is not finite.
+        """
+        check_is_fitted(self)
+        outputs = np.asarray(check_array(X, dtype=precision().name, input_name="X"))
+        if outputs.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {outputs.shape[1]} columns, but the network has {self._n_features_out} outputs; pass what "
+                "`transform` returns."
+            )
+        return outputs @ reconstruction(self.network_).T.astype(outputs.dtype)
+
+    @property
+    def components_(self) -> Float[np.ndarray, "components features"]:
+        self._require_linear("components_")
+        return projection(self.network_)
+
+    @property
+    def explained_variance_(self) -> Float[np.ndarray, " components"]:
+        return self._measured("explained_variance_")[0]
+
+    @property
+    def explained_variance_ratio_(self) -> Float[np.ndarray, " components"]:
+        variances, total = self._measured("explained_variance_ratio_")
+        return variances / (total or 1.0)
+
+    def _measured(self, name: str) -> tuple[Float[np.ndarray, " components"], float]:
+        self._require_linear(name)
+        if self._captured is None:
+            raise AttributeError(
+                f"{name} is measured by `fit` on its data, but `partial_fit` has made or changed the network since; "
+                "call `fit`, or compare `inverse_transform(transform(X))` with data X."
+            )
+        return self._captured
+
+    def _require_linear(self, name: str) -> None:
+        check_is_fitted(self)
+        if not is_linear(self.network_):
+            raise AttributeError(
+                f"{name} is defined for linear units only, whose outputs are one matrix times the input, not for the "
+                f"activation {self.activation!r}; use `transform` and `inverse_transform`."
+            )
+
+    @property
+    def _similarity_weight(self) -> float:
+        forward, lateral = self.network_.pathways
+        return float(forward.factor) ** 2 / float(lateral.factor)

@@ -7,6 +7,7 @@ from ._arrival import measure_on as measure_on
 from ._arrival import warn_short as warn_short
 from ._batches import batches_in as batches_in
 from ._batches import epochs_of as epochs_of
+from ._batches import reports_in as reports_in
 from ._calibrate import calibrate as calibrate
 from ._certificate import Certificate as Certificate
 from ._certificate import certificate as certificate
@@ -17,6 +18,10 @@ from ._costs import objective as objective
 from ._costs import similarity_cost as similarity_cost
 from ._encode import encode as encode
 from ._encode import samples_at_once as samples_at_once
+from ._health import SILENT_BELOW as SILENT_BELOW
+from ._health import Health as Health
+from ._health import HealthWarning as HealthWarning
+from ._health import health as health
 from ._initial import imprinted as imprinted
 from ._initial import sized as sized
 from ._learn import learn as learn
@@ -34,11 +39,9 @@ from ._rule import AveragingRule as AveragingRule
 from ._rule import Change as Change
 from ._rule import GradientRule as GradientRule
 from ._rule import Rule as Rule
-from ._statistics import SILENT_BELOW as SILENT_BELOW
-from ._statistics import saturated_share as saturated_share
-from ._statistics import silent_share as silent_share
 from ._train import DivergenceError as DivergenceError
 from ._train import describe as describe
 from ._train import train as train
 from ._train import training as training
 from ._train import warn_unconverged as warn_unconverged
+from ._train import warn_unhealthy as warn_unhealthy

@@ -1,5 +1,6 @@
 """Batches: cutting arrays into batches, and stacking batches of equal shape for one compiled program."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import jax
@@ -7,54 +8,90 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..network import Network
-from ..relaxation import Inputs, count_samples, stacked
+from ..relaxation import Inputs, count_samples, is_sparse, rows_of, stacked
 from ._rule import Rule
 
 Stack = dict[str, Float[Array, "most _ samples"]]
 
 
-def epochs_of(x: Inputs, *, epochs: float = 1, batch_size: int = 100, seed: int = 0) -> Iterator[Inputs]:
-    """Cut an array into batches, in a new random order each epoch.
+def epochs_of(
+    x: Inputs, *, epochs: float = 1, batch_size: int = 100, seed: int = 0, multiple: int = 1
+) -> Iterator[Inputs]:
+    """Cut an array into batches, in a new random order each epoch, so that every sample is used.
 
-    All batches are full: a batch may hold the last samples of one epoch and the first of the next. Less than a batch
-    is left out at the end.
+    A batch may hold the last samples of one epoch and the first of the next. If the samples of all epochs do not fill
+    the batches, the last batch is shorter; if it would be less than half full, the last two batches share their
+    samples, because a step that averages over few samples is noisy.
 
     Parameters
     ----------
-    x : array with the samples on the first axis, or a dict of such arrays
+    x : array with the samples on the first axis, SciPy sparse matrix, or a dict of these
+        Only one batch of a sparse matrix is dense at a time.
     epochs : float
         Passes over the data, above 0; at least one batch is made.
     batch_size : int
-        Samples in a batch, at least 1. If there are fewer samples, a batch has all of them.
+        Largest number of samples in a batch, at least 1.
     seed : int
         Seed of the order.
+    multiple : int
+        Every batch has a multiple of so many samples, from 1 to `batch_size`: the number of devices over which
+        `training` spreads it. Fewer samples than that are left out at the end.
 
     Yields
     ------
     array, or dict of arrays
         One batch.
 
+    Raises
+    ------
+    ValueError
+        If `epochs`, `batch_size` or `multiple` is out of range.
+
     Examples
     --------
     >>> import numpy as np, simatch as sm
     >>> [len(batch) for batch in sm.epochs_of(np.zeros((10, 3)), epochs=2, batch_size=6)]
-    [6, 6, 6]
+    [6, 6, 4, 4]
+    >>> [len(batch) for batch in sm.epochs_of(np.zeros((199, 3)), batch_size=100)]
+    [100, 99]
     """
-    check_plan(epochs, batch_size)
+    x = jax.tree.map(lambda a: a.tocsr() if is_sparse(a) else a, x)  # the format that rows can be taken from
     count = count_samples(x)
-    size = min(batch_size, count)
     rng = np.random.default_rng(seed)
     order = np.empty(0, np.int64)
-    for _ in range(batches_in(count, epochs=epochs, batch_size=batch_size)):
-        if len(order) < size:
+    for size in _sizes(count, epochs, batch_size, multiple):
+        while len(order) < size:
             order = np.concatenate([order, rng.permutation(count)])
         chosen, order = order[:size], order[size:]
-        yield jax.tree.map(lambda a, rows=chosen: a[rows], x)
+        yield rows_of(x, chosen)
 
 
-def batches_in(count: int, *, epochs: float = 1, batch_size: int = 100) -> int:
+def batches_in(count: int, *, epochs: float = 1, batch_size: int = 100, multiple: int = 1) -> int:
     """Return how many batches `epochs_of` yields for `count` samples."""
-    return max(1, int(count * epochs) // min(batch_size, count))
+    return len(_sizes(count, epochs, batch_size, multiple))
+
+
+def reports_in(count: int, report_every: int, *, epochs: float = 1, batch_size: int = 100) -> int:
+    """Return how many reports `training` yields for the batches of `epochs_of`: each is about batches of one size."""
+    sizes = itertools.groupby(_sizes(count, epochs, batch_size, 1))
+    return sum(-(-len(list(group)) // report_every) for _, group in sizes)
+
+
+def _sizes(count: int, epochs: float, batch_size: int, multiple: int) -> list[int]:
+    """Numbers of samples in the batches of `epochs_of`."""
+    check_plan(epochs, batch_size)
+    if not 1 <= multiple <= batch_size:
+        raise ValueError(
+            f"Batches of at most {batch_size} samples cannot have a multiple of {multiple!r}; use a `multiple` from 1 "
+            f"to {batch_size}."
+        )
+    size = max(min(batch_size, count) // multiple, 1)
+    # Rounded, so that `batches * size / count` epochs are so many batches.
+    full, rest = divmod(max(round(count * epochs) // multiple, 1), size)
+    sizes = [size] * full + [rest] * (rest > 0)
+    if full and 0 < rest < size / 2:
+        sizes[-2:] = (size + rest + 1) // 2, (size + rest) // 2
+    return [multiple * own for own in sizes]
 
 
 def check_plan(epochs: float, batch_size: int) -> None:
@@ -95,4 +132,4 @@ def grouped(
 def _reported_batches(batch: Inputs) -> int:
     """Number of batches between two reports: 10, or more if 10 batches have fewer than 1,000 samples."""
     first = jax.tree.leaves(batch)[0]
-    return max(10, 1000 // len(first)) if np.ndim(first) and len(first) else 10
+    return max(10, 1000 // np.shape(first)[0]) if np.ndim(first) and np.shape(first)[0] else 10

@@ -1,14 +1,44 @@
 """Calibration: setting the scale of the structure constants from data."""
 
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
 
 from ..network import Activities, Network, Pathway, Term, optimal_parameters
-from ..relaxation import Inputs, Solver, check_inputs, count_samples, settle
-from ._batches import epochs_of
-from ._statistics import root_mean_square
+from ..relaxation import (
+    ConvergenceWarning,
+    Inputs,
+    Solver,
+    Status,
+    check_inputs,
+    checked,
+    count_samples,
+    is_sparse,
+    rows_of,
+    settle,
+)
+from ._batches import check_plan, epochs_of
+from ._health import HealthWarning, root_mean_square
+from ._train import DivergenceError
+
+# Samples on which scales are searched for, and checked at the end.
+_SAMPLES = 500
+# Most steps of a search, the relative deviation from the level at which it ends, and that of which a user is told.
+_STEPS, _NEAR, _FAR = 60, 0.05, 0.2
+# By how much activities change at most in one batch of learning, and in a step of the search if there are none or too
+# large ones to measure.
+_GENTLE, _BLIND = 1.25, 10.0
+# Share of the distance to the level, as a logarithm, in one step of the search.
+_PART = 2 / 3
+_TOLERANCE = 1e-2
 
 
 def calibrate(
@@ -24,19 +54,21 @@ def calibrate(
 ) -> Network:
     """Set the scale of the feedforward structure constants of every layer so that activities have a given size.
 
-    The network relaxes on batch after batch. After each, its parameters move towards their optimum for the activities,
-    and the scale is raised in layers whose activities are smaller than `level`, and lowered in layers whose activities
-    are larger. Activities grow with the square root of the scale. The weights are rescaled with it, so that they stay
-    near their optimum (``W ~ scale^(3/2)``, ``L ~ scale`` for a linear layer).
+    Activities grow with the square root of the scale. At first the scales are found at which activities on some samples
+    have the wished size, and weights the size of their optimum; inputs may have any size. Then the network relaxes on
+    batch after batch. After each, its parameters move towards their optimum for the activities, and the scale is raised
+    in layers whose activities are smaller than `level`, and lowered in layers whose activities are larger. The weights
+    are rescaled with it, so that they stay near their optimum (``W ~ scale^(3/2)``, ``L ~ scale`` for a linear layer).
 
     Parameters
     ----------
     net : Network
-    x : array of samples, or dict of such arrays
+    x : array of samples, SciPy sparse matrix, or dict of these
     level : float
-        Target for the root mean square of the activities of every layer, above 0; below 1 for units bounded by 1.
+        Target for the root mean square of the activities of every layer, above 0 and below the bounds of the
+        activities, so below 1 for tanh. Layers without bounds have it too.
     batches, batch_size : int
-        Number of batches, and samples in each.
+        Number of batches, at least 1, and samples in each.
     rate : float
         Fraction of the distance to their optimum that parameters move in each batch, between 0 and 1.
     seed : int
@@ -52,8 +84,17 @@ def calibrate(
     Raises
     ------
     ValueError
-        If `level` is not above 0, if the input does not fit or is 0 everywhere, or if a term has parameters whose
+        If a setting is out of range, if the input does not fit or is 0 everywhere, or if a term has parameters whose
         optimum for given activities has no closed form (`simatch.Term.optimum`).
+    DivergenceError
+        If activities grow without bound, or scales and weights leave the range of numbers.
+
+    Warns
+    -----
+    HealthWarning
+        If the activities of a layer differ from `level` by more than 20 % at the end.
+    ConvergenceWarning
+        If some samples did not settle at the end.
 
     References
     ----------
@@ -63,43 +104,190 @@ def calibrate(
     --------
     >>> import simatch as sm
     >>> from sklearn.datasets import load_digits
-    >>> x = load_digits().images / 16
+    >>> x = load_digits().images
     >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
     >>> net = sm.calibrate(net, x - x.mean((1, 2), keepdims=True), level=0.4)
-    >>> bool(net.feedforward[0].scale > 0)
-    True
+    >>> net.feedforward[0].scale < 0.1
+    Array(True, dtype=bool)
     """
-    if not level > 0:
-        raise ValueError(f"The level of activity must be above 0, got {level!r}.")
-    if not any(jnp.any(r) for r in check_inputs(net, x).values()):
+    _check(net, level, batches, batch_size, rate)
+    if not any((r.data if is_sparse(r) else r).any() for r in checked(net, x).values()):
         raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
     count = count_samples(x)
+    chosen = np.random.default_rng(seed).permutation(count)[:_SAMPLES]
+    few = check_inputs(net, rows_of(x, chosen))
+    net = _search(net, few, level, solver)
     epochs = batches * min(batch_size, count) / count
     for batch in epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed):
-        net = _adjust(net, check_inputs(net, batch), jnp.asarray(level), jnp.asarray(rate), solver)
+        net = _follow(net, check_inputs(net, batch), jnp.asarray(level), jnp.asarray(rate), solver)
+    net = _search(net, few, level, solver)
+    _judge(net, few, level, solver)
     return net
 
 
+def _check(net: Network, level: float, batches: int, batch_size: int, rate: float) -> None:
+    """Raise ValueError if a setting is out of range."""
+    if not (math.isfinite(level) and level > 0):
+        raise ValueError(f"The level of activity must be above 0, got {level!r}.")
+    for name in _calibrated(net):
+        f = net.activations[name]
+        bound = max(abs(f.lower), abs(f.upper))
+        if level >= bound:
+            raise ValueError(
+                f"The level of activity must be below the bound {bound:g} of the activities of {name!r}, got {level!r}."
+            )
+    if batches < 1:
+        raise ValueError(f"The number of batches must be at least 1, got {batches!r}.")
+    if not 0 <= rate <= 1:
+        raise ValueError(f"The rate must be a fraction of a distance, between 0 and 1, got {rate!r}.")
+    check_plan(batches, batch_size)
+
+
+def _search(net: Network, few: Activities, level: float, solver: Solver | None) -> Network:
+    """Find scales, and sizes of weights that are optimal at these scales, at which all layers are near the level."""
+    before: dict[str, float] = {}
+    for _ in range(_STEPS):
+        net, levels, _ = _nearer(net, few, jnp.asarray(level), jnp.asarray(_TOLERANCE), solver)
+        off = _off(levels, level, _NEAR)
+        # Units at their bounds for those samples that drive them at all do not become more active.
+        if all(0 < own < level and abs(before.get(name, 0.0) / own - 1) < _NEAR / 10 for name, own in off.items()):
+            break
+        before = off
+    return net
+
+
+def _off(levels: dict[str, Float[Array, ""]], level: float, most: float) -> dict[str, float]:
+    """Levels that deviate from the wished one by more than a share `most` of it."""
+    return {name: float(own) for name, own in levels.items() if not abs(float(own) / level - 1) <= most}
+
+
+def _judge(net: Network, few: Activities, level: float, solver: Solver | None) -> None:
+    """Raise an error, or warn, if the network is not what was asked for."""
+    _, levels, status = _nearer(net, few, jnp.asarray(level), jnp.asarray(_TOLERANCE / 10), solver)
+    numbers = jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array))
+    good = all(jnp.all(jnp.isfinite(a)) for a in numbers) and all(p.scale > 0 for p in net.pathways)
+    if not good or jnp.any(status == Status.DIVERGED):
+        raise DivergenceError(
+            "Calibration found no scales at which activities and weights stay finite; divide the data by their "
+            "standard deviation, or lower the feedback.",
+            net,
+        )
+    unsettled = int(jnp.sum(status == Status.MAX_STEPS))
+    if unsettled:
+        warnings.warn(
+            f"{unsettled} of {status.size} samples had not settled at the end of calibration; lower the feedback, or "
+            "raise the solver's max_steps.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    off = _off(levels, level, _FAR)
+    if off:
+        reached = ", ".join(f"{own:.2g} in {name!r}" for name, own in off.items())
+        warnings.warn(
+            f"Calibration for activities of {level:g} reached {reached}; choose another level, lower the feedback, or "
+            "standardise the data.",
+            HealthWarning,
+            stacklevel=3,
+        )
+
+
 @eqx.filter_jit
-def _adjust(
+def _nearer(
+    net: Network, inputs: Activities, level: Float[Array, ""], tolerance: Float[Array, ""], solver: Solver | None
+) -> tuple[Network, dict[str, Float[Array, ""]], Int[Array, " samples"]]:
+    """One step of the search; the level of every layer and the status of every sample before it.
+
+    Weights are multiplied so that activities get the level, and the scale so that these weights have the size of their
+    optimum. The other order would lead, for small inputs, through lateral weights near 0, where relaxation is slow. If
+    some activities grow without bound, the drive is lowered, which weakens feedback.
+    """
+    out = settle(net, inputs, solver, tolerance)
+    bad = jnp.any(out.status == Status.DIVERGED)
+    pairs = list(zip(net.terms, optimal_parameters(net, out.states), strict=True))
+
+    def distance(name: str, within: bool) -> Float[Array, ""]:
+        return _ratio([pair for pair in pairs if _is_into(pair[0], name) and _is_within(pair[0]) == within])
+
+    levels = _levels(net, out.states)
+    # Part of the way, because layers that feed back to each other would overshoot.
+    factors = {name: jnp.where(bad, 1, _factor(level, own) ** _PART) for name, own in levels.items()}
+    changes = {}
+    for name, factor in factors.items():
+        # Size of the optimal lateral weights at the level; the drive grows with it, so that activities do not.
+        larger = jnp.where(bad, 1, distance(name, True) * factor**2)
+        wider = jnp.where(bad, 1, larger / distance(name, False))
+        changes[name] = (wider, jnp.where(bad, 1 / _BLIND, factor * larger)), (1.0, larger)
+    return _multiplied(net, changes, factors), levels, out.status
+
+
+@eqx.filter_jit
+def _follow(
     net: Network, inputs: Activities, level: Float[Array, ""], rate: Float[Array, ""], solver: Solver | None
 ) -> Network:
-    out = settle(net, inputs, solver, jnp.asarray(1e-2, level.dtype))
+    """Move parameters towards their optimum on one batch, and scales towards the level.
+
+    If some activities grow without bound, nothing is learned, and scales are lowered, which weakens feedback.
+    """
+    out = settle(net, inputs, solver, jnp.asarray(_TOLERANCE, level.dtype))
+    bad = jnp.any(out.status == Status.DIVERGED)
     # This step has the same fixed points as the learning rule, but its pace does not depend on the scale.
     best = optimal_parameters(net, out.states)
-    net = net.with_parameters(jax.tree.map(lambda w, b: w + rate * (b - w), net.parameters, best))
-    factor = {
-        name: jnp.clip(level / jnp.maximum(rms, 1e-6), 0.8, 1.25)
-        for name, rms in root_mean_square(net, out.states).items()
+    learned = jax.tree.map(lambda w, b: jnp.where(bad, w, w + rate * (b - w)), net.parameters, best)
+    factors = {
+        name: jnp.where(bad, 1 / _GENTLE, jnp.clip(_factor(level, own), 1 / _GENTLE, _GENTLE))
+        for name, own in _levels(net, out.states).items()
     }
-    terms = tuple(_rescaled(term, factor.get(term.populations[-1])) for term in net.terms)
-    return eqx.tree_at(lambda n: n.terms, net, terms)
+    changes = {name: ((f**2, f**3), (1.0, f**2)) for name, f in factors.items()}
+    return _multiplied(net.with_parameters(learned), changes, factors)
 
 
-def _rescaled(term: Term, factor: Float[Array, ""] | None) -> Term:
-    if factor is None or not isinstance(term, Pathway):
-        return term
-    across = term.pre != term.post
-    scale = term.scale * factor**2 if across else term.scale
-    weights: PyTree = jax.tree.map(lambda w: w * factor ** (3 if across else 2), term.parameters)
-    return eqx.tree_at(lambda p: (p.scale, p.parameters), term, (scale, weights))
+def _calibrated(net: Network) -> tuple[str, ...]:
+    """Names of the layers whose level a scale can set."""
+    return tuple(name for name in net.layers if any(_is_into(p, name) and not _is_within(p) for p in net.pathways))
+
+
+def _is_into(term: Term, name: str) -> bool:
+    return isinstance(term, Pathway) and term.post == name
+
+
+def _is_within(term: Term) -> bool:
+    return isinstance(term, Pathway) and term.pre == term.post
+
+
+def _levels(net: Network, states: Activities) -> dict[str, Float[Array, ""]]:
+    return {name: root_mean_square(states[name]) for name in _calibrated(net)}
+
+
+def _factor(level: Float[Array, ""], own: Float[Array, ""]) -> Float[Array, ""]:
+    """Factor on activities that leads to the level; activities that are not finite are too large."""
+    return jnp.where(jnp.isfinite(own), jnp.where(own > 0, level / own, _BLIND), 1 / _BLIND)
+
+
+def _ratio(pairs: Sequence[tuple[Term, PyTree]]) -> Float[Array, ""]:
+    """Factor that brings the weights of some terms nearest to their optimum; 1 if there is none above 0."""
+
+    def product(of: Callable[[Term, PyTree], tuple[PyTree, PyTree]]) -> Float[Array, ""]:
+        leaves = [zip(*map(jax.tree.leaves, of(*pair)), strict=True) for pair in pairs]
+        return sum((jnp.sum(u * v) for u, v in itertools.chain(*leaves)), start=jnp.zeros(()))
+
+    along, own = product(lambda term, best: (term.parameters, best)), product(lambda term, _: (term.parameters,) * 2)
+    ratio = along / jnp.where(own > 0, own, 1)
+    return jnp.where(jnp.isfinite(ratio) & (ratio > 0), ratio, 1)
+
+
+def _multiplied(net: Network, changes: Mapping[str, tuple[Any, Any]], below: Mapping[str, Float[Array, ""]]) -> Network:
+    """Multiply scale and weights of all pathways into some layers: of those from other populations, and lateral ones.
+
+    Weights from populations whose activities grow by a factor given in `below` get this factor less.
+    """
+
+    def one(term: Term) -> Term:
+        if not isinstance(term, Pathway) or term.post not in changes:
+            return term
+        within = _is_within(term)
+        scale, size = changes[term.post][within]
+        grown = 1.0 if within else below.get(term.pre, 1.0)
+        weights: PyTree = jax.tree.map(lambda w: w * (size / grown), term.parameters)
+        return eqx.tree_at(lambda p: (p.scale, p.parameters), term, (term.scale * (scale / grown**2), weights))
+
+    return eqx.tree_at(lambda n: n.terms, net, tuple(map(one, net.terms)))

@@ -13,10 +13,22 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
 from ..network import Activities, Network
-from ..relaxation import INPUTS_CLAMPED, ConvergenceWarning, Inputs, Phase, Solver, Status, aligned, checked, settle
+from ..relaxation import (
+    INPUTS_CLAMPED,
+    ConvergenceWarning,
+    Inputs,
+    Phase,
+    Solver,
+    Status,
+    aligned,
+    checked,
+    count_samples,
+    is_sparse,
+    settle,
+)
 from ._devices import BATCH, batch_mesh, own_share, replicated, spread
 
-# Fewest and most samples that relax together by default, and the largest number of activities of all layers together.
+# Fewest and most samples that relax together by default, and the largest number of their inputs and activities.
 FEWEST, MOST, LARGEST = 16, 512, 1 << 22
 
 
@@ -37,7 +49,7 @@ def encode(
     Parameters
     ----------
     net : Network
-    x : array of samples, or dict of such arrays
+    x : array of samples, SciPy sparse matrix, or dict of these
     layers : str or sequence of str, optional
         Names of the populations whose activities are concatenated, in this order; by default the last population that
         relaxes.
@@ -90,8 +102,8 @@ def encode(
             "encode computes features batch by batch, which cannot be compiled or differentiated; inside jax.jit or "
             "jax.grad use relax."
         )
-    inputs = {name: np.asarray(r) for name, r in checked(net, x, [phase]).items()}
-    count = len(next(iter(inputs.values())))
+    inputs = {name: r if is_sparse(r) else np.asarray(r) for name, r in checked(net, x, [phase]).items()}
+    count = count_samples(inputs)
     shape = (count, sum(net.populations[name].grid.size for name in layers))
     if out is not None and not (isinstance(out, np.ndarray) and out.shape == shape and out.dtype.kind == "f"):
         raise ValueError(
@@ -115,7 +127,10 @@ def encode(
         batch = {}
         for name, r in inputs.items():
             columns = aligned((r.shape[1], size))
-            columns[...] = r[chosen].T
+            if is_sparse(r):
+                r[chosen].T.toarray(out=columns)
+            else:
+                columns[...] = r[chosen].T
             batch[name] = jnp.asarray(columns)
         batch = batch if mesh is None else spread(batch, mesh)
         states, status = _settle_batch(net, batch, layers, phase, solver, allowed, mesh)
@@ -138,10 +153,10 @@ def _described(out: object) -> str:
 def samples_at_once(net: Network) -> int:
     """Return how many samples to relax together: a power of two between 16 and 512.
 
-    If more than 16, their activities take at most 16 MB in single precision. Larger arrays get new memory from the
-    system at every call, which takes longer than filling them.
+    If more than 16, their inputs and activities take at most 16 MB in single precision. Larger arrays get new memory
+    from the system at every call, which takes longer than filling them.
     """
-    fitting = LARGEST // sum(net.populations[name].grid.size for name in net.layers)
+    fitting = LARGEST // sum(population.grid.size for population in net.populations.values())
     return min(max(1 << fitting.bit_length() >> 1, FEWEST), MOST)
 
 

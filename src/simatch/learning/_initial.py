@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ..network import Activities, Network, Pathway, Term, optimal_parameters
-from ..relaxation import Inputs, Solver, Status, check_inputs, count_samples, settle
+from ..network import Activities, Network, Pathway, Term, optimal_parameters, signs_of
+from ..relaxation import Inputs, Solver, Status, check_inputs, count_samples, rows_of, settle
 
-# Most samples that sizes are found from, and most steps.
-_SAMPLES, _STEPS = 500, 40
+# Most samples that sizes are found from, about how many numbers these hold at most, and most steps.
+_SAMPLES, _NUMBERS, _STEPS = 500, 1 << 23, 40
 # Step in the logarithm of a size. For one linear layer the errors of the logarithms are multiplied by 1 - g and 1 - 2 g
 # at a step g, so 2/3 makes both as small as possible.
 _STEP = 2 / 3
@@ -58,16 +58,15 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     True
     """
     inputs = _few(net, x, np.random.default_rng(seed))
-    settled = None
     for _ in range(_STEPS):
         following, change, diverged = _step(net, inputs, solver)
-        if bool(diverged):  # weights that do not match the activities yet feed back too much
-            net = _weaker(net if settled is None else settled)
+        if bool(diverged):
+            net = _weaker(net)  # these activities say nothing about sizes
             continue
-        settled, net = net, following
+        net = following
         if not float(change) > _ENOUGH:
             break
-    return net if settled is None else settled
+    return net
 
 
 def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = None) -> Network:
@@ -115,20 +114,7 @@ def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None =
         # Neighbours get different samples as long as there are enough.
         alone[np.arange(size), np.resize(rng.permutation(samples), size)] = 1
         net = _imprint(net, inputs, jnp.asarray(alone, float), solver, name)
-    # A margin from weights at which activities would grow without bound. Learning with equal rates keeps it.
-    return _weaker(sized(net, x, seed=seed, solver=solver))
-
-
-def _weaker(net: Network) -> Network:
-    """Halve the weights that feed back to a population."""
-
-    def feeds_back(term: Term) -> bool:
-        below = zip(term.populations[:-1], term.felt, strict=False)
-        return any(felt > 0 and name in net.activations for name, felt in below)
-
-    return net.with_parameters(
-        [jax.tree.map(lambda w: w / 2, t.parameters) if feeds_back(t) else t.parameters for t in net.terms]
-    )
+    return net
 
 
 @eqx.filter_jit
@@ -150,13 +136,15 @@ def _imprint(net: Network, inputs: Activities, alone: Float[Array, "_ samples"],
 
 def _few(net: Network, x: Inputs, rng: np.random.Generator) -> Activities:
     """Some samples, chosen at random."""
-    chosen = rng.permutation(count_samples(x))[:_SAMPLES]
-    return check_inputs(net, jax.tree.map(lambda a: a[chosen], x))
+    numbers = sum(population.grid.size for population in net.populations.values())
+    most = min(_SAMPLES, max(_NUMBERS // numbers, 50))
+    chosen = rng.permutation(count_samples(x))[:most]
+    return check_inputs(net, rows_of(x, chosen))
 
 
 @eqx.filter_jit
 def _step(net: Network, inputs: Activities, solver: Solver | None):
-    out = settle(net, inputs, solver, jnp.asarray(1e-2, float))
+    out = settle(net, inputs, solver, jnp.asarray(1e-3, float))
     states = out.states
     logarithms = [
         _STEP * _logarithm(term, best) for term, best in zip(net.terms, optimal_parameters(net, states), strict=True)
@@ -170,6 +158,13 @@ def _step(net: Network, inputs: Activities, solver: Solver | None):
         net.with_parameters(parameters),
         jnp.max(jnp.abs(jnp.stack(logarithms))),
         jnp.any(out.status == Status.DIVERGED),
+    )
+
+
+def _weaker(net: Network) -> Network:
+    """Halve the weights that raise activities, so that those that lower them win."""
+    return net.with_parameters(
+        [jax.tree.map(lambda sign, w: w / 2 if sign < 0 else w, signs_of(t), t.parameters) for t in net.terms]
     )
 
 

@@ -13,9 +13,9 @@ from ..network import Network
 from ..relaxation import Solver, Status, settle_phases
 from ._batches import Stack
 from ._devices import BATCH
+from ._health import figures
 from ._learn import Rates, moved
 from ._rule import Rule
-from ._statistics import saturated_share, silent_share
 
 # Rates of descending and of ascending parameters, batch by batch.
 Plan = tuple[Float[Array, " most"], Float[Array, " most"]]
@@ -114,18 +114,12 @@ def learn_batches(
         After the last batch that did not diverge.
     done : int array
         Number of batches learned from.
-    figures : dict
-        Largest residual, steps and unconverged samples over all batches; cost and shares of saturated and silent units
-        on the last one.
+    described : dict
+        Largest residual, steps and unconverged samples over all batches; cost and health of the layers on the last one.
     """
     learn = _learn_own if method.mesh is None else _learn_shared
     parameters, state, done, totals, cost, states = learn(net, state, stack, rates, count, tolerance, method)
-    described = {
-        "cost": cost,
-        "saturated": saturated_share(net, states),
-        "silent": silent_share(net, states),
-    }
-    return net.with_parameters(parameters), state, done, {**totals, **described}
+    return net.with_parameters(parameters), state, done, {**totals, "cost": cost, "health": figures(net, states)}
 
 
 def _learn_shared(

@@ -3,6 +3,7 @@
 import dataclasses
 
 from ._certificate import Certificate
+from ._health import Health
 from ._loop import LearningState
 
 
@@ -25,6 +26,8 @@ class Report:
     saturated, silent : dict of str to float
         For every population that relaxes in the first phase of the rule, the share of activities near a bound and the
         share of units that respond to no sample, on the last batch.
+    health : dict of str to Health
+        More on the state of the same populations, on the last batch.
     rate : float
         Learning rate of descending parameters in the last batch.
     seconds : float
@@ -44,6 +47,7 @@ class Report:
     unconverged: int
     saturated: dict[str, float]
     silent: dict[str, float]
+    health: dict[str, Health]
     rate: float
     seconds: float
     certificate: Certificate | None = None

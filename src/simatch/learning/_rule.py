@@ -57,7 +57,7 @@ class Rule(eqx.Module):
     --------
     Plain Hebbian learning without decay:
 
-    >>> import jax, jax.numpy as jnp, simatch as sm
+    >>> import jax, jax.numpy as jnp, numpy as np, simatch as sm
     >>> from simatch.network import energy_gradients
     >>> class Hebb(sm.Rule):
     ...     @property
@@ -67,7 +67,8 @@ class Rule(eqx.Module):
     ...         descent = jax.tree.map(jnp.negative, energy_gradients(net, settled[0]))
     ...         return sm.Change(descent, state, jnp.nan)
     >>> net = sm.layered(4, [sm.Layer(units=2)])
-    >>> net, reports = sm.train(net, jnp.ones((100, 4)), rule=Hebb(), rate=1e-3, progress=False)
+    >>> x = np.random.default_rng(0).normal(size=(100, 4))
+    >>> net, reports = sm.train(net, x, rule=Hebb(), rate=1e-3, progress=False)
     """
 
     @property

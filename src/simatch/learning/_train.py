@@ -17,6 +17,7 @@ from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samp
 from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
+from ._health import HealthWarning, read
 from ._limits import check_rate
 from ._loop import LearningState, Method, learn_batches
 from ._rates import KINDS, Rate, hyperbolic, schedule_of
@@ -151,6 +152,7 @@ def training(
                 own,
             )
         figures = jax.device_get(figures)
+        states = read(figures["health"], size)
         yield (
             own,
             Report(
@@ -160,8 +162,9 @@ def training(
                 residual=float(figures["residual"]),
                 steps=float(figures["steps"]) / (count * size),
                 unconverged=int(figures["unconverged"]),
-                saturated={name: float(v) for name, v in figures["saturated"].items()},
-                silent={name: float(v) for name, v in figures["silent"].items()},
+                saturated={name: own.saturated for name, own in states.items()},
+                silent={name: own.silent for name, own in states.items()},
+                health=states,
                 rate=float(rates[0][count - 1]),
                 seconds=time.perf_counter() - began,
                 state=kept,
@@ -203,7 +206,7 @@ def train(
     Parameters
     ----------
     net : Network
-    x : array, dict of arrays, or iterable of batches
+    x : array, SciPy sparse matrix, dict of these, or iterable of batches
         Samples that are shuffled and cut into batches; or an iterable whose items are the batches.
     epochs, batch_size, seed
         Passes over the data (above 0), samples in a batch (at least 1) and seed of the order, as in `epochs_of`; not
@@ -228,7 +231,8 @@ def train(
         Called with the network and the report at every report, for example to record or to save the network.
     mesh : jax.sharding.Mesh, optional
         Devices over which the samples of every batch are distributed; `batch_size` counts the samples on all of them.
-        If there are several processes, each passes its own samples, the same number in each. See `training` and
+        The last batch, too, has equally many samples on each: fewer samples than devices may be left out. If there are
+        several processes, each passes its own samples, the same number in each. See `training` and
         ``docs/clusters.md``.
 
     Returns
@@ -242,6 +246,9 @@ def train(
     -----
     ConvergenceWarning
         If some samples did not reach the tolerance, or if learning ended farther than `tol` from its optimum.
+    HealthWarning
+        Once for each layer whose activities say little about the input at the end (`Health.complaint`): since when, and
+        what to change.
 
     Raises
     ------
@@ -264,7 +271,7 @@ def train(
     >>> net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=4, stride=2, radius=2.0)])
     >>> net, reports = sm.train(net, x - x.mean((1, 2), keepdims=True), progress=False)
     >>> reports[-1].samples
-    1700
+    1797
     """
     rule = rule or DEFAULT_RULE
     if tol is not None and not tol > 0:
@@ -276,13 +283,13 @@ def train(
     if is_input(x):
         checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
         check_plan(epochs, batch_size)
-        processes = 1
+        processes, devices = 1, 1
         if mesh is not None:
             whole, batch_size = batch_size, own_share(batch_size, mesh)
-            processes = whole // batch_size
+            processes, devices = whole // batch_size, len(mesh.local_devices)
             check_same(count_samples(x), mesh, "The processes hold different numbers of samples; give each as many.")
-        total = batches_in(count_samples(x), epochs=epochs, batch_size=batch_size)
-        batches = epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed)
+        plan = {"epochs": epochs, "batch_size": batch_size, "multiple": devices}
+        total, batches = batches_in(count_samples(x), **plan), epochs_of(x, **plan, seed=seed)
         count = processes * count_samples(x)
         own = rule.default_rate(processes * batch_size, count) if rate is None else rate
         schedule = _falling(own, total)
@@ -316,6 +323,7 @@ def train(
         reports = concluded(net, reports, measure)
         warn_short(reports[-1], tol, "train for more epochs, or raise tol")
     warn_unconverged(reports)
+    warn_unhealthy(reports)
     return net, reports
 
 
@@ -343,5 +351,20 @@ def warn_unconverged(reports: Sequence[Report], stacklevel: int = 3) -> None:
             f"{missed} of {reports[-1].samples} samples were learned from before they had settled (largest residual "
             f"{worst:.2g}); raise the solver's max_steps or the tolerance.",
             ConvergenceWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_unhealthy(reports: Sequence[Report], stacklevel: int = 3) -> None:
+    """Warn once for each layer that is unhealthy at the end of a training run, and say since when."""
+    for name, last in reports[-1].health.items() if reports else ():
+        if last.complaint is None:
+            continue
+        ill = itertools.takewhile(lambda report: report.health[name].complaint is not None, reversed(reports))  # noqa: B023
+        *_, first = ill
+        warnings.warn(
+            f"{name!r} carries little information, in every report from batch {first.batches} to "
+            f"{reports[-1].batches}: {last.complaint}.",
+            HealthWarning,
             stacklevel=stacklevel,
         )

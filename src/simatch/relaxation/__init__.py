@@ -9,7 +9,10 @@ from ._inputs import aligned as aligned
 from ._inputs import check_inputs as check_inputs
 from ._inputs import checked as checked
 from ._inputs import count_samples as count_samples
+from ._inputs import dense as dense
 from ._inputs import is_input as is_input
+from ._inputs import is_sparse as is_sparse
+from ._inputs import rows_of as rows_of
 from ._inputs import stacked as stacked
 from ._iteration import Iteration as Iteration
 from ._phase import INPUTS_CLAMPED as INPUTS_CLAMPED

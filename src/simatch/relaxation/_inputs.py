@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse
 from jax.core import Tracer
 from jaxtyping import Float
 
@@ -16,13 +17,23 @@ from ._phase import DEFAULT, Phase
 # JAX uses the memory of an array on a CPU without a copy if its address is a multiple of so many bytes.
 ALIGNMENT = 64
 
-Samples = jax.Array | np.ndarray
+if TYPE_CHECKING:
+    Sparse = Any  # the common classes of SciPy's formats declare none of their attributes
+else:
+    Sparse = scipy.sparse.sparray | scipy.sparse.spmatrix
+# Sparse matrices become dense batch by batch.
+Samples = jax.Array | np.ndarray | Sparse
 Inputs = Samples | Mapping[str, Samples]
 
 
 def is_input(x: object) -> TypeGuard[Inputs]:
     """Whether `x` is one input of many samples (an array, or a dict of arrays), rather than an iterable of batches."""
-    return isinstance(x, jax.Array | np.ndarray | Mapping)
+    return isinstance(x, jax.Array | np.ndarray | Mapping) or is_sparse(x)
+
+
+def is_sparse(x: object) -> TypeGuard[Any]:
+    """Whether `x` is a sparse matrix or array of SciPy."""
+    return scipy.sparse.issparse(x)
 
 
 def check_inputs(net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()) -> Activities:
@@ -46,13 +57,16 @@ def check_inputs(net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, oth
     ValueError
         If an entry is missing or unknown, has the wrong shape or type, is empty, or holds NaN or infinity.
     """
-    return {name: jnp.asarray(r.T) for name, r in checked(net, x, phases, others).items()}
+    return {name: jnp.asarray(dense(r).T) for name, r in checked(net, x, phases, others).items()}
 
 
 def checked(
     net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()
 ) -> dict[str, Samples]:
-    """Check the input as `check_inputs` does and return ``(samples, neurons)`` arrays, without a copy if possible."""
+    """Check the input as `check_inputs` does and return ``(samples, neurons)`` arrays, without a copy if possible.
+
+    A sparse matrix remains one, in CSR format.
+    """
     entries = {
         name: r.astype(jnp.result_type(float), copy=False) for name, r in _shaped(net, x, phases, others).items()
     }
@@ -71,7 +85,9 @@ def stacked(
     """
     first, stacks = _shaped(net, group[0], phases, others), {}
     try:
-        stacks = {name: _stacked([_part(x, name).reshape(r.shape) for x in group], most) for name, r in first.items()}
+        stacks = {
+            name: _stacked([dense(_part(x, name)).reshape(r.shape) for x in group], most) for name, r in first.items()
+        }
         sound = all(_xp(stack).isfinite(stack).all() for stack in stacks.values())
     except TypeError:  # some batch does not hold real numbers
         sound = False
@@ -83,10 +99,22 @@ def stacked(
 
 def _part(x: Inputs, name: str) -> Samples:
     part = x[name] if isinstance(x, Mapping) else x
+    if is_sparse(part):
+        return part.tocsr()
     return part if isinstance(part, jax.Array) else np.asarray(part)
 
 
-def _stacked(parts: list[Samples], most: int) -> Samples:
+def rows_of(x: Inputs, chosen: np.ndarray) -> Inputs:
+    """Return some rows of every entry of an input, as dense arrays."""
+    return jax.tree.map(lambda a: dense(a.tocsr()[chosen]) if is_sparse(a) else a[chosen], x)
+
+
+def dense(x: Samples) -> jax.Array | np.ndarray:
+    """Return the dense array of a sparse matrix, and any other array as it is."""
+    return x.toarray() if is_sparse(x) else x
+
+
+def _stacked(parts: list[jax.Array | np.ndarray], most: int) -> jax.Array | np.ndarray:
     parts = parts + parts[-1:] * (most - len(parts))
     if any(isinstance(part, jax.Array) for part in parts):
         return jnp.stack([jnp.asarray(part, float) for part in parts]).swapaxes(1, 2)
@@ -135,7 +163,7 @@ def _named(entries: Mapping[str, Grid | None], x: Inputs) -> Mapping[str, Sample
             f"{', '.join(map(repr, x)) or 'none'}; give one array for each entry."
         )
     x = {name: _part(x, name) for name in entries}
-    counts = {name: len(r) for name, r in x.items() if r.ndim}
+    counts = {name: r.shape[0] for name, r in x.items() if r.ndim}
     if len(set(counts.values())) > 1:
         raise ValueError(f"All entries of a batch need the same number of samples, got {counts}; give equally many.")
     return x
@@ -149,7 +177,7 @@ def _shaped(net: Network, x: Inputs, phases: Sequence[Phase], others: Sequence[s
 
 def _flat(x: Samples, grid: Grid | None, name: str) -> Samples:
     """Check type and shape of one input array and return it as ``(samples, neurons)``."""
-    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+    if not isinstance(x, jax.Array) and x.dtype.kind not in "fiub":
         raise ValueError(f"The {name} must be an array of real numbers, got one of type {x.dtype}.")
     if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise ValueError(f"The {name} must be an array of real numbers, got one of type {x.dtype}.")
@@ -157,7 +185,7 @@ def _flat(x: Samples, grid: Grid | None, name: str) -> Samples:
         if x.ndim < 2:
             raise ValueError(f"The {name} has shape {tuple(x.shape)}, but ('batch', 'numbers') is needed.")
         grid = Grid(1, 1, math.prod(x.shape[1:]))
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
     accepted = [grid.shape, (grid.size,)] + ([grid.shape[:2]] if grid.units == 1 else [])
     if x.ndim == 0 or x.shape[1:] not in accepted:
         wanted = " or ".join(str(("batch", *shape)).replace("'", "") for shape in dict.fromkeys(accepted))
@@ -170,11 +198,15 @@ def _flat(x: Samples, grid: Grid | None, name: str) -> Samples:
 
 def _check_finite(x: Samples, name: str) -> None:
     if not isinstance(x, Tracer):
-        finite = np.asarray(_xp(x).isfinite(x).all(axis=1))
+        if is_sparse(x):
+            finite = np.ones(x.shape[0], bool)
+            finite[np.repeat(np.arange(len(finite)), np.diff(x.indptr))[~np.isfinite(x.data)]] = False
+        else:
+            finite = np.asarray(_xp(x).isfinite(x).all(axis=1))
         if not finite.all():
             raise ValueError(
-                f"The {name} holds NaN or infinity in {len(x) - finite.sum()} of {len(x)} samples, first in sample "
-                f"{finite.argmin()}; remove or replace them."
+                f"The {name} holds NaN or infinity in {len(finite) - finite.sum()} of {len(finite)} samples, first in "
+                f"sample {finite.argmin()}; remove or replace them."
             )
 
 
@@ -185,4 +217,4 @@ def _xp(x: Samples):
 
 def count_samples(x: Inputs) -> int:
     """Return the number of samples in an input that `check_inputs` has accepted."""
-    return len(jax.tree.leaves(x)[0])
+    return np.shape(jax.tree.leaves(x)[0])[0]

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..data import Dataset, Preprocessing
-from ..learning import Report, calibrate, check_rate, encode, largest_rate, saturated_share, silent_share, train
+from ..learning import Report, calibrate, check_rate, encode, health, largest_rate, train
 from ..network import Grid, Network
 from ..readout import LinearReadout
 from ..relaxation import relax
@@ -188,12 +188,11 @@ def layer_states(
     network: Network, x: Float[np.ndarray, "samples height width channels"], tolerance: float = 1e-3
 ) -> list[LayerState]:
     """Return the state of every layer, measured on some samples."""
-    states = relax(network, x, tolerance=tolerance).states
-    saturated, silent = saturated_share(network, states), silent_share(network, states)
+    states = health(network, relax(network, x, tolerance=tolerance).states)
     scales = {p.post: float(p.scale) for p in network.feedforward}
     return [
         LayerState(
-            name, network.populations[name].grid.shape, scales[name], float(saturated[name]), float(silent[name])
+            name, network.populations[name].grid.shape, scales[name], states[name].saturated, states[name].silent
         )
         for name in network.layers
     ]
