@@ -365,7 +365,7 @@ class SimilarityMatcher(
         """Return the number of passes over the data and of rows in a batch."""
         size = self.batch_size
         if size == "auto":
-            size = count if count <= _AT_ONCE else _BATCH
+            size = count if count <= self._most_at_once else _BATCH
         size = min(int(size), count)
         if self.max_iter != "auto":
             return float(self.max_iter), size
@@ -412,9 +412,7 @@ class SimilarityMatcher(
 
     def _measure(self, X: Any, unit: float, seed: int):
         """Return the function that measures how far a network is from its optimum, on some of the rows."""
-        count = min(_MEASURED, max(_NUMBERS // X.shape[1], 100))
-        rows = X[np.random.default_rng(seed).permutation(X.shape[0])[:count]] / unit
-        own = measure_on(rows, solver=self.solver, tolerance=float(self.tolerance))
+        own = measure_on(self._some(X, unit, seed), solver=self.solver, tolerance=float(self.tolerance))
 
         def measure(net: Network) -> Certificate:
             found = own(net)
@@ -422,6 +420,11 @@ class SimilarityMatcher(
             return dataclasses.replace(found, primal=found.primal * unit**4, dual=found.dual * unit**4)
 
         return measure
+
+    def _some(self, X: Any, unit: float, seed: int) -> Any:
+        """Return the rows on which the distance from the optimum is measured, in the unit of the network."""
+        count = min(_MEASURED, max(_NUMBERS // X.shape[1], 100))
+        return X[np.random.default_rng(seed).permutation(X.shape[0])[:count]] / unit
 
     def _survey(self, X: Any | None) -> None:
         """Keep what only the data of `fit` say about the network; None after `partial_fit`, which has only a part."""
@@ -441,6 +444,11 @@ class SimilarityMatcher(
             except DivergenceError:
                 continue
         return learned(start, 0.5**_HALVINGS if self.learning_rate == "auto" else 1.0)
+
+    @property
+    def _most_at_once(self) -> int:
+        """Most rows from which, by default, all steps learn at once."""
+        return _AT_ONCE
 
     @property
     def _factor(self) -> float:

@@ -11,7 +11,9 @@ from ..learning import Certificate
 from ..relaxation import dense
 
 # Most multiplications for the second moments of the data; a second on two cores.
-_LARGEST = 1e11
+_LARGEST, _LARGEST_IN_DOUBLE = 1e11, 1e9
+# Ratio of kept variances from which rounding errors of the outputs in single precision approach a percent.
+_WIDE = 1e4
 # Components with less than this share of the largest variance are below single precision.
 _NEGLIGIBLE = 1e-6
 
@@ -35,6 +37,12 @@ class Principal:
     def cost(self) -> float:
         """Lowest primal cost (8) of linear units."""
         return -float(np.sum(self.variances[:-1] ** 2)) / 2
+
+    @property
+    def spread(self) -> float:
+        """Largest over smallest variance of the components; infinity if there are more than the data have axes."""
+        largest, smallest = self.variances[0], self.variances[-2]
+        return float(largest / smallest) if smallest > 0 else np.inf
 
     def angle(self, matrix: Float[np.ndarray, "components features"]) -> float:
         """Largest angle, in degrees, between the kept principal axes and the span of the rows of a matrix."""
@@ -60,11 +68,12 @@ def principal(x: Any, components: int) -> Principal | None:
     if samples * features * small > _LARGEST or small > 3000:
         return None
     wide = features > samples
-    # In parts of single precision, added up in double precision.
+    # In double precision, or large data in parts of single precision, added up in double precision.
+    precision = float if samples * features * small <= _LARGEST_IN_DOUBLE else x.dtype
     parts = range(0, features if wide else samples, 4096)
     blocks = (x[:, i : i + 4096].T if wide else x[i : i + 4096] for i in parts)
     moments = np.zeros((small, small))
-    for block in map(dense, blocks):
+    for block in (dense(part).astype(precision, copy=False) for part in blocks):
         moments += block.T @ block
     moments /= samples
     count = min(components + 1, small)
@@ -93,6 +102,8 @@ class LinearCertificate(Certificate):
         Largest angle between the span of the outputs and the principal subspace, in degrees.
     variance_error : float
         Largest relative error of the variances of the outputs.
+    spread : float
+        Largest over smallest variance of the principal components that are to be kept.
 
     Notes
     -----
@@ -103,10 +114,17 @@ class LinearCertificate(Certificate):
     optimum: float
     angle: float
     variance_error: float
+    spread: float
 
     def shortfall(self) -> str:
         """What separates the network from the optimum, in words."""
-        return (
+        found = (
             f"its outputs are {self.angle:.2g} degrees from the principal subspace, with variances within "
             f"{100 * self.variance_error:.2g} %"
+        )
+        if self.spread < _WIDE:
+            return found
+        return (
+            f"{found}; the variances to be kept span a factor of {self.spread:.1g}, for which single precision is hardly "
+            "enough, so standardise the data or keep fewer components"
         )

@@ -1,5 +1,6 @@
 """One population with all-to-all synapses, as a transformer of scikit-learn."""
 
+import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..learning import Certificate
 from ..models import Layer, layered
 from ..network import Linear, Network, activation
+from ..relaxation import ConvergenceWarning, relax
 from ._base import SimilarityMatcher, precision
 from ._linear import captured, is_linear, projection
 from ._principal import LinearCertificate, principal
@@ -19,6 +21,8 @@ from ._reconstruction import reconstruction
 
 # Largest errors of variances and subspace, by default, where the optimum is known.
 _EXACT = 0.01
+# Most rows from which linear units learn at once: they settle in no time, and noise hides small gaps between variances.
+_LINEAR_AT_ONCE = 5000
 
 
 class SimilarityMatching(SimilarityMatcher):
@@ -53,7 +57,7 @@ class SimilarityMatching(SimilarityMatcher):
         has all rows; otherwise as many as give 300 batches, at least 2.
     batch_size : "auto" or int, default="auto"
         Rows over which a step of learning is averaged, at least 1; 1 is the online rule of the paper. "auto": all rows
-        if there are at most 2,000, otherwise 400.
+        if there are at most 2,000 (5,000 with linear units), otherwise 400.
     scale : float or "auto", default="auto"
         Structure constant c of the feedforward synapses, above 0: the variances of the outputs are c times those of
         the inputs. "auto" is 1 for linear and ReLU units; for other activations it is set from the data so that
@@ -196,6 +200,10 @@ class SimilarityMatching(SimilarityMatcher):
         )
         return layered(n_features, [layer], seed=seed)
 
+    @property
+    def _most_at_once(self) -> int:
+        return _LINEAR_AT_ONCE if isinstance(activation(self.activation), Linear) else super()._most_at_once
+
     def _tolerances(self, first: Certificate) -> tuple[float | None, float | None]:
         exact = isinstance(first, LinearCertificate) and self.tol == "auto"
         return (_EXACT, _EXACT) if exact else super()._tolerances(first)
@@ -208,21 +216,31 @@ class SimilarityMatching(SimilarityMatcher):
         if best is None:
             return general
         factor = float(self._factor) / float(self.lateral_scale)
+        some = self._some(X, unit, seed)
 
         def measure(net: Network) -> LinearCertificate:
             matrix = projection(net)
-            outputs = X @ matrix.T.astype(X.dtype)
             own = vars(general(net))
             angle = best.angle(matrix)
-            error = best.error_of_variances(outputs.T @ outputs / (X.shape[0] * factor))
+            # Outputs of small variance beside large ones are rounded: by how much, some rows tell for all.
+            rounded = _moments(self._settled(net, some)) - _moments(_projected(some, matrix))
+            error = best.error_of_variances((_moments(_projected(X, matrix)) + unit**2 * rounded) / factor)
             return LinearCertificate(
                 **{**own, "distance": max(angle / 90, error)},
                 optimum=factor * best.cost,
                 angle=angle,
                 variance_error=error,
+                spread=best.spread,
             )
 
         return measure
+
+    def _settled(self, net: Network, x: Any) -> Float[np.ndarray, "samples components"]:
+        with warnings.catch_warnings():
+            # Samples that do not settle here do not settle in the run either, which warns of them.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            out = relax(net, x, solver=self.solver, tolerance=float(self.tolerance))
+        return np.asarray(out.states[net.layers[-1]]).T
 
     def _survey(self, X: Any | None) -> None:
         # Weights do not know how much of the data they miss.
@@ -295,3 +313,13 @@ class SimilarityMatching(SimilarityMatcher):
     def _similarity_weight(self) -> float:
         forward, lateral = self.network_.pathways
         return float(forward.factor) ** 2 / float(lateral.factor)
+
+
+def _projected(X: Any, matrix: Float[np.ndarray, "components features"]) -> Float[np.ndarray, "samples components"]:
+    return X @ matrix.T.astype(X.dtype)
+
+
+def _moments(outputs: Float[np.ndarray, "samples components"]) -> Float[np.ndarray, "components components"]:
+    # In double precision: the outputs share the largest variance, beside which the smallest would be lost.
+    outputs = outputs.astype(float)
+    return outputs.T @ outputs / len(outputs)
