@@ -186,7 +186,7 @@ def test_model_selection_on_digits(settings, grid, best):
     """A rate at which learning arrives, and a scale at which units neither hardly respond nor saturate."""
     x = load_digits().data[:600] / 16
     x = x - x.mean(axis=0)
-    matching = SimilarityMatching(4, max_iter=10, tol=0, random_state=0, **settings)
+    matching = SimilarityMatching(4, max_iter=50, tol=0, random_state=0, **settings)
     search = GridSearchCV(matching, grid, cv=3).fit(x)
     assert search.best_params_ == best
     assert np.ptp(search.cv_results_["mean_test_score"]) > 0.05
