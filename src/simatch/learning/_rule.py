@@ -145,8 +145,21 @@ class Rule(eqx.Module):
         return jax.lax.pmean(after, axis) if jax.tree.leaves(after) else after
 
 
+class OnePhaseRule(Rule):
+    """A rule with one phase; a subclass defines `change`."""
+
+    phase: Phase
+
+    def __init__(self, phase: Phase | None = None):
+        self.phase = phase or INPUTS_CLAMPED
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return (self.phase,)
+
+
 @final
-class GradientRule(Rule):
+class GradientRule(OnePhaseRule):
     """Gradient rule: each parameter moves along the derivative of energy plus cost, down or up according to its sign.
 
     It has one phase. For the networks of `simatch.layered` it is equation (11): Hebbian weights descend the dual cost,
@@ -168,15 +181,6 @@ class GradientRule(Rule):
     1
     """
 
-    phase: Phase
-
-    def __init__(self, phase: Phase | None = None):
-        self.phase = phase or INPUTS_CLAMPED
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (self.phase,)
-
     def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
         (activities,) = settled
         gradients = energy_gradients(net, activities)
@@ -184,7 +188,7 @@ class GradientRule(Rule):
 
 
 @final
-class AveragingRule(Rule):
+class AveragingRule(OnePhaseRule):
     """Averaging rule: each parameter is a running average of its optimum for the activities of the batches.
 
     The optimum of a synapse is ``c <r_i x_j>`` or ``c <r_i r_j>``, so at a rate eta the weights move by
@@ -217,15 +221,6 @@ class AveragingRule(Rule):
     >>> bool(np.isclose(sm.objective(after, out), sm.similarity_cost(net, out)))
     True
     """
-
-    phase: Phase
-
-    def __init__(self, phase: Phase | None = None):
-        self.phase = phase or INPUTS_CLAMPED
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (self.phase,)
 
     def default_rate(self, batch_size: int, count: int | None) -> float | Schedule:
         return automatic_rate(batch_size, count)
