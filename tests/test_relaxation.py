@@ -203,7 +203,7 @@ def test_stiffness_bounds_the_spectrum(gamma, rng, x64):
     [
         (np.ones((2, 5, 6)), "has shape"),
         (np.ones((4, 6, 2)), "batch axis"),
-        (np.full((2, 48), np.nan), "NaN or infinity in 2 of 2"),
+        (np.full((2, 48), np.nan), "NaN or infinity, or numbers beyond 1e.18, in 2 of 2"),
         (np.where(np.arange(96).reshape(2, 48) == 50, np.inf, 0), "first in sample 1"),
         (np.ones((0, 48)), "no samples"),
         (np.array([["a"] * 48]), "real numbers"),

@@ -57,7 +57,7 @@ def test_batches_are_dense_rows(sparse, x):
 
 def test_bad_numbers_are_found_in_their_rows(x):
     x[7, 3], x[30, 0] = np.nan, np.inf
-    with pytest.raises(ValueError, match="NaN or infinity in 2 of 45 samples, first in sample 7;"):
+    with pytest.raises(ValueError, match="in 2 of 45 samples, first in sample 7;"):
         sm.encode(network(), scipy.sparse.csr_array(x))
     with pytest.raises(ValueError, match="shape \\(45, 5\\), but the network expects"):
         sm.relax(network(), scipy.sparse.csr_array((45, 5)))

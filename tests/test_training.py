@@ -126,7 +126,7 @@ def test_calibration_reaches_the_graded_range(x, gain):
 def test_divergence_keeps_the_last_good_network(x):
     """A linear layer whose second stream of data is a million times larger."""
     net = sm.layered(sm.Grid(6, 6), [sm.Layer(units=3, activation="linear")])
-    batches = [x[:20], x[20:40], np.float32(1e18) * x[40:60], x[60:80]]
+    batches = [x[:20], x[20:40], np.float32(1e17) * x[40:60], x[60:80]]
     with pytest.raises(sm.DivergenceError, match="batch 3") as caught:
         list(sm.training(net, batches, rate=0.1))
     *_, (good, _) = sm.training(net, batches[:2], rate=0.1)
@@ -154,6 +154,38 @@ def test_the_largest_rate_is_where_decay_overshoots():
     assert not any(np.any(w) for w in jax.tree.leaves(sm.learn(net, out, rate=1.0).weights))
     with pytest.raises(ValueError, match=r"at most 0\.5"):
         sm.learn(net, out, rate=0.51, ratio=2.0)
+
+
+@pytest.mark.parametrize(("bad", "shown"), [(np.nan, "nan"), (-0.1, "-0.1"), (1.5, "1.5")])
+def test_every_rate_of_a_schedule_is_checked(x, bad, shown):
+    """The network that learned until then is not lost: `training` has given it."""
+    schedule = lambda n: bad if n == 25 else 0.01  # noqa: E731
+    batches = (x[:20] for _ in range(40))
+    runs = sm.training(network(), batches, rate=schedule, report_every=10)
+    assert [next(runs)[1].batches for _ in range(2)] == [10, 20]
+    with pytest.raises(ValueError, match=f"gives batch 25 the learning rate {shown}"):
+        next(runs)
+    sm.train(network(), x, rate=lambda n: 0.1 * (n == 0), progress=False)  # later rates may be 0
+
+
+class Explosive(sm.Rule):
+    """A rule whose changes leave the range of numbers."""
+
+    @property
+    def phases(self):
+        return sm.GradientRule().phases
+
+    def change(self, net, settled, state, entries):
+        return sm.Change(jax.tree.map(lambda w: w * 1e30, net.parameters), state, jnp.zeros(()))
+
+
+def test_weights_that_leave_the_range_of_numbers(x):
+    net = network()
+    with pytest.raises(sm.DivergenceError, match="divide the data") as error:
+        sm.train(net, x, rule=Explosive(), rate=1.0, progress=False)
+    np.testing.assert_array_equal(error.value.network.feedforward[0].to_dense(), net.feedforward[0].to_dense())
+    with pytest.raises(ValueError, match="divide the input by its size"):
+        sm.train(net, x * 1e20, progress=False)
 
 
 def test_bad_plans(x):

@@ -59,6 +59,21 @@ def check_rate(
             )
 
 
+def check_schedule(rates: Float[np.ndarray, "2 batches"], net: Network, rule: Rule, first: int) -> None:
+    """Raise ValueError if a rate in a part of a schedule, which begins at batch `first`, is out of range.
+
+    `rates` has a row for each of `KINDS`. Unlike the first rate of a run, later ones may be 0.
+    """
+    limits = np.array(list(_limits(net, rule).values()))
+    good = np.all((rates >= 0) & (rates <= limits[:, None] * (1 + 1e-6)), axis=0)
+    if not good.all():
+        bad = int(np.argmin(good))
+        raise ValueError(
+            f"The schedule gives batch {first + bad} the learning rate {rates[0, bad]:.3g}, which is not a number from "
+            "0 to the largest one for this network (`largest_rate`); change the schedule."
+        )
+
+
 def _limits(net: Network, rule: Rule) -> dict[str, float]:
     return dict(zip(KINDS, map(float, np.asarray(_largest_rates(net, rule))), strict=True))
 

@@ -115,11 +115,18 @@ def learn_batches(
     done : int array
         Number of batches learned from.
     described : dict
-        Largest residual, steps and unconverged samples over all batches; cost and health of the layers on the last one.
+        Largest residual, steps and unconverged samples over all batches; cost and health of the layers on the last one;
+        whether all weights are finite.
     """
     learn = _learn_own if method.mesh is None else _learn_shared
     parameters, state, done, totals, cost, states = learn(net, state, stack, rates, count, tolerance, method)
-    return net.with_parameters(parameters), state, done, {**totals, "cost": cost, "health": figures(net, states)}
+    finite = [jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(parameters)]
+    described = {
+        "cost": cost,
+        "health": figures(net, states),
+        "finite": jnp.all(jnp.stack([*finite, jnp.asarray(True)])),
+    }
+    return net.with_parameters(parameters), state, done, {**totals, **described}
 
 
 def _learn_shared(

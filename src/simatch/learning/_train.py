@@ -18,7 +18,7 @@ from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._health import HealthWarning, read
-from ._limits import check_rate
+from ._limits import check_rate, check_schedule
 from ._loop import LearningState, Method, learn_batches
 from ._rates import KINDS, Rate, hyperbolic, schedule_of
 from ._report import Report
@@ -137,8 +137,10 @@ def training(
     for stack, count in grouped(net, batches, report_every, rule):
         rates = np.zeros((len(KINDS), len(next(iter(stack.values())))))
         rates[:, :count] = np.transpose([[float(own) for own in schedule(number + i)] for i in range(count)])
+        check_schedule(rates[:, :count], first_copy(net) if mesh is not None else net, rule, number)
         if mesh is not None:
             stack = spread(stack, mesh)
+        before = net
         plan, planned, strict = jax.device_put((tuple(rates), np.asarray(count), np.asarray(tolerance)))
         net, state, done, figures = learn_batches(net, state, stack, plan, planned, strict, method)
         own, kept = (net, state) if mesh is None else (first_copy(net), first_copy(state))
@@ -152,6 +154,12 @@ def training(
                 own,
             )
         figures = jax.device_get(figures)
+        if not figures["finite"]:
+            raise DivergenceError(
+                f"Learning stopped after batch {number}: weights left the range of numbers; divide the data by their "
+                f"standard deviation. The error's `network` holds the weights before the last {count} batches.",
+                before if mesh is None else first_copy(before),
+            )
         states = read(figures["health"], size)
         yield (
             own,
