@@ -46,7 +46,7 @@ class Momentum:
 
 def automatic(size: int) -> Callable[[int], Any]:
     """Rate of `simatch.train` by default."""
-    return lambda n: 0.5 / (max(1.0, 400 / size) + n / 19)
+    return lambda n: 0.5 / (max(1.0, 100 / size) + n / 19)
 
 
 RULES: dict[str, dict[str, Any]] = {
@@ -159,7 +159,8 @@ def figure(curves: dict[str, dict[str, list[dict[str, float]]]], path: Path) -> 
                 points = rules[rule]
                 axis.loglog([p["samples"] for p in points], [p["distance"] for p in points], color=colour, label=rule)
             axis.axhline(0.05, color="0.6", linewidth=0.8, linestyle=":")
-            axis.set(title=name, xlabel="samples learned from")
+            axis.set_title(name.replace(" layers with", " layers,\n"), fontsize="medium")
+            axis.set_xlabel("samples learned from")
         axes[0, 0].set_ylabel("distance from the optimum")
         axes[0, 0].legend(frameon=False, fontsize="small")
         drawing.savefig(path, dpi=150, bbox_inches="tight")

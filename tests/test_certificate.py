@@ -110,3 +110,19 @@ def test_terms_of_an_absent_population_do_not_count(rng):
     assert sm.certificate(net, x, phase=phase).distance * abs(
         sm.certificate(net, x, phase=phase).primal
     ) == pytest.approx(sm.certificate(alone, x).distance * abs(sm.certificate(alone, x).primal), rel=1e-4)
+
+
+def test_pathways_have_rates_of_their_own(rng, x64):
+    """Half the rate, none, and a name that does not exist."""
+    net, x = layer(), data(rng)
+    factors = {"input->layer1": 0.5, "layer1": 0.0}
+    after, _ = sm.train(
+        net, iter([x]), rate=0.3, tolerance=1e-12, transform=sm.Plasticity(net, factors), progress=False
+    )
+    expected = sm.learn(net, sm.relax(net, x, tolerance=1e-12), rate=0.15)
+    np.testing.assert_allclose(after.feedforward[0].to_dense(), expected.feedforward[0].to_dense(), atol=1e-10)
+    np.testing.assert_array_equal(after.lateral[0].to_dense(), net.lateral[0].to_dense())
+    with pytest.raises(ValueError, match="no pathway 'layer2'; there are 'input->layer1', 'layer1'"):
+        sm.Plasticity(net, {"layer2": 0.0})
+    with pytest.raises(ValueError, match="between 0 and 1, got 2"):
+        sm.Plasticity(net, {"layer1": 2.0})

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import simatch as sm
 from simatch.cli import app, main
+from simatch.data import Preprocessing, load_dataset
 from simatch.runs import SettingsError, merged
 from simatch.runs import _settings as settings
 from simatch.storage import load
@@ -60,6 +61,81 @@ def test_json_is_the_last_line_and_alone(trained):
     assert numbers["train_samples"] + numbers["test_samples"] == 800
     assert numbers["layers"][0]["grid"] == [2, 2, 3]
     assert "saturated" in result.stderr
+
+
+def test_how_far_learning_came(trained, data):
+    """The certificate in the results is that of the network in the results, on the images that it did not see."""
+    out, result = trained
+    numbers = json.loads(result.stdout)
+    part = load_dataset(data).held_out(seed=3)
+    x = Preprocessing(own_mean=True, scale=1.0).fit(part.x_train).transform(part.x_test)
+    found = sm.certificate(load(out / "network.safetensors"), x)
+    assert numbers["certificate"]["samples"] == numbers["test_samples"] == len(x)
+    for name in ("primal", "dual", "distance"):
+        np.testing.assert_allclose(numbers["certificate"][name], getattr(found, name), rtol=1e-2)
+    assert f"primal cost {numbers['certificate']['primal']:.5g}, dual cost" in result.stderr
+    assert [point["samples_seen"] for point in numbers["history"]] == [0, 600]
+    assert numbers["history"][-1]["distance"] == numbers["certificate"]["distance"]
+
+
+def test_the_same_readout_of_other_features(trained):
+    out, result = trained
+    readouts = {row["name"]: row for row in json.loads(result.stdout)["readouts"]}
+    assert list(readouts) == [
+        "raw input",
+        "principal components",
+        "k-means",
+        "untrained network",
+        "trained network",
+    ]
+    assert [row["features"] for row in readouts.values()] == [16, 12, 12, 12, 12]
+    assert json.loads(result.stdout)["test_error_percent"] == readouts["trained network"]["error_percent"]
+    page = (out / "index.html").read_text()
+    for name, row in readouts.items():
+        assert f"<td>{name}</td><td>{row['features']}</td><td>{row['error_percent']:.2f} %</td>" in page
+        assert f"readout of {name}: {row['error_percent']:.2f} %" in result.stderr
+
+
+@pytest.mark.filterwarnings("always")
+def test_learning_ends_early_or_says_that_it_did_not_arrive(data, tmp_path):
+    few = [*TINY[:-4], "--epochs", "20", "--batch-size", "100"]
+    early = simatch("train", str(data), *few, "--tol", "0.3", "--json", "--out", str(tmp_path / "early"))
+    numbers = json.loads(early.stdout)
+    assert numbers["samples_seen"] < 20 * 600
+    assert numbers["certificate"]["distance"] <= 0.3
+    assert "before it arrived" not in early.stderr
+    late = simatch("train", str(data), *TINY, "--tol", "1e-6", "--json", "--out", str(tmp_path / "late"))
+    assert "warning: Learning ended after 600 samples before it arrived at its optimum" in late.stderr
+    settings = tmp_path / "late" / "settings.toml"
+    assert tomllib.loads(settings.read_text())["tol"] == 1e-6
+    assert merged(None, file=settings, options={"tol": "none"}).tol is None
+
+
+def test_the_rule_of_the_paper_by_name(data, tmp_path):
+    """Each option, the file, and the library agree on the network."""
+    options = ["--rule", "gradient", "--ratio", "0.5", "--scale", "1", "--no-compare", "--out", str(tmp_path / "out")]
+    assert simatch("train", str(data), *TINY, *options).exit_code == 0
+    part = load_dataset(data).held_out(seed=0)
+    x = Preprocessing(own_mean=True, scale=1.0).fit_transform(part.x_train)
+    settings = merged(None, file=tmp_path / "out" / "settings.toml")
+    assert (settings.rule, settings.ratio, settings.compare) == ("gradient", 0.5, False)
+    readouts = json.loads((tmp_path / "out" / "results.json").read_text())["readouts"]
+    assert [row["name"] for row in readouts] == ["trained network"]
+    net = sm.sized(settings.network(sm.Grid(4, 4)), x)
+    net, _ = sm.train(net, x, rate=0.02, ratio=0.5, rule=sm.GradientRule(), batch_size=100, progress=False)
+    own = load(tmp_path / "out" / "network.safetensors").feedforward[0].to_dense()
+    np.testing.assert_allclose(own, net.feedforward[0].to_dense(), atol=1e-5)
+
+
+def test_without_labels_some_images_are_held_out_for_the_distance(data, tmp_path):
+    np.save(tmp_path / "x.npy", np.load(data)["x"])
+    result = simatch("train", str(tmp_path / "x.npy"), *TINY, "--json", "--out", str(tmp_path / "out"))
+    numbers = json.loads(result.stdout)
+    assert numbers["held_out"] is True
+    assert numbers["certificate"]["samples"] == 200
+    assert numbers["train_samples"] == 600
+    assert numbers["readouts"] == []
+    assert numbers["test_error_percent"] is None
 
 
 def test_everything_is_written(trained):
@@ -130,6 +206,9 @@ def test_bad_settings(data, tmp_path):
         (["--scale", "0"], ["scale of layer 1"]),
         (["--rate", "1000"], ["learning rate", "1000"]),
         (["--rate", "fast"], ["rate", "fast"]),
+        (["--rule", "hebb"], ["rule", "hebb", "averaging"]),
+        (["--tol", "0"], ["tol", "0"]),
+        (["--tol", "small"], ["tol", "small"]),
         (["--feedback", "-0.5"], ["feedback", "-0.5"]),
         (["--feedback", "nan"], ["feedback", "nan"]),
         (["--epochs", "0"], ["epochs", "0"]),
@@ -177,14 +256,21 @@ def test_interrupt(data, tmp_path, monkeypatch):
 
 
 def test_demo(tmp_path, monkeypatch):
-    quick = {"epochs": 1.0, "batch_size": 100, "layers": [{"units": 4, "stride": 4, "radius": 3.0}, {"units": 3}]}
+    quick = {
+        "epochs": 1.0,
+        "batch_size": 100,
+        "layers": [{"units": 4, "stride": 4, "radius": 3.0, "activation": "relu"}, {"units": 6, "activation": "relu"}],
+    }
     monkeypatch.setitem(settings._DEFAULTS, "digits", quick)
     result = simatch("demo", "--splits", "2", "--out", str(tmp_path / "demo"), "--json")
     assert result.exit_code == 0, result.stderr
     numbers = json.loads(result.stdout)
     assert len(numbers["splits"]) == 2
-    assert 2 < numbers["pixels_error_percent"] < 6
-    assert "mean of 2" in result.stderr
+    assert 2 < numbers["errors_percent"]["raw input"] < 6
+    assert all(split["certificate"]["distance"] > 0 for split in numbers["splits"])
+    mean = np.mean([split["errors_percent"]["trained network"] for split in numbers["splits"]])
+    np.testing.assert_allclose(numbers["errors_percent"]["trained network"], mean)
+    assert f"trained network {mean:.2f} %" in result.stderr.split("mean of 2")[1]
     assert (tmp_path / "demo" / "index.html").is_file()
     assert tomllib.loads((tmp_path / "demo" / "settings.toml").read_text())["data"] == "digits"
 

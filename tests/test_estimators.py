@@ -298,7 +298,7 @@ def test_divergence_keeps_the_network(x):
 
 
 def test_unsettled_samples_are_not_silent(x):
-    hasty = single(solver=sm.Accelerated(max_steps=1, check_every=1), tolerance=1e-7, activation="tanh")
+    hasty = single(solver=sm.Accelerated(max_steps=1, check_every=1), tolerance=1e-7, activation="tanh", scale=1.0)
     with pytest.warns(sm.ConvergenceWarning, match="learned from before they had settled"):
         hasty.fit(x)
     with pytest.warns(sm.ConvergenceWarning, match="did not converge"):
@@ -309,4 +309,4 @@ def test_warnings_are_those_of_scikit_learn(rng):
     """Filters of scikit-learn's ConvergenceWarning apply."""
     x = rng.normal(size=(20, 4))
     with pytest.warns(ConvergenceWarning, match="before they had settled"):
-        DeepSimilarityMatching([4, 3], feedback=0.5, max_iter=1, tolerance=1e-30, tol=0).fit(x)
+        DeepSimilarityMatching([4, 3], feedback=0.5, activation="tanh", scale=1.0, tolerance=1e-30, **FAST).fit(x)

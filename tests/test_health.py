@@ -160,7 +160,7 @@ def test_since_when(rng):
 
 def test_estimators_tell(rng):
     with pytest.warns(sm.HealthWarning, match="respond to no sample"):
-        sm.SimilarityMatching(4, activation="shifted_relu:0.1").fit(1e-3 * rng.normal(size=(100, 6)))
+        sm.SimilarityMatching(4, activation="shifted_relu:0.1", scale=1.0).fit(1e-3 * rng.normal(size=(100, 6)))
 
 
 @pytest.mark.parametrize("calibrated", [False, True])

@@ -12,6 +12,7 @@ from .learning import GradientRule as GradientRule
 from .learning import Health as Health
 from .learning import HealthWarning as HealthWarning
 from .learning import LearningState as LearningState
+from .learning import Plasticity as Plasticity
 from .learning import Report as Report
 from .learning import Rule as Rule
 from .learning import calibrate as calibrate

@@ -1,13 +1,15 @@
 """``simatch demo``."""
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..console import Json, Out, Overwrite, cache_compiled_programs, command_line, conclude, percent, progress, reported
+from ..console import Json, Out, Overwrite, cache_compiled_programs, command_line, conclude, progress, reported
 from ..storage import keep_numbers, results_folder
+from ._results import READOUTS, SHARES, numbers_of, sentence, shares_of
 
 
 def demo(
@@ -19,8 +21,9 @@ def demo(
 ) -> None:
     """Train a two-layer network with feedback on handwritten digits, without labels, in about a minute.
 
-    A linear readout of its features is compared with the same readout of the pixels, on held-out images. A page shows
-    features, similarity matrices and errors.
+    A linear readout of its features is compared with the same readout of the pixels, of the untrained network, of
+    principal components and of k-means clusters, on held-out images. A page shows features, similarity matrices, these
+    errors, and how far learning is from its optimum.
     """
     with reported():
         _demo(out, seed, splits, overwrite, json)
@@ -35,42 +38,43 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
     cache_compiled_programs()
 
     from .. import runs, storage
-    from ..report import Page, Story, provenance, write_page
+    from ..report import Page, Story, Table, provenance, write_page
 
-    results: list[runs.Demo] = []
+    results: list[runs.Run] = []
     for result in runs.demo(splits=splits, seed=seed):
-        if result.run is None:
-            say(f"split {len(results) + 1}: linear readout of pixels    {result.pixels_error_percent:5.2f} % error")
-        else:
-            say(f"split {len(results) + 1}: linear readout of features  {result.features_error_percent:5.2f} % error")
-            results.append(result)
-    pixels, features = runs.mean_errors(results)
-    say(f"mean of {splits}:  pixels {pixels:.2f} %   features {features:.2f} %")
-
-    run = results[0].run
-    assert run is not None
-    assert run.dataset.x_test is not None
+        results.append(result)
+        errors = ", ".join(f"{r.name} {r.error_percent:.2f} %" for r in result.readouts)
+        say(f"split {len(results)}: errors of the same readout of {errors}")
+    first = results[0]
+    means = {
+        r.name: sum(own.readouts[i].error_percent for own in results) / splits for i, r in enumerate(first.readouts)
+    }
+    say(f"mean of {splits}: " + ", ".join(f"{name} {mean:.2f} %" for name, mean in means.items()))
+    say(f"network of split 1: {sentence(first.certificate)}")
+    assert first.dataset.x_test is not None
     story = Story.of(
-        run.snapshots,
-        run.reports,
-        run.preprocessing.transform(run.dataset.x_test),
-        run.dataset.y_test,
-        run.dataset.classes,
+        first.network,
+        first.reports,
+        first.history,
+        first.preprocessing.transform(first.dataset.x_test),
+        first.dataset.y_test,
+        first.dataset.classes,
         seed=seed,
     )
     contrast = story.contrast() or {}
-    seconds = sum(sum(r.run.seconds.values()) for r in results if r.run)
+    seconds = sum(sum(own.seconds.values()) for own in results)
     numbers = {
-        "pixels_error_percent": pixels,
-        "features_error_percent": features,
+        "errors_percent": means,
         "splits": [
             {
-                "seed": r.seed,
-                "pixels_error_percent": r.pixels_error_percent,
-                "features_error_percent": r.features_error_percent,
+                "seed": own.settings.seed,
+                "errors_percent": {r.name: r.error_percent for r in own.readouts},
+                "certificate": numbers_of(own.certificate),
+                "layers": [dataclasses.asdict(layer) for layer in own.layers],
             }
-            for r in results
+            for own in results
         ],
+        "history": [{"samples_seen": samples, **numbers_of(found)} for samples, found in first.history],
         "similarity_contrast": contrast,
         "seed": seed,
         "seconds": seconds,
@@ -78,48 +82,65 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
     }
     page = Page(
         title="Digits, learned without labels",
-        lead=f"A linear readout errs on {features:.2f} % of held-out digits when it sees the features that a two-layer "
-        f"network found by local learning rules, and on {pixels:.2f} % when it sees the pixels.",
-        columns=("split", "pixels, error", "features, error"),
+        lead=f"A linear readout errs on {means['trained network']:.2f} % of held-out digits when it sees the features "
+        f"that a two-layer network found by local learning rules, on {means['untrained network']:.2f} % when the "
+        f"network has not learned, and on {means['raw input']:.2f} % when it sees the pixels.",
+        columns=("the same readout on", "features", *(f"seed {own.settings.seed}" for own in results), "mean"),
         rows=[
-            (f"seed {r.seed}", f"{r.pixels_error_percent:.2f} %", f"{r.features_error_percent:.2f} %") for r in results
-        ]
-        + [(f"mean of {splits}", f"{pixels:.2f} %", f"{features:.2f} %")],
-        summed=True,
+            (
+                name,
+                str(first.readouts[i].features),
+                *(f"{own.readouts[i].error_percent:.2f} %" for own in results),
+                f"{mean:.2f} %",
+            )
+            for i, (name, mean) in enumerate(means.items())
+        ],
+        emphasised=True,
+        tables=[
+            Table(
+                "How far learning came",
+                ("seed", "primal cost", "dual cost", "distance from the optimum", *SHARES),
+                [
+                    (
+                        str(own.settings.seed),
+                        f"{own.certificate.primal:#.4g}",
+                        f"{own.certificate.dual:#.4g}",
+                        f"{own.certificate.distance:.2g}",
+                        *map(", ".join, zip(*(shares_of(layer.health).values() for layer in own.layers), strict=True)),
+                    )
+                    for own in results
+                ],
+            )
+        ],
         figures=story.figures(),
         settings={
             "network": "; ".join(
                 f"{story.titles[layer.name]}: {layer.grid[0]} by {layer.grid[1]} sites of {layer.grid[2]} units"
-                for layer in run.layers
+                for layer in first.layers
             ),
-            "synapses": f"{run.network.synapses:,}",
-            **_flat(run.settings.model_dump(exclude={"layers", "preprocessing"})),
+            "synapses": f"{first.network.synapses:,}",
+            **_flat(first.settings.model_dump(exclude={"layers", "preprocessing"})),
             "time to learn and read out": f"{seconds:.0f} s for {splits} splits",
         },
         provenance=provenance(command_line()),
         remarks=(
+            f"In every split a new network learned from three quarters of the images, without their labels. {READOUTS}",
             (
-                "In every split a new network learned from three quarters of the images, without their labels; the "
-                "same linear support vector machine was then fitted on their features and on their pixels. Both "
-                "numbers are from the quarter that neither had seen."
+                "Costs and distances are those of held-out images. Saturated: share of activities near a bound, by "
+                "layer. Silent: share of units that never respond."
             ),
             "Figures show the network of the first split.",
             "Samples of one class are more alike than others by "
             + ", ".join(f"{value:.2f} ({title.lower()})" for title, value in contrast.items())
             + ", in cosine similarity.",
-            *(
-                f"{story.titles[layer.name]} after training: {percent(layer.saturated)} of activities near a bound, "
-                f"{percent(layer.silent)} of units silent."
-                for layer in run.layers
-            ),
         ),
     )
     path = write_page(page, folder)
-    storage.save(run.network, folder / "network.safetensors")
-    storage.write_atomically(folder / "settings.toml", run.settings.toml())
+    storage.save(first.network, folder / "network.safetensors")
+    storage.write_atomically(folder / "settings.toml", first.settings.toml())
     keep_numbers(folder, numbers)
     conclude(f"Page and figures: {path}", numbers, json=json)
 
 
 def _flat(settings: dict) -> dict[str, str]:
-    return {name.replace("_", " "): str(value) for name, value in settings.items()}
+    return {name.replace("_", " "): "none" if value is None else str(value) for name, value in settings.items()}

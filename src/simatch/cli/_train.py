@@ -1,8 +1,9 @@
 """``simatch train``."""
 
+import dataclasses
 import functools
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +14,14 @@ from ..console import (
     command_line,
     conclude,
     fail,
-    percent,
     progress,
     reported,
 )
 from ..storage import keep_numbers, results_folder
+from ._results import READOUTS, SHARES, numbers_of, sentence, shares_of
+
+if TYPE_CHECKING:
+    from ..runs import Run
 
 PER_LAYER = "Once for each layer, or once for all."
 
@@ -50,8 +54,22 @@ def train(
     epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in a batch.")] = None,
     rate: Annotated[str | None, typer.Option(help="Learning rate of the first batch, or auto.")] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="averaging: weights move by a fraction, the rate, of the distance to their optimum; gradient: the "
+            "rule of the paper."
+        ),
+    ] = None,
     ratio: Annotated[
         float | None, typer.Option(help="Learning rate of lateral weights over that of feedforward ones.")
+    ] = None,
+    tol: Annotated[
+        str | None, typer.Option(help="Distance from the optimum at which learning ends early, such as 0.05, or none.")
+    ] = None,
+    compare: Annotated[
+        bool | None,
+        typer.Option("--compare/--no-compare", help="Read out other features too, which takes most of the time."),
     ] = None,
     tolerance: Annotated[float | None, typer.Option(help="Largest residual of converged neural dynamics.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
@@ -63,15 +81,20 @@ def train(
     """Train a network on images, without labels, and report what it learned.
 
     Settings are the defaults of the data set, overridden by the TOML file, overridden by options. A run writes its
-    network, complete settings, numbers, figures and a page. If the data have labels, a linear readout of the activities
-    of all layers is tested on the test part, or on a held-out quarter of the data if there is no test part.
+    network, complete settings, numbers, figures and a page. How far learning is from its optimum is measured on test
+    images, or on images that are held out if there is no test part. If the data have labels, a linear readout of the
+    activities of all layers is tested on these images, beside the same readout of the raw images, of the untrained
+    network, of principal components and of k-means clusters.
     """
     options = {
         "feedback": feedback,
         "epochs": epochs,
         "batch_size": batch_size,
         "rate": rate,
+        "rule": rule,
         "ratio": ratio,
+        "tol": tol,
+        "compare": compare,
         "tolerance": tolerance,
         "seed": seed,
     }
@@ -116,27 +139,32 @@ def _train(
     storage.save(run.network, folder / "network.safetensors")
     result = functools.partial(typer.echo, err=json)
     numbers = _numbers(run, folder)
+    result(sentence(run.certificate))
     for layer in run.layers:
-        result(f"{layer.name}: {percent(layer.saturated)} saturated, {percent(layer.silent)} silent")
-    if run.test_error_percent is not None:
-        result(f"test error of a linear readout: {run.test_error_percent:.2f} %")
+        result(f"{layer.name}: {', '.join(f'{share} {name}' for name, share in shares_of(layer.health).items())}")
+    for readout in run.readouts:
+        result(
+            f"test error of a linear readout of {readout.name}: {readout.error_percent:.2f} % "
+            f"({readout.features:,} features)"
+        )
     keep_numbers(folder, numbers)
     page = _write_page(run, folder)
     conclude(f"Page, figures, network and settings: {page}", numbers, json=json)
 
 
-def _numbers(run: Any, folder: Path) -> dict[str, Any]:
-    import dataclasses
-
+def _numbers(run: "Run", folder: Path) -> dict[str, Any]:
     last = run.reports[-1]
     return {
         "data": run.settings.data,
         "test_error_percent": run.test_error_percent,
+        "readouts": [dataclasses.asdict(readout) for readout in run.readouts],
         "test_samples": run.test_samples,
         "held_out": run.held_out,
         "train_samples": len(run.dataset.x_train),
         "samples_seen": last.samples,
         "cost": last.cost,
+        "certificate": numbers_of(run.certificate),
+        "history": [{"samples_seen": samples, **numbers_of(found)} for samples, found in run.history],
         "largest_residual": max(r.residual for r in run.reports),
         "unconverged_samples": sum(r.unconverged for r in run.reports),
         "synapses": run.network.synapses,
@@ -148,29 +176,30 @@ def _numbers(run: Any, folder: Path) -> dict[str, Any]:
     }
 
 
-def _write_page(run: Any, folder: Path) -> Path:
-    from ..report import Page, Story, provenance, write_page
+def _write_page(run: "Run", folder: Path) -> Path:
+    from ..report import Page, Story, Table, provenance, write_page
+    from ..runs import spread
 
-    x, y = run.dataset.x_test, run.dataset.y_test
-    if x is None:
-        x, y = run.dataset.x_train, run.dataset.y_train
-    few = run.preprocessing.transform(x[:2000])
+    assert run.dataset.x_test is not None
+    images = spread(run.dataset.x_test, 2000)
+    labels = None if not run.readouts or run.dataset.y_test is None else spread(run.dataset.y_test, 2000)
     story = Story.of(
-        run.snapshots,
+        run.network,
         run.reports,
-        few,
-        y[:2000] if y is not None and run.test_error_percent is not None else None,
+        run.history,
+        run.preprocessing.transform(images),
+        labels,
         run.dataset.classes,
         seed=run.settings.seed,
     )
-    last = run.reports[-1]
-    seen = f"{last.samples:,} samples in {run.seconds['learning']:.0f} s"
+    last, found = run.reports[-1], run.certificate
+    learned = f"learned without labels from {last.samples:,} samples in {run.seconds['learning']:.0f} s"
     error = run.test_error_percent
     lead = (
-        f"A network learned without labels from {seen}."
+        f"A network {learned}."
         if error is None
-        else f"A linear readout of features that a network learned without labels from {seen} errs on {error:.2f} % of "
-        f"{run.test_samples:,} test images."
+        else f"A linear readout of features that a network {learned} errs on {error:.2f} % of {run.test_samples:,} "
+        "test images."
     )
     settings = run.settings.model_dump(exclude={"layers", "preprocessing"})
     layers = {
@@ -181,21 +210,30 @@ def _write_page(run: Any, folder: Path) -> Path:
     }
     page = Page(
         title=f"Features of {run.dataset.name}",
-        lead=lead,
-        columns=("layer", "height x width x units", "scale", "saturated", "silent"),
+        lead=f"{lead} On {found.samples:,} images that it did not learn from, its primal cost is {found.primal:.4g}, "
+        f"its dual cost {found.dual:.4g}, and its distance from the optimum of learning {found.distance:.2g}.",
+        columns=("layer", "height x width x units", "scale", *SHARES),
         rows=[
             (
                 story.titles[layer.name],
                 " x ".join(map(str, layer.grid)),
                 f"{layer.scale:.3g}",
-                percent(layer.saturated),
-                percent(layer.silent),
+                *shares_of(layer.health).values(),
             )
             for layer in run.layers
         ],
+        tables=[
+            Table(
+                "The same readout on",
+                ("", "features", "test error"),
+                [(r.name, f"{r.features:,}", f"{r.error_percent:.2f} %") for r in run.readouts],
+            )
+        ]
+        if run.readouts
+        else [],
         figures=story.figures(),
         settings={
-            **{k.replace("_", " "): v for k, v in settings.items()},
+            **{k.replace("_", " "): "none" if v is None else v for k, v in settings.items()},
             **layers,
             "preprocessing": run.settings.preprocessing.model_dump(),
             "synapses": f"{run.network.synapses:,}",
@@ -204,12 +242,13 @@ def _write_page(run: Any, folder: Path) -> Path:
         provenance=provenance(command_line()),
         remarks=[
             *(
-                ["The data have no test part of their own: a random quarter of them was held out."]
+                [f"The data have no test part: {run.test_samples:,} images, chosen at random, were held out."]
                 if run.held_out
                 else []
             ),
             *([run.dataset.note] if run.dataset.note else []),
             "Saturated: share of activities near a bound. Silent: share of units that never respond.",
+            *([READOUTS] if run.readouts else []),
         ],
     )
     return write_page(page, folder)

@@ -22,6 +22,7 @@ from .._progress import tracked
 from ..learning import (
     Certificate,
     DivergenceError,
+    Plasticity,
     Report,
     Schedule,
     arrived,
@@ -87,6 +88,7 @@ class SimilarityMatcher(
     max_iter: Any
     batch_size: Any
     scale: Any
+    plasticity: dict[str, float] | None
     tol: Any
     tolerance: float
     warm_start: bool
@@ -105,6 +107,7 @@ class SimilarityMatcher(
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "lateral_scale": [Interval(Real, 0, None, closed="neither")],
+        "plasticity": [dict, None],
         "tol": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "tolerance": [Interval(Real, 0, None, closed="neither")],
         "warm_start": ["boolean"],
@@ -401,6 +404,7 @@ class SimilarityMatcher(
             batches,
             rate=rate,
             ratio=float(self.ratio),
+            transform=Plasticity(net, self.plasticity) if self.plasticity else None,
             solver=self.solver,
             tolerance=float(self.tolerance),
             report_every=_BATCHES_A_TASK,

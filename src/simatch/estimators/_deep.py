@@ -52,6 +52,9 @@ class DeepSimilarityMatching(SimilarityMatcher):
         (`simatch.calibrate`).
     lateral_scale : float, default=1.0
         Factor on the structure constants of the lateral synapses of every layer, above 0.
+    plasticity : dict of str to float, optional
+        Factors between 0 and 1 on the learning rates of pathways, such as ``{"input->layer1": 0.5, "layer1": 1.0}``; 0
+        switches learning off (`simatch.Plasticity`).
     tol : "auto" or float, default="auto"
         `simatch.Certificate.distance` from the optimum of learning, on at most 2,000 rows of the data, at which `fit`
         ends, and above which it warns, at least 0; 0: `fit` never ends early and does not warn. "auto" ends at 1e-4 and
@@ -145,6 +148,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         batch_size="auto",
         scale="auto",
         lateral_scale=1.0,
+        plasticity=None,
         tol="auto",
         tolerance=1e-3,
         warm_start=False,
@@ -163,6 +167,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         self.batch_size = batch_size
         self.scale = scale
         self.lateral_scale = lateral_scale
+        self.plasticity = plasticity
         self.tol = tol
         self.tolerance = tolerance
         self.warm_start = warm_start

@@ -64,6 +64,9 @@ class SimilarityMatching(SimilarityMatcher):
         activities are graded (`simatch.calibrate`).
     lateral_scale : float, default=1.0
         Structure constant of the lateral synapses, above 0; the variances of the outputs are divided by it.
+    plasticity : dict of str to float, optional
+        Factors between 0 and 1 on the learning rates of pathways, such as ``{"input->layer1": 0.5, "layer1": 1.0}``; 0
+        switches learning off (`simatch.Plasticity`).
     tol : "auto" or float, default="auto"
         Distance from the optimum of learning at which `fit` ends, and above which it warns, at least 0; 0: `fit` never
         ends early and does not warn. For linear units, of which the optimum is known, "auto" is 0.01: variances within
@@ -163,6 +166,7 @@ class SimilarityMatching(SimilarityMatcher):
         batch_size="auto",
         scale="auto",
         lateral_scale=1.0,
+        plasticity=None,
         tol="auto",
         tolerance=1e-3,
         warm_start=False,
@@ -179,6 +183,7 @@ class SimilarityMatching(SimilarityMatcher):
         self.batch_size = batch_size
         self.scale = scale
         self.lateral_scale = lateral_scale
+        self.plasticity = plasticity
         self.tol = tol
         self.tolerance = tolerance
         self.warm_start = warm_start

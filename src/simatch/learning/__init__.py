@@ -28,6 +28,7 @@ from ._learn import learn as learn
 from ._limits import check_rate as check_rate
 from ._limits import largest_rate as largest_rate
 from ._loop import LearningState as LearningState
+from ._plasticity import Plasticity as Plasticity
 from ._rates import PUBLISHED_RATIO as PUBLISHED_RATIO
 from ._rates import Rate as Rate
 from ._rates import Schedule as Schedule

@@ -49,20 +49,20 @@ def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
 
 
 def automatic_rate(batch_size: int, count: int | None = None) -> Schedule:
-    """Learning rate of the averaging rule if the user gives none: ``0.5 / (max(1, 400 / batch_size) + n / 19)``.
+    """Learning rate of the averaging rule if the user gives none: ``0.5 / (max(1, 100 / batch_size) + n / 19)``.
 
-    Small batches begin at a smaller rate, so that the same number of samples counts at the beginning. If a batch holds
-    all of the `count` samples, there is no noise that the rate has to average out: it stays at 0.5.
+    Batches of fewer than 100 samples begin at a smaller rate, so that as many samples count at the beginning. If a
+    batch holds all of the `count` samples, there is no noise that the rate has to average out: it stays at 0.5.
 
     Examples
     --------
     >>> from simatch.learning import automatic_rate
-    >>> automatic_rate(100, 100)(99), automatic_rate(400, 1000)(19), automatic_rate(100)(0)
-    (0.5, 0.25, 0.125)
+    >>> automatic_rate(100, 100)(99), automatic_rate(400, 1000)(19), automatic_rate(10)(0)
+    (0.5, 0.25, 0.05)
     """
     if count is not None and batch_size >= count:
         return lambda _: 0.5
-    first = max(1.0, 400 / batch_size)
+    first = max(1.0, 100 / batch_size)
     return lambda n: 0.5 / (first + n / 19)
 
 

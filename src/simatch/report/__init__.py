@@ -9,6 +9,7 @@ with Feature("simatch.report", extra="app"):
     from ._figures import similarity_matrices as similarity_matrices
     from ._page import Figure as Figure
     from ._page import Page as Page
+    from ._page import Table as Table
     from ._page import write_page as write_page
     from ._provenance import Provenance as Provenance
     from ._provenance import provenance as provenance

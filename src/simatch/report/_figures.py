@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
-from matplotlib.ticker import EngFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, PercentFormatter
 
-from ..learning import Report
+from ..learning import Certificate, Report
 from ._style import COLOURS, FAINT, MISSING, SIGNED, style
 
 Images = Float[np.ndarray, "count height width channels"]
-History = Sequence[tuple[int, float]]
+History = Sequence[tuple[int, Certificate]]
 Matrices = Mapping[str, Float[np.ndarray, "samples samples"]]
 
 
@@ -26,8 +26,10 @@ def mosaic(features: Mapping[str, Images], *, note: str = "", columns: int = 16,
     Parameters
     ----------
     features : mapping from a title to an array of shape (count, height, width, channels)
-        Three channels are shown as colours; other numbers of channels are averaged. Each feature is scaled by its
-        largest magnitude. Pixels that are exactly 0, where no synapse exists, are grey.
+        Three channels are shown as colours around mid grey, which is 0: a positive value brightens its colour, a
+        negative one darkens it. Other numbers of channels are averaged: red is positive, blue negative. Each feature is
+        scaled by its largest magnitude. Pixels that are exactly 0 in all channels, where no synapse exists, are light
+        grey.
     note : str
         A line of text below the panels.
     columns : int
@@ -81,13 +83,13 @@ def similarity_matrices(
 
 
 def curves(reports: Sequence[Report], history: History, *, titles: Mapping[str, str] | None = None) -> Figure:
-    """Draw cost, residual, and shares of saturated and silent units over the number of samples seen.
+    """Draw costs, distance from the optimum, residual, and shares of saturated and silent units over the samples seen.
 
     Parameters
     ----------
     reports : sequence of Report
-    history : sequence of (int, float)
-        Number of samples seen, and the similarity cost at that time.
+    history : sequence of (int, Certificate)
+        Number of samples seen, and the distance from the optimum at that time; at least two, the last after learning.
     titles : mapping of str to str, optional
         Title of each layer by its name; by default the names.
 
@@ -98,18 +100,19 @@ def curves(reports: Sequence[Report], history: History, *, titles: Mapping[str, 
     titles = titles or {name: name for name in reports[-1].saturated}
     samples = np.array([r.samples for r in reports])
     with style():
-        figure = Figure(figsize=(10, 3.1), layout="constrained")
-        cost, residual, share = figure.subplots(1, 3)
-        draw_cost(cost, history)
+        figure = Figure(figsize=(10, 6.4), layout="constrained")
+        cost, distance, residual, share = figure.subplots(2, 2, gridspec_kw={"hspace": 0.09, "wspace": 0.05}).flat
+        draw_costs(cost, history)
+        draw_distance(distance, history)
         values = np.array([max(r.residual, 1e-12) for r in reports])
         residual.plot(samples, values, color=COLOURS[0])
         # Limits at whole decades, so that small variations of a residual below the tolerance look small.
         decades = 10 ** np.floor(np.log10(values.min()) - 0.5), 10 ** np.ceil(np.log10(values.max()) + 0.5)
-        residual.set(title="Settling", ylabel="largest relative residual", yscale="log", ylim=decades)
+        residual.set(title="Settling of activities", ylabel="largest relative residual", yscale="log", ylim=decades)
         for colour, name in zip(COLOURS * len(titles), titles, strict=False):
             share.plot(samples, [r.saturated[name] for r in reports], color=colour, label=f"{titles[name]}, saturated")
             share.plot(samples, [r.silent[name] for r in reports], "--", color=colour, label=f"{titles[name]}, silent")
-        share.set(title="Operating point", ylabel="share of the layer", ylim=(-0.02, 1.02))
+        share.set(title="Health of layers", ylabel="share of the layer", ylim=(-0.02, 1.02))
         share.yaxis.set_major_formatter(PercentFormatter(1))
         share.legend()
         for ax in (residual, share):
@@ -123,7 +126,7 @@ def overview(
     labels: Shaped[np.ndarray, " samples"] | None,
     history: History,
 ) -> Figure:
-    """Draw features (above), similarity matrices and the cost (below) of a run in one figure.
+    """Draw features (above), similarity matrices and costs (below) of a run in one figure.
 
     Parameters
     ----------
@@ -147,7 +150,7 @@ def overview(
             ax.set_title(title)
         left, right = below.subfigures(1, 2, squeeze=False, width_ratios=(len(matrices), 1))[0]
         draw_similarities(left, matrices, labels, "cosine similarity")
-        draw_cost(right.subplots(), history)
+        draw_costs(right.subplots(), history)
     return figure
 
 
@@ -219,16 +222,44 @@ def draw_similarities(
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 
 
-def draw_cost(ax: Axes, history: History) -> None:
-    """Draw the similarity cost over the samples seen."""
-    samples, cost = zip(*history, strict=True)
-    ax.plot(samples, cost, color=COLOURS[0], marker="o", markersize=3.5)
-    ax.set(title="Cost while learning", ylabel="similarity cost")
-    _samples_axis(ax)
+def draw_costs(ax: Axes, history: History) -> None:
+    """Draw how the primal and the dual cost close while a network learns; where it starts may lie outside the axes."""
+    learned = [point for point in history if point[0] > 0]
+    samples = [n for n, _ in learned]
+    primal, dual = (np.array([getattr(c, kind) for _, c in learned]) for kind in ("primal", "dual"))
+    ax.fill_between(samples, primal, dual, color=FAINT, alpha=0.25, linewidth=0)
+    ax.plot(samples, dual, color=COLOURS[1], marker="o", markersize=3.5, label="dual")
+    ax.plot(samples, primal, color=COLOURS[0], marker="o", markersize=3.5, label="primal")
+    # The dual cost of a network that has learned little can be a thousand times as large as at the end.
+    shown = np.append(primal, dual[-1])
+    margin = 0.9 * max(np.ptp(shown), 0.05 * np.abs(shown).max())
+    ax.set(
+        title="Primal and dual cost", ylabel="cost, held-out samples", ylim=(shown.min() - margin, shown.max() + margin)
+    )
+    ax.legend()
+    _samples_axis(ax, log=True)
 
 
-def _samples_axis(ax: Axes) -> None:
-    ax.set_xlabel("samples seen")
+def draw_distance(ax: Axes, history: History) -> None:
+    """Draw the distance from the optimum of learning."""
+    learned = [point for point in history if point[0] > 0]
+    ax.plot([n for n, _ in learned], [c.distance for _, c in learned], color=COLOURS[2], marker="o", markersize=3.5)
+    ax.set(
+        title=f"Distance from the optimum: {learned[-1][1].distance:.2g} at the end",
+        ylabel="relative to the primal cost",
+        yscale="log",
+    )
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    _samples_axis(ax, log=True)
+
+
+def _samples_axis(ax: Axes, *, log: bool = False) -> None:
+    ax.set_xlabel("samples learned from")
+    if log:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.locator_params(axis="x", nbins=5)
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-    ax.locator_params(axis="x", nbins=5)
     ax.margins(x=0.02)

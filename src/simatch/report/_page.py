@@ -51,6 +51,22 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of results.
+
+    Parameters
+    ----------
+    title : str
+    columns, rows : sequences of str and of sequences of str
+        The first column names the row.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Page:
     """Content of a page.
 
@@ -65,8 +81,10 @@ class Page:
     provenance : Provenance
     remarks : sequence of str
         Remarks on the numbers.
-    summed : bool
-        Whether the last row is a mean or sum of the others.
+    emphasised : bool
+        Whether the last row stands out.
+    tables : sequence of Table
+        More results, below the first table.
     """
 
     title: str
@@ -77,7 +95,8 @@ class Page:
     settings: Mapping[str, Any]
     provenance: Provenance
     remarks: Sequence[str] = ()
-    summed: bool = False
+    emphasised: bool = False
+    tables: Sequence[Table] = ()
 
 
 def write_page(page: Page, folder: Path, *, name: str = "index.html") -> Path:

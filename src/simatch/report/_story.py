@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .. import analysis
-from ..learning import Report, encode, similarity_cost
+from ..learning import Certificate, Report, encode
 from ..network import Network
-from ..relaxation import relax
 from ._figures import curves, mosaic, overview, similarity_matrices
 from ._page import Figure
 
@@ -29,8 +28,8 @@ class Story:
     labels : array of shape (samples,), or None
         Classes of the samples of the matrices.
     reports : list of Report
-    history : list of (int, float)
-        Number of samples seen, and the similarity cost (8) of some fixed samples at that time.
+    history : list of (int, Certificate)
+        Number of samples seen, and the distance from the optimum of learning at that time.
     titles : dict of str to str
         Title of each layer by its name.
     """
@@ -39,28 +38,30 @@ class Story:
     matrices: dict[str, Float[np.ndarray, "samples samples"]]
     labels: np.ndarray | None
     reports: list[Report]
-    history: list[tuple[int, float]]
+    history: list[tuple[int, Certificate]]
     titles: dict[str, str]
 
     @classmethod
     def of(
         cls,
-        snapshots: list[tuple[int, Network]],
+        network: Network,
         reports: list[Report],
+        history: list[tuple[int, Certificate]],
         x: Float[np.ndarray, "samples height width channels"],
         labels: Int[np.ndarray, " samples"] | None = None,
         classes: tuple[str, ...] = (),
         *,
         seed: int = 0,
     ) -> "Story":
-        """Compute features and similarities of the last network on preprocessed samples.
+        """Compute features and similarities of a trained network on preprocessed samples.
 
         Parameters
         ----------
-        snapshots : list of (int, Network)
-            Number of samples seen, and the network at that time, from before learning to after it. The networks must be
-            chains with one input, as `simatch.layered` makes them.
+        network : Network
+            A chain with one input, as `simatch.layered` makes them.
         reports : list of Report
+        history : list of (int, Certificate)
+            Number of samples seen, and the distance from the optimum at that time, from before learning to after it.
         x : array of shape (samples, height, width, channels)
             Preprocessed samples; at most the first 2,000 are used.
         labels : int array of shape (samples,), optional
@@ -73,7 +74,6 @@ class Story:
         -------
         Story
         """
-        _, network = snapshots[-1]
         titles = {name: f"Layer {i}" for i, name in enumerate(network.layers, start=1)}
         few = x[:MOST_SEEN]
         activities = dict(
@@ -91,9 +91,8 @@ class Story:
                 if first
                 else analysis.reverse_correlation(activities[name], few)
             )
-            features[f"{title}: {'weights' if first else 'mean input, weighted by activity'}"] = _spread(
-                images, network.populations[name].grid.units
-            )
+            chosen = _spread(images, network.populations[name].grid.units)
+            features[f"{title}: {'weights' if first else 'mean input, weighted by activity'}"] = _near(chosen)
         if labels is None or len(np.unique(labels[:MOST_SEEN])) < 2:
             chosen, names = np.arange(min(MOST_COMPARED, len(few))), None
         else:
@@ -105,7 +104,7 @@ class Story:
                 names = names.astype(int)
         states = {"Input": few, **{titles[name]: r for name, r in activities.items()}}
         matrices = {title: analysis.similarity(r[chosen]) for title, r in states.items()}
-        return cls(features, matrices, names, reports, _history(snapshots, few[:MOST_COMPARED]), titles)
+        return cls(features, matrices, names, reports, history, titles)
 
     def contrast(self) -> dict[str, float] | None:
         """Similarity contrast of the classes (`analysis.similarity_contrast`) by title; None without labels."""
@@ -119,11 +118,10 @@ class Story:
         return [
             Figure(
                 "features",
-                mosaic(
-                    self.features, note="red: positive, blue: negative, grey: no synapse; each scaled by its largest"
-                ),
-                "What units respond to. First layer: the weights of each unit on the image. Layers above: the mean of "
-                "the inputs, each weighted by the activity that it elicits (reverse correlation).",
+                mosaic(self.features, note=_key(next(iter(self.features.values())).shape[-1])),
+                "What units respond to. First layer: the weights of each unit on the image, or on the part of it that "
+                "the unit sees if that is small. Layers above: the mean of the inputs, each weighted by the activity "
+                "that it elicits (reverse correlation).",
             ),
             Figure(
                 "similarities",
@@ -134,25 +132,50 @@ class Story:
             Figure(
                 "learning",
                 curves(self.reports, self.history, titles=self.titles),
-                "Over the samples seen: the similarity cost of some samples that stay the same; the largest residual "
-                "of the neural dynamics; and how many activities are near a bound and how many units never respond.",
+                "Over the samples learned from. Above, on held-out samples: learning descends the dual cost in the "
+                "feedforward weights and ascends it in the lateral ones; at the optimum it equals the primal cost. The "
+                "distance from the optimum is the sum over all pathways of the difference between their shares of the "
+                "two, relative to the primal cost; part of it is due to the choice of the samples. Below: the largest "
+                "residual of the neural dynamics; and how many activities are near a bound and how many units never "
+                "respond.",
                 format="svg",
             ),
         ]
 
     def overview(self) -> matplotlib.figure.Figure:
-        """Draw features, similarity matrices and cost in one figure."""
+        """Draw features, similarity matrices and costs in one figure."""
         return overview(self.features, self.matrices, self.labels, self.history)
 
 
-def _history(snapshots: list[tuple[int, Network]], x: np.ndarray) -> list[tuple[int, float]]:
-    """Similarity cost of the samples `x` for each snapshot."""
-    return [(samples, similarity_cost(net, relax(net, x, tolerance=1e-3))) for samples, net in snapshots]
+def _key(channels: int) -> str:
+    """How to read the colours of features with so many channels."""
+    if channels == 3:
+        return (
+            "mid grey: 0; a positive weight brightens its colour, a negative one darkens it; light grey: no synapse; "
+            "each scaled by its largest"
+        )
+    mean = "" if channels == 1 else f"mean of {channels} channels; "
+    return f"{mean}red: positive, white: 0, blue: negative, grey: no synapse; each scaled by its largest"
 
 
 def _by_layer(network: Network, features: np.ndarray) -> list[np.ndarray]:
     ends = np.cumsum([network.populations[name].grid.size for name in network.layers])
     return np.split(features, ends[:-1], axis=1)
+
+
+def _near(images: np.ndarray) -> np.ndarray:
+    """Cut images to windows of one size around what is not 0, if that is at most half of their height and width."""
+    rows, columns = (_window(np.asarray(images.any(axis=axes))) for axes in ((2, 3), (1, 3)))
+    if 2 * rows.shape[1] > images.shape[1] or 2 * columns.shape[1] > images.shape[2]:
+        return images
+    return images[np.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _window(seen: np.ndarray) -> np.ndarray:
+    """For each row, indices that include all places where it is true, as many for every row."""
+    first, after = seen.argmax(axis=1), seen.shape[1] - seen[:, ::-1].argmax(axis=1)
+    size = int(np.max((after - first)[seen.any(axis=1)], initial=1))
+    return np.minimum(first, seen.shape[1] - size)[:, None] + np.arange(size)
 
 
 def _spread(images: np.ndarray, units: int, most: int = 96) -> np.ndarray:

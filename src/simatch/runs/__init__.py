@@ -3,14 +3,13 @@
 from .._extras import Feature
 
 with Feature("simatch.runs", extra="app"):
-    from ._demo import Demo as Demo
+    from ._comparison import Readout as Readout
     from ._demo import demo as demo
-    from ._demo import mean_errors as mean_errors
     from ._run import LayerState as LayerState
     from ._run import Run as Run
     from ._run import grid_of as grid_of
-    from ._run import readout_error as readout_error
     from ._run import run as run
+    from ._run import spread as spread
     from ._settings import RunSettings as RunSettings
     from ._settings import SettingsError as SettingsError
     from ._settings import merged as merged

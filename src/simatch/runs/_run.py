@@ -1,17 +1,30 @@
-"""A training run: train one network on one data set, and test a linear readout of its features."""
+"""A training run: learn on one data set, measure how far it came, and test what the features are worth."""
 
 import dataclasses
 import time
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ..data import Dataset, Preprocessing
-from ..learning import Report, calibrate, check_rate, encode, health, largest_rate, train
+from ..learning import (
+    Certificate,
+    Health,
+    Rate,
+    Report,
+    calibrate,
+    check_rate,
+    encode,
+    health,
+    largest_rate,
+    measure_on,
+    sized,
+    train,
+)
 from ..network import Grid, Network
-from ..readout import LinearReadout
 from ..relaxation import relax
+from ._comparison import Labelled, Readout, clusters, principal_components
 from ._settings import RunSettings
 
 # If a set has more classes than this with fewer samples each, its labels name individuals: no readout is fitted.
@@ -20,8 +33,11 @@ HELD_OUT = 0.25
 # Samples that relax together after training, and from which the state of layers is computed: one size needs only one
 # compiled program.
 SAMPLE = 200
-# About how many networks a run keeps, for figures of the course of learning.
-SNAPSHOTS = 20
+# Test images on which the distance from the optimum is measured, at most.
+MEASURED = 1000
+# The course of learning has a point whenever so many times as many samples were learned from: most happens early.
+SPACING = 1.25
+TRAINED = "trained network"
 
 Say = Callable[[str], None]
 
@@ -37,15 +53,14 @@ class LayerState:
         ``(height, width, units)``.
     scale : float
         Scale of the feedforward structure constants.
-    saturated, silent : float
-        Share of activities near a bound, and of units that respond to no sample, on some samples of the data.
+    health : Health
+        Shares of saturated, silent, constant and copied units, on some samples of the data.
     """
 
     name: str
     grid: tuple[int, int, int]
     scale: float
-    saturated: float
-    silent: float
+    health: Health
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,16 +72,16 @@ class Run:
     settings : RunSettings
     network : Network
         The trained network.
-    snapshots : list of (int, Network)
-        Number of samples seen, and the network at that time, from before learning to after it.
     preprocessing : Preprocessing
         The fitted preprocessing.
     reports : list of Report
+    history : list of (int, Certificate)
+        Number of samples learned from, and the distance from the optimum of learning at that time, from before learning
+        to after it, on at most 1,000 test images.
     layers : list of LayerState
-    test_error_percent : float or None
-        Test error of the linear readout of the activities of all layers; None without labels.
-    test_samples : int
-        Number of test samples; 0 without labels.
+    readouts : list of Readout
+        Test errors of the same linear readout of the raw input, of its principal components and k-means clusters, of
+        the untrained and of the trained network; only of the last if the settings say so, none without labels.
     held_out : bool
         Whether the test part was held out from the training part, because the data set has none.
     dataset : Dataset
@@ -77,31 +92,51 @@ class Run:
 
     settings: RunSettings
     network: Network
-    snapshots: list[tuple[int, Network]]
     preprocessing: Preprocessing
     reports: list[Report]
+    history: list[tuple[int, Certificate]]
     layers: list[LayerState]
-    test_error_percent: float | None
-    test_samples: int
+    readouts: list[Readout]
     held_out: bool
     dataset: Dataset
     seconds: dict[str, float]
 
+    @property
+    def certificate(self) -> Certificate:
+        """Distance of the trained network from the optimum of learning."""
+        return self.history[-1][1]
+
+    @property
+    def test_error_percent(self) -> float | None:
+        """Test error of the readout of the activities of all layers of the trained network; None without labels."""
+        return next((readout.error_percent for readout in self.readouts if readout.name == TRAINED), None)
+
+    @property
+    def test_samples(self) -> int:
+        """Number of test images."""
+        return 0 if self.dataset.x_test is None else len(self.dataset.x_test)
+
 
 def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -> Run:
-    """Train a network without labels, then fit a linear readout of its features and test it.
+    """Train a network without labels, and fit linear readouts of its features and of others for comparison.
 
     Parameters
     ----------
     settings : RunSettings
     dataset : Dataset
-        If it has labels but no test part, a random quarter is held out; the seed is that of the settings.
+        If it has no test part, a random part is held out: a quarter, but without labels at most 1,000 images. The seed
+        is that of the settings.
     say : callable
         Called with a sentence on what happens next.
 
     Returns
     -------
     Run
+
+    Warns
+    -----
+    ConvergenceWarning
+        If learning ended farther from its optimum than ``settings.tol``.
 
     Raises
     ------
@@ -111,77 +146,111 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         If activities grow without bound.
     """
     labelled = _has_kinds(dataset)
-    held_out = labelled and dataset.y_test is None
+    held_out = dataset.x_test is None or (labelled and dataset.y_test is None)
     if held_out:
-        dataset = dataset.held_out(HELD_OUT, seed=settings.seed)
-    network = settings.network(grid_of(dataset))
+        count = len(dataset.x_train)
+        dataset = dataset.held_out(HELD_OUT if labelled else min(HELD_OUT, MEASURED / count), seed=settings.seed)
+    assert dataset.x_test is not None
+    rule = settings.learning_rule()
+    untrained = settings.network(grid_of(dataset))
     preprocessing = settings.preprocessor()
     x_train = preprocessing.fit_transform(dataset.x_train)
-    x_test = preprocessing.transform(dataset.x_test) if labelled and dataset.x_test is not None else None
+    x_test = preprocessing.transform(dataset.x_test)
     clock = _Clock()
     if any(layer.scale == "auto" for layer in settings.layers):
         say("Finding the scale of the structure constants.")
-        network = _calibrated(network, x_train, settings)
+        untrained = _calibrated(untrained, x_train, settings)
         clock.lap("scale")
-    rate = settings.rate
-    if rate == "auto":
-        rate = min(0.05, largest_rate(network, settings.ratio) / 2)
-    check_rate(network, rate, settings.ratio)
-    say(f"Learning from {len(x_train):,} samples, {settings.epochs:g} times: {network.synapses:,} synapses.")
-    snapshots = [(0, network)]
-    every = max(1, round(settings.epochs * len(x_train) / SNAPSHOTS))
+    # Learning would otherwise begin by finding the size of the weights.
+    untrained = sized(untrained, x_train, seed=settings.seed)
+    rate = _rate(untrained, settings)
+    say(f"Learning from {len(x_train):,} samples, {settings.epochs:g} times: {untrained.synapses:,} synapses.")
+    measured = spread(x_test, MEASURED)
+
+    measure = measure_on(measured, phase=rule.phases[0], solver=None, tolerance=settings.tolerance)
+    history = [(0, measure(untrained))]
 
     def observe(network: Network, report: Report) -> None:
-        if report.samples - snapshots[-1][0] >= every:
-            snapshots.append((report.samples, network))
+        if report.certificate is not None or report.samples >= SPACING * history[-1][0]:
+            history.append((report.samples, report.certificate or measure(network)))
 
     network, reports = train(
-        network,
+        untrained,
         x_train,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         rate=rate,
         ratio=settings.ratio,
+        rule=rule,
         seed=settings.seed,
         tolerance=settings.tolerance,
+        held_out=measured,
+        tol=settings.tol,
+        report_every=10,
         observe=observe,
     )
-    if snapshots[-1][0] < reports[-1].samples:
-        snapshots.append((reports[-1].samples, network))
+    assert reports[-1].certificate is not None
+    if history[-1][0] < reports[-1].samples:
+        history.append((reports[-1].samples, reports[-1].certificate))
     clock.lap("learning")
-    error = None
-    if labelled and x_test is not None and dataset.y_train is not None and dataset.y_test is not None:
-        say("Reading out.")
-        features, test_features = (
-            encode(network, x, layers=network.layers, batch_size=SAMPLE, tolerance=settings.tolerance)
-            for x in (x_train, x_test)
-        )
-        error = readout_error(features, dataset.y_train, test_features, dataset.y_test)
+    readouts = []
+    if labelled:
+        say("Reading out the network and, for comparison, other features." if settings.compare else "Reading out.")
+        readouts = _readouts(dataset, x_train, x_test, untrained, network, settings)
         clock.lap("readout")
     return Run(
         settings=settings,
-        snapshots=snapshots,
         network=network,
         preprocessing=preprocessing,
         reports=reports,
+        history=history,
         layers=layer_states(network, x_train[:SAMPLE], settings.tolerance),
-        test_error_percent=error,
-        test_samples=0 if x_test is None else len(x_test),
+        readouts=readouts,
         held_out=held_out,
         dataset=dataset,
         seconds=clock.laps,
     )
 
 
-def readout_error(
-    train: Float[np.ndarray, "train features"],
-    y_train: Int[np.ndarray, " train"],
-    test: Float[np.ndarray, "test features"],
-    y_test: Int[np.ndarray, " test"],
-) -> float:
-    """Percentage of test samples that a linear readout, fitted on the training samples, classifies wrongly."""
-    readout = LinearReadout(class_weight="balanced").fit(train, y_train)
-    return 100 * float(np.mean(readout.predict(test) != y_test))
+def spread(x: np.ndarray, most: int) -> np.ndarray:
+    """At most so many samples, evenly spread over an array that may be sorted by class."""
+    return x[np.linspace(0, len(x) - 1, min(most, len(x))).round().astype(int)]
+
+
+def _rate(network: Network, settings: RunSettings) -> Rate | None:
+    """Learning rate of the first batch; None for that of the averaging rule, which needs no other."""
+    rule = settings.learning_rule()
+    if settings.rate != "auto":
+        check_rate(network, settings.rate, settings.ratio, rule)
+        return settings.rate
+    return None if settings.rule == "averaging" else min(0.05, largest_rate(network, settings.ratio, rule) / 2)
+
+
+def _readouts(
+    dataset: Dataset, x_train: np.ndarray, x_test: np.ndarray, untrained: Network, trained: Network, s: RunSettings
+) -> list[Readout]:
+    assert dataset.x_test is not None
+    assert dataset.y_train is not None
+    assert dataset.y_test is not None
+
+    def features(network: Network) -> list[np.ndarray]:
+        return [
+            encode(network, x, layers=network.layers, batch_size=SAMPLE, tolerance=s.tolerance)
+            for x in (x_train, x_test)
+        ]
+
+    labelled = Labelled(dataset.y_train, dataset.y_test)
+    result = labelled.readout(TRAINED, *features(trained))
+    if not s.compare:
+        return [result]
+    count = sum(trained.populations[name].grid.size for name in trained.layers)
+    return [
+        labelled.readout("raw input", dataset.x_train, dataset.x_test),
+        labelled.readout("principal components", *principal_components(x_train, x_test, count, seed=s.seed)),
+        labelled.readout("k-means", *clusters(x_train, x_test, count, seed=s.seed)),
+        labelled.readout("untrained network", *features(untrained)),
+        result,
+    ]
 
 
 def layer_states(
@@ -191,10 +260,7 @@ def layer_states(
     states = health(network, relax(network, x, tolerance=tolerance).states)
     scales = {p.post: float(p.scale) for p in network.feedforward}
     return [
-        LayerState(
-            name, network.populations[name].grid.shape, scales[name], states[name].saturated, states[name].silent
-        )
-        for name in network.layers
+        LayerState(name, network.populations[name].grid.shape, scales[name], states[name]) for name in network.layers
     ]
 
 
@@ -213,7 +279,7 @@ def grid_of(dataset: Dataset) -> Grid:
 
 def _calibrated(network: Network, x: np.ndarray, settings: RunSettings) -> Network:
     """Return an untrained network in which calibrated scales replace those set to "auto"."""
-    found = calibrate(network, x, batch_size=settings.batch_size, rate=0.01, seed=settings.seed)
+    found = calibrate(network, x, batch_size=settings.batch_size, seed=settings.seed)
     layers = [
         layer.model_copy(update={"scale": float(pathway.scale)}) if layer.scale == "auto" else layer
         for layer, pathway in zip(settings.layers, found.feedforward, strict=True)

@@ -10,6 +10,7 @@ import pydantic
 import tomli_w
 
 from ..data import Preprocessing, default_preprocessing
+from ..learning import AveragingRule, GradientRule, Rule
 from ..models import Layer, layered
 from ..network import Grid, Network, activation
 
@@ -69,6 +70,9 @@ class RunSettings(pydantic.BaseModel):
     batch_size: pydantic.PositiveInt = 100
     rate: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] | Literal["auto"] = "auto"
     ratio: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1.0
+    rule: Literal["averaging", "gradient"] = "averaging"
+    compare: bool = True
+    tol: Annotated[pydantic.PositiveFloat | None, pydantic.BeforeValidator(_none)] = None
     tolerance: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1e-3
     preprocessing: PreprocessingSettings
     layers: Annotated[list[LayerSettings], pydantic.Field(min_length=1)]
@@ -84,6 +88,10 @@ class RunSettings(pydantic.BaseModel):
     def preprocessor(self) -> Preprocessing:
         """Return the preprocessing, which is not fitted yet."""
         return Preprocessing(**self.preprocessing.model_dump())
+
+    def learning_rule(self) -> Rule:
+        """Return the rule of learning."""
+        return {"averaging": AveragingRule, "gradient": GradientRule}[self.rule]()
 
     def toml(self) -> str:
         """Return the settings as a TOML file that `merged` reads back."""
@@ -149,18 +157,16 @@ def defaults(data: str) -> Settings:
 _PAPER: Settings = {"units": 4, "stride": 2, "radius": 4.0}
 _DEFAULTS: dict[str, Settings] = {
     "digits": {
-        "epochs": 8.0,
+        "epochs": 4.0,
         "batch_size": 25,
         "feedback": 0.1,
-        # The scales below were found with it.
-        "ratio": 0.5,
         # Without this, the second layer receives mainly what all digits have in common.
         "preprocessing": {"mean_image": True, "own_mean": True, "scale": 0.5},
         "layers": [
-            {"units": 24, "stride": 2, "radius": 2.5},
-            # Both scales are small: activities are as large as with both large, but lateral weights adapt as fast as
-            # the others.
-            {"units": 16, "stride": 2, "radius": 2.0, "scale": 0.08, "lateral_scale": 0.25},
+            # Rectified units that compete become detectors of parts, which a linear readout needs; bounded ones (tanh)
+            # span little more than principal components.
+            {"units": 24, "stride": 2, "radius": 2.5, "activation": "relu"},
+            {"units": 16, "stride": 2, "radius": 2.0, "activation": "relu", "scale": 0.1},
         ],
     },
     "mnist": {"layers": [_PAPER]},
