@@ -58,15 +58,17 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     True
     """
     inputs = _few(net, x, np.random.default_rng(seed))
+    settled, too_strong = net, False
     for _ in range(_STEPS):
         following, change, diverged = _step(net, inputs, solver)
         if bool(diverged):
-            net = _weaker(net)  # these activities say nothing about sizes
+            net, too_strong = _weaker(net), True  # these activities say nothing about sizes
             continue
-        net = following
+        settled, net = net, following
         if not float(change) > _ENOUGH:
             break
-    return net
+    # Near feedback at which activities have no bound they are large and settle slowly. Learning keeps the margin.
+    return _weaker(settled) if too_strong else settled
 
 
 def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = None) -> Network:
