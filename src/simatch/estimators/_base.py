@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
@@ -37,6 +38,7 @@ from ..learning import (
     hyperbolic,
     imprinted,
     measure_on,
+    recalibrated,
     reports_in,
     samples_at_once,
     sized,
@@ -46,9 +48,9 @@ from ..learning import (
     warn_unhealthy,
 )
 from ..network import Activation, Network
-from ..relaxation import ConvergenceWarning, Inputs, Solver, is_sparse
+from ..relaxation import ConvergenceWarning, Inputs, Solver, is_sparse, rows_of
 from ._score import mean_squared_similarity, primal_cost
-from ._unit import in_other_unit, outgrown, unit_of
+from ._unit import outgrown, unit_of
 
 # `import simatch` does not import scikit-learn, so that its warning can become the base of ours only here.
 ConvergenceWarning.__bases__ = (SklearnConvergenceWarning,)
@@ -63,6 +65,8 @@ _STEPS_AT_ONCE, _BATCHES, _PASSES = 1000, 300, 2
 _MEASURED, _NUMBERS = 2000, 1 << 24
 # Lowest automatic rate of `partial_fit`, for batches of 400 rows: it follows changes within some 50 batches.
 _LOWEST_RATE = 0.02
+# Latest rows of a stream by which the operating point is judged, how few do not tell, and most numbers that are kept.
+_LATEST, _FEW, _KEPT = 100, 8, 1 << 20
 
 # Distances from the optimum at which learning ends, and above which it warns, by default.
 _AUTOMATIC = 1e-4, 0.05
@@ -97,6 +101,11 @@ class SimilarityMatcher(
     verbose: Any
 
     network_: Network
+
+    # Of streams: the latest rows; from how many of these the network was made; the rate that `fit` had reached.
+    _latest: Float[np.ndarray, "rows features"] | None = None
+    _made_from: int = 0
+    _reached: float | None = None
 
     _parameter_constraints: ClassVar[dict] = {
         "activation": [str, Activation],
@@ -149,7 +158,7 @@ class SimilarityMatcher(
         """
         warm = self.warm_start and hasattr(self, "network_")
         X = self._validated(X, reset=not warm)
-        net, unit, seed = self._continued(X) if warm else self._initial(X)
+        net, unit, seed = self._continued(_nonzero(X)) if warm else self._initial(X)
         begun = self.n_samples_seen_ if warm else 0
         epochs, size = self._plan(X.shape[0])
         total = batches_in(X.shape[0], epochs=epochs, batch_size=size)
@@ -192,6 +201,7 @@ class SimilarityMatcher(
             self._forget()
         self._remember(reports)
         self.certificate_ = reports[-1].certificate
+        self._made_from, self._reached = _LATEST, self.rate_
         self.n_iter_ = math.ceil(reports[-1].samples / X.shape[0])
         self._survey(X)
         warn_short(reports[-1], acceptable, "raise max_iter for longer learning, or raise tol", stacklevel=4)
@@ -202,13 +212,16 @@ class SimilarityMatcher(
     def partial_fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
         """Learn once from each row, in the given order.
 
-        The rows are cut into batches of `batch_size`, the last of which may be shorter. The first call makes the
-        network, unless `fit` has made it, and finds its operating point from these rows; later calls correct it if the
-        data become so much larger or smaller that units would leave their range.
+        The rows are cut into batches of `batch_size`, the last of which may be shorter; with "auto" a call of fewer
+        than 400 rows is one batch. A shorter batch learns at a proportionally smaller rate, so that every row counts
+        alike. The first call with rows other than 0 makes the network, unless `fit` has made it, and finds its
+        operating point. If the data later become so much larger or smaller that units would leave their range, scales
+        and sizes of the weights follow, and what was learned is kept.
 
         With ``learning_rate="auto"`` the rate falls with the number of rows seen, but not below 0.02 for batches of 400
         rows, so that the network forgets within about 20,000 rows and follows changes of the data. A number is a
-        constant rate; after `fit`, the rate that `fit` had reached.
+        constant rate; after `fit`, the rate that `fit` had reached. The network forgets within about ``batch_size /
+        learning_rate`` rows (``docs/streams.md``).
 
         Parameters
         ----------
@@ -230,17 +243,28 @@ class SimilarityMatcher(
         -----
         ConvergenceWarning
             If some samples were learned from before they had settled to `tolerance`.
+        UserWarning
+            If all rows are 0 and the network has learned from others; it is then unchanged.
         """
-        new = not hasattr(self, "network_")
-        X = self._validated(X, reset=new)
-        net, unit, _ = self._initial(X) if new else self._continued(X)
-        size = min(_BATCH if self.batch_size == "auto" else int(self.batch_size), X.shape[0])
-        batches = (X[i : i + size] / unit for i in range(0, X.shape[0], size))
-        begun = 0 if new else self.n_samples_seen_
-        networks, reports = zip(*self._training(net, batches, self._steady(size, begun)), strict=True)
-        if new:
+        X = self._validated(X, reset=not hasattr(self, "network_"))
+        begun = self.n_samples_seen_ if self._made_from else 0
+        latest = self._with_latest(X)
+        if begun and not len(_nonzero(X)):
+            # Weights would decay, in the end to 0, from which they do not come back.
+            warnings.warn("All rows are 0, from which nothing can be learned; leave them out.", stacklevel=3)
+            return self
+        # A network made from a few rows knows only these, and from rows of zeros nothing: it is made again.
+        anew = not begun or self._made_from < _FEW <= len(latest)
+        net, unit, _ = self._initial(_or_many(X, latest)) if anew else self._continued(latest)
+        if begun and net is not self.network_:
+            latest = latest[-_FEW:]  # rows of another size before would blur the next judgement
+        whole = min(_BATCH, X.shape[0]) if self.batch_size == "auto" else int(self.batch_size)
+        batches = (X[i : i + whole] / unit for i in range(0, X.shape[0], whole))
+        networks, reports = zip(*self._training(net, batches, self._steady(whole, begun, X.shape[0])), strict=True)
+        if not begun:
             self._forget()
-        self.network_, self.unit_ = networks[-1], unit
+        self.network_, self.unit_, self._latest = networks[-1], unit, latest
+        self._made_from = len(latest) if anew else self._made_from
         self._remember(reports)
         self._survey(None)
         return self
@@ -313,6 +337,8 @@ class SimilarityMatcher(
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
         state: Any = super().__getstate__()
+        if "_latest" in state:
+            state = {**state, "_latest": None}  # rows of the user's data do not belong into files
         if "network_" in state:
             state = {**state, "network_": jax.device_get(state["network_"])}
         return state
@@ -352,14 +378,24 @@ class SimilarityMatcher(
             return calibrate(net, X, batch_size=min(_BATCH, X.shape[0]), seed=seed, solver=self.solver), unit, seed
         return sized(net, X / unit, seed=seed, solver=self.solver), unit, seed
 
-    def _continued(self, X: Any) -> tuple[Network, float, int]:
+    def _continued(self, latest: Float[np.ndarray, "rows features"]) -> tuple[Network, float, int]:
         """Return the network so far, adapted to the size of the data if they have become much larger or smaller."""
         net, unit, seed = self.network_, self.unit_, self.n_steps_
-        if not _blank(X) and _scale_free(net):
-            other = unit_of(X)
-            if outgrown(unit, other):
-                return in_other_unit(net, other / unit), other, seed
-        return net, unit, seed
+        if len(latest) < max(1, min(_FEW, self._made_from)):
+            return net, unit, seed
+        rows = _many(latest)
+        if not _scale_free(net):
+            return (recalibrated(net, rows, solver=self.solver) if self.scale == "auto" else net), unit, seed
+        other = unit_of(rows)
+        # In the new unit the weights have about the size that they need.
+        return (
+            (sized(net, rows / other, solver=self.solver), other, seed) if outgrown(unit, other) else (net, unit, seed)
+        )
+
+    def _with_latest(self, X: Any) -> Float[np.ndarray, "rows features"]:
+        """Latest rows of the stream other than 0, the end of which is X."""
+        rows = _nonzero(X)
+        return rows if self._latest is None else np.concatenate([self._latest, rows])[-_most(X.shape[1]) :]
 
     def _plan(self, count: int) -> tuple[float, int]:
         """Return the number of passes over the data and of rows in a batch."""
@@ -385,16 +421,19 @@ class SimilarityMatcher(
             return lambda n: rate(first + n)
         return hyperbolic(float(rate), over=total, decay=float(self.decay))
 
-    def _steady(self, size: int, begun: int) -> float | Schedule:
-        """Learning rate in `partial_fit`."""
+    def _steady(self, whole: int, begun: int, count: int) -> Schedule:
+        """Learning rate in `partial_fit` for `count` rows in batches of `whole`, of which the last may be shorter."""
         rate = self.learning_rate
         if rate == "auto":
-            falling, first, lowest = automatic_rate(size), begun // size, _LOWEST_RATE * min(1.0, size / _BATCH)
-            return lambda n: max(falling(first + n), lowest)
-        if callable(rate):
-            first = self.n_steps_ if begun else 0
-            return lambda n: rate(first + n)
-        return self.rate_ if hasattr(self, "n_iter_") else float(rate)
+
+            def falling(n: int) -> float:
+                size = min(whole, count - n * whole)
+                return max(automatic_rate(size)((begun + n * whole) // size), _LOWEST_RATE * min(1.0, size / _BATCH))
+
+            return falling
+        first = self.n_steps_ if begun else 0
+        own: Schedule = rate if callable(rate) else lambda _: float(rate) if self._reached is None else self._reached
+        return lambda n: own(first + n) * min(1.0, (count - n * whole) / whole)
 
     def _training(
         self, net: Network, batches: Iterable[Inputs], rate: float | Schedule
@@ -458,6 +497,7 @@ class SimilarityMatcher(
     def _forget(self) -> None:
         self.n_steps_, self.n_samples_seen_, self.cost_history_ = 0, 0, np.empty(0)
         self.__dict__.pop("n_iter_", None)
+        self._latest, self._reached = None, None
 
     def _remember(self, reports: Sequence[Report]) -> None:
         last = reports[-1]
@@ -474,6 +514,27 @@ class SimilarityMatcher(
 def _blank(X: Any) -> bool:
     """Whether data are 0 everywhere."""
     return not (X.data if is_sparse(X) else X).any()
+
+
+def _most(features: int) -> int:
+    """Most rows by which the operating point is judged."""
+    return min(_LATEST, max(_KEPT // features, _FEW))
+
+
+def _nonzero(X: Any) -> Float[np.ndarray, "rows features"]:
+    """Last rows in which not all features are 0, dense."""
+    other = np.diff(X.indptr) if is_sparse(X) else X.any(axis=1)
+    return np.asarray(rows_of(X, np.flatnonzero(other)[-_most(X.shape[1]) :]))
+
+
+def _many(rows: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "many features"]:
+    """Repeat rows, always to the same number, so that one compiled program serves all calls."""
+    return np.resize(rows, (_most(rows.shape[1]), rows.shape[1]))
+
+
+def _or_many(X: Any, latest: Float[np.ndarray, "rows features"]) -> Any:
+    """Return the data that a network is made from: X, or the latest rows if X has few."""
+    return X if X.shape[0] >= _FEW or not len(latest) else _many(latest)
 
 
 def _scale_free(net: Network) -> bool:

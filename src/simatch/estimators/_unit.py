@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
-from ..network import Network
 from ..relaxation import dense
 
 # Most rows that a unit is found from.
@@ -26,14 +24,6 @@ def unit_of(x: Any, seed: int = 0) -> float:
     total = float(np.trace(products))
     variance = float(np.sum(products**2)) / (part.shape[0] * total) if total > 0 else 0.0
     return 2.0 ** round(np.log2(variance) / 2) if variance > 0 and np.isfinite(variance) else 1.0
-
-
-def in_other_unit(net: Network, factor: float) -> Network:
-    """Return the network that responds to data divided by `factor` with activities divided by `factor`.
-
-    All activations must be scale-free. Weights are products of two activities, hence divided by the square.
-    """
-    return net.with_parameters(jax.tree.map(lambda w: w / factor**2, net.parameters))
 
 
 def outgrown(unit: float, other: float) -> bool:

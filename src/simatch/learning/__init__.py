@@ -9,6 +9,7 @@ from ._batches import batches_in as batches_in
 from ._batches import epochs_of as epochs_of
 from ._batches import reports_in as reports_in
 from ._calibrate import calibrate as calibrate
+from ._calibrate import recalibrated as recalibrated
 from ._certificate import Certificate as Certificate
 from ._certificate import certificate as certificate
 from ._contrast import ContrastRule as ContrastRule

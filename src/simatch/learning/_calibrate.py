@@ -33,6 +33,8 @@ from ._train import DivergenceError
 _SAMPLES = 500
 # Most steps of a search, the relative deviation from the level at which it ends, and that of which a user is told.
 _STEPS, _NEAR, _FAR = 60, 0.05, 0.2
+# Factor by which activities may stray from the level before scales are found anew. Bounds are at twice the level.
+_STRAYED = 1.5
 # By how much activities change at most in one batch of learning, and in a step of the search if there are none or too
 # large ones to measure.
 _GENTLE, _BLIND = 1.25, 10.0
@@ -123,6 +125,44 @@ def calibrate(
     net = _search(net, few, level, solver)
     _judge(net, few, level, solver)
     return net
+
+
+def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver | None = None) -> Network:
+    """Find scales anew if the activities of some layer have strayed from the level by a factor of more than 1.5.
+
+    Scales and sizes of weights change; what the weights have learned is kept.
+
+    Parameters
+    ----------
+    net : Network
+        As `calibrate` has set it, perhaps long ago.
+    x : array of samples, or dict of arrays
+        Not 0 everywhere.
+    level : float
+        As in `calibrate`.
+    solver : Solver, optional
+        `Blockwise` by default.
+
+    Returns
+    -------
+    Network
+        `net` itself if its activities are near the level.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> from simatch.learning import recalibrated
+    >>> x = np.random.default_rng(0).normal(size=(100, 4))
+    >>> net = sm.calibrate(sm.layered(4, [sm.Layer(units=2)]), x)
+    >>> recalibrated(net, 1.2 * x) is net
+    True
+    >>> bool(recalibrated(net, 1000 * x).feedforward[0].scale < 1e-5 * net.feedforward[0].scale)
+    True
+    """
+    inputs = check_inputs(net, x)
+    _, levels, _ = _nearer(net, inputs, jnp.asarray(level), jnp.asarray(_TOLERANCE), solver)
+    near = all(level / _STRAYED < float(own) < level * _STRAYED for own in levels.values())
+    return net if near else _search(net, inputs, level, solver)
 
 
 def _check(net: Network, level: float, batches: int, batch_size: int, rate: float) -> None:
