@@ -496,7 +496,8 @@ class SimilarityMatcher(
 
     def _forget(self) -> None:
         self.n_steps_, self.n_samples_seen_, self.cost_history_ = 0, 0, np.empty(0)
-        self.__dict__.pop("n_iter_", None)
+        if hasattr(self, "n_iter_"):
+            del self.n_iter_
         self._latest, self._reached = None, None
 
     def _remember(self, reports: Sequence[Report]) -> None:

@@ -51,8 +51,9 @@ def certified(
     due = 0
     for net, report in runs:
         if report.samples >= due:
-            report = dataclasses.replace(report, certificate=measure(net))
-            due = report.samples + _SPACING * report.certificate.samples
+            found = measure(net)
+            report = dataclasses.replace(report, certificate=found)
+            due = report.samples + _SPACING * found.samples
         yield net, report
         if arrived(report, tol):
             return

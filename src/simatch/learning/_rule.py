@@ -148,10 +148,7 @@ class Rule(eqx.Module):
 class OnePhaseRule(Rule):
     """A rule with one phase; a subclass defines `change`."""
 
-    phase: Phase
-
-    def __init__(self, phase: Phase | None = None):
-        self.phase = phase or INPUTS_CLAMPED
+    phase: Phase = eqx.field(default_factory=lambda: INPUTS_CLAMPED)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
