@@ -256,8 +256,8 @@ class SimilarityMatcher(
         # A network made from a few rows knows only these, and from rows of zeros nothing: it is made again.
         anew = not begun or self._made_from < _FEW <= len(latest)
         net, unit, _ = self._initial(_or_many(X, latest)) if anew else self._continued(latest)
-        if begun and net is not self.network_:
-            latest = latest[-_FEW:]  # rows of another size before would blur the next judgement
+        if not anew and net is not self.network_:
+            latest = _nonzero(X)  # rows of another size before would blur the next judgement
         whole = min(_BATCH, X.shape[0]) if self.batch_size == "auto" else int(self.batch_size)
         batches = (X[i : i + whole] / unit for i in range(0, X.shape[0], whole))
         networks, reports = zip(*self._training(net, batches, self._steady(whole, begun, X.shape[0])), strict=True)
