@@ -53,10 +53,14 @@ class Outcome:
         return self.degrees <= DEGREES and self.error <= ERROR
 
 
-def random_case(seed: int, ratio: float | None = None) -> Case:
-    """Rows with a random spectrum: kept variances from 1 to at most 100, noise below them, any size and rotation."""
+def random_case(seed: int, ratio: float | None = None, shape: tuple[int, int, int] | None = None) -> Case:
+    """Rows with a random spectrum: kept variances from 1 to at most 100, noise below them, any size and rotation.
+
+    `shape`: number of components, of rows, and of directions with noise; random by default.
+    """
     rng = np.random.default_rng(seed)
     components, rows, noise = int(rng.integers(2, 21)), int(rng.integers(300, 3001)), int(rng.integers(1, 31))
+    components, rows, noise = shape or (components, rows, noise)
     ratio = ratio or float(np.exp(rng.uniform(0, np.log(100))))
     kept = np.exp(np.log(ratio) * np.concatenate([[0, 1], rng.uniform(size=components - 2)]))
     rest = rng.uniform(0.2, 0.9) * np.concatenate([[1], rng.uniform(size=noise - 1)])

@@ -125,6 +125,6 @@ class LinearCertificate(Certificate):
         if self.spread < _WIDE:
             return found
         return (
-            f"{found}; the variances to be kept span a factor of {self.spread:.1g}, for which single precision is "
-            "hardly enough, so standardise the data or keep fewer components"
+            f"{found}; the variances to be kept span a factor of {self.spread:.1g}, which single precision hardly "
+            "resolves, so standardise the data or keep fewer components"
         )

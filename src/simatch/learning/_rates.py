@@ -20,6 +20,9 @@ KINDS = ("descending", "ascending")
 # network is lost, whatever the variances (section 9 of the mathematics).
 PUBLISHED_RATIO, STABLE_RATIO = 0.5, 1.0
 
+# Batches in which the automatic rate rises.
+_RISING = 10
+
 
 def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
     """Learning rate ``rate / (1 + decay n / over)`` at batch n of `over`.
@@ -51,19 +54,21 @@ def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
 def automatic_rate(batch_size: int, count: int | None = None) -> Schedule:
     """Learning rate of the averaging rule if the user gives none: ``0.5 / (max(1, 100 / batch_size) + n / 19)``.
 
-    Batches of fewer than 100 samples begin at a smaller rate, so that as many samples count at the beginning. If a
-    batch holds all of the `count` samples, there is no noise that the rate has to average out: it stays at 0.5.
+    In the first 10 batches the rate rises to this: lateral weights do not know yet which units respond together, and a
+    long first step would silence most units that cannot be negative for ever. Batches of fewer than 100 samples have
+    a smaller rate, so that as many samples count at the beginning. If a batch holds all of the `count` samples, there
+    is no noise that the rate has to average out: it stays at 0.5.
 
     Examples
     --------
     >>> from simatch.learning import automatic_rate
-    >>> automatic_rate(100, 100)(99), automatic_rate(400, 1000)(19), automatic_rate(10)(0)
-    (0.5, 0.25, 0.05)
+    >>> automatic_rate(100, 100)(0), automatic_rate(100, 100)(99), automatic_rate(400, 1000)(19)
+    (0.05, 0.5, 0.25)
     """
+    first, falling = max(1.0, 100 / batch_size), 1 / 19
     if count is not None and batch_size >= count:
-        return lambda _: 0.5
-    first = max(1.0, 100 / batch_size)
-    return lambda n: 0.5 / (first + n / 19)
+        first, falling = 1.0, 0.0
+    return lambda n: 0.5 / (first + n * falling) * min(1.0, (n + 1) / _RISING)
 
 
 def published_schedule(batch_size: int = 1) -> Schedule:
