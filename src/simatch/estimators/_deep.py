@@ -20,7 +20,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
 
     Parameters
     ----------
-    layers : sequence of int or Layer, default=(128, 400)
+    layers : sequence of int or Layer, default=(128, 600)
         From the bottom to the top, at least one. A number n stands for n neurons with all-to-all synapses.
     feedback : float, default=0.0
         gamma, at least 0: strength of the feedback from each layer to the layer below.
@@ -136,7 +136,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
 
     def __init__(
         self,
-        layers=(128, 400),
+        layers=(128, 600),
         *,
         feedback=0.0,
         image_shape=None,
