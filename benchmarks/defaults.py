@@ -10,12 +10,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from sklearn import datasets, decomposition
 from sklearn.base import clone
 from sklearn.cluster import KMeans
-from sklearn.datasets import load_breast_cancer, load_digits, load_wine
-from sklearn.decomposition import NMF, PCA, IncrementalPCA, MiniBatchNMF, TruncatedSVD
+from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import normalized_mutual_info_score
@@ -27,6 +28,9 @@ from simatch.data import load_dataset
 from simatch.estimators import DeepSimilarityMatching, SimilarityMatching
 from simatch.readout import LinearReadout
 
+# Without the types that scikit-learn's loaders have for their other forms of call.
+DATASETS: Any = datasets
+DECOMPOSITION: Any = decomposition
 # What was measured, with which method, the figure, and seconds.
 Row = tuple[str, str, str, float]
 SEEDS = 3
@@ -83,6 +87,7 @@ def subspace(x: np.ndarray, components: int, name: str) -> Iterator[Row]:
         "PCA": PCA(components),
     }
     for method, estimator in methods.items():
+        seconds = np.nan
         for _ in range(1 if method == "IncrementalPCA" else 2):  # the first fit compiles
             seconds = _seconds(lambda own=estimator: own.fit(x))
         size = float(np.sqrt(np.mean(x**2)))
@@ -104,7 +109,7 @@ def mnist_64() -> Iterator[Row]:
 
 def digits() -> Iterator[Row]:
     """64 pixels to 8 components."""
-    return subspace(load_digits().data / 16, 8, "digits")
+    return subspace(DATASETS.load_digits().data / 16, 8, "digits")
 
 
 def text(components: int = 20) -> Iterator[Row]:
@@ -114,7 +119,7 @@ def text(components: int = 20) -> Iterator[Row]:
     methods = {
         "SimilarityMatching": SimilarityMatching(components, random_state=0),
         "TruncatedSVD": TruncatedSVD(components, random_state=0),
-        "NMF": NMF(components, random_state=0, init="nndsvda"),
+        "NMF": DECOMPOSITION.NMF(components, random_state=0, init="nndsvda"),
     }
     for method, estimator in methods.items():
         seconds = _seconds(lambda own=estimator: own.fit(x[train]))
@@ -126,7 +131,7 @@ def text(components: int = 20) -> Iterator[Row]:
 def clusters() -> Iterator[Row]:
     """Normalised mutual information of the most active of 10 units and the label, averaged over the seeds."""
     for name, (x, y) in {
-        "digits": (load_digits().data / 16, load_digits().target),
+        "digits": (DATASETS.load_digits().data / 16, DATASETS.load_digits().target),
         "MNIST, 10,000": mnist(10_000),
     }.items():
         yield from clustered(x, y, name)
@@ -144,7 +149,7 @@ def clustered(x: np.ndarray, y: np.ndarray, name: str, seeds: int = SEEDS) -> It
             centred,
             lambda s, own: SimilarityMatching(10, activation="relu", random_state=s).fit_transform(own).argmax(1),
         ),
-        "MiniBatchNMF": (x, lambda s, own: MiniBatchNMF(10, random_state=s).fit_transform(own).argmax(1)),
+        "MiniBatchNMF": (x, lambda s, own: DECOMPOSITION.MiniBatchNMF(10, random_state=s).fit_transform(own).argmax(1)),
         "KMeans": (x, lambda s, own: KMeans(10, random_state=s).fit_predict(own)),
     }
     for method, (data, found) in methods.items():
@@ -159,9 +164,9 @@ def untrained() -> Iterator[Row]:
     images, labels = mnist(12_000)
     scaled = StandardScaler().fit_transform
     data = {
-        "wine": (scaled(load_wine().data), load_wine().target, SEEDS),
-        "breast cancer": (scaled(load_breast_cancer().data), load_breast_cancer().target, SEEDS),
-        "digits": (load_digits().data / 16, load_digits().target, SEEDS),
+        "wine": (scaled(DATASETS.load_wine().data), DATASETS.load_wine().target, SEEDS),
+        "breast cancer": (scaled(DATASETS.load_breast_cancer().data), DATASETS.load_breast_cancer().target, SEEDS),
+        "digits": (DATASETS.load_digits().data / 16, DATASETS.load_digits().target, SEEDS),
         "MNIST, 10,000": (images, labels, 1),
     }
     estimators = {
@@ -175,16 +180,19 @@ def untrained() -> Iterator[Row]:
             yield f"{name}, readout before and after learning", method, f"{scores[0]:.3f}  {scores[1]:.3f}", np.nan
 
 
-def versus_untrained(estimator, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
+def versus_untrained(estimator: Any, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
     """Accuracy of a readout of the network before learning, and after it."""
     share = 2000 if len(x) > 10_000 else 0.5
     train, test = train_test_split(np.arange(len(x)), test_size=share, random_state=seed, stratify=y)
-    before = clone(estimator).set_params(random_state=seed)
+    before: Any = clone(estimator)
+    before.set_params(random_state=seed)
     before.network_, before.unit_, _ = before._initial(before._validated(x[train], reset=True))
-    after = clone(estimator).set_params(random_state=seed).fit(x[train])
-    return tuple(
+    after: Any = clone(estimator)
+    after.set_params(random_state=seed).fit(x[train])
+    first, last = (
         _readout(own.transform(x[train]), y[train], own.transform(x[test]), y[test]) for own in (before, after)
     )
+    return first, last
 
 
 def deep() -> Iterator[Row]:

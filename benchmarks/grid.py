@@ -9,12 +9,16 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn import datasets
 
 import simatch as sm
 from simatch.estimators import DeepSimilarityMatching
+
+# Without the types that scikit-learn's loaders have for their other forms of call.
+DATASETS: Any = datasets
 
 ACTIVATIONS = ("linear", "relu", "tanh", "clip", "soft_threshold", "shifted_relu")
 # Layers and feedback.
@@ -28,19 +32,19 @@ def _factors(rng: np.random.Generator, rows: int, columns: int, count: int = 10)
 
 
 def _breast_cancer(_: np.random.Generator) -> np.ndarray:
-    x = load_breast_cancer().data
+    x = DATASETS.load_breast_cancer().data
     return (x - x.mean(axis=0)) / x.std(axis=0)
 
 
 INPUTS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
-    "raw pixels 0..255": lambda _: load_digits().data[:600] * 255 / 16,
+    "raw pixels 0..255": lambda _: DATASETS.load_digits().data[:600] * 255 / 16,
     "standardised": _breast_cancer,
-    "50 rows": lambda _: load_digits().data[:50] / 16,
+    "50 rows": lambda _: DATASETS.load_digits().data[:50] / 16,
     "wide, 200 x 3,000": lambda rng: _factors(rng, 200, 3000),
     "tall, 30,000 x 20": lambda rng: _factors(rng, 30_000, 20),
     "almost constant": lambda rng: 5 + 0.01 * _factors(rng, 600, 30),
     "heavy-tailed": lambda rng: rng.standard_t(2, size=(600, 10)) @ rng.normal(size=(10, 30)),
-    "tiny, 1e-3": lambda _: 1e-3 * load_digits().data[:600],
+    "tiny, 1e-3": lambda _: 1e-3 * DATASETS.load_digits().data[:600],
 }
 
 

@@ -223,8 +223,8 @@ def train(
         Learning rates or schedules as in `training`. For samples in arrays, a number is the rate of the first batch,
         and the rate falls to 1/21 of it over the run (`hyperbolic`). For an iterable, whose length is unknown, a number
         is a constant rate. None: the rate of the rule itself (`Rule.default_rate`). For `AveragingRule` it
-        suits all amounts of data: ``0.5 / (max(1, 100 / batch_size) + n / 19)`` at batch n, or 0.5 throughout if a
-        batch holds all samples of an array.
+        suits all amounts of data: ``0.5 / (max(1, 100 / batch_size) + n / 19)`` at batch n after a rise over ten
+        batches, or 0.5 throughout if a batch holds all samples of an array.
     rule, transform, solver, tolerance, report_every
         As in `training`.
     held_out : array or dict of arrays, optional
