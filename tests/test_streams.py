@@ -76,9 +76,9 @@ def test_an_iterator_with_a_constant_rate_is_followed_as_by_partial_fit():
 def test_the_automatic_rate_knows_rows_not_calls():
     """It falls with the rows seen, whatever the calls, and not below the one at which 20,000 rows are remembered."""
     calls = new()
-    for part in (1, 49, 350, 400, 800):
+    for part in (1, 49, 350, 400, 800, 4000):
         calls.partial_fit(data(part))
-    np.testing.assert_allclose(calls.rate_, 0.5 / (1 + 1200 / 400 / 19))
+    np.testing.assert_allclose(calls.rate_, 0.5 / (1 + 5200 / 400 / 19))
     calls.n_samples_seen_ = 10**9
     assert calls.partial_fit(data(800)).rate_ == 0.02
     assert calls.partial_fit(data(100)).rate_ == 0.005

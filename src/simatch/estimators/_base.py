@@ -60,7 +60,7 @@ _BATCHES_A_TASK = 10
 # Batches and lengths by default. So few rows are learned from all at once, because without noise the rate can stay
 # large; of more rows, a batch is large enough for hundreds of units.
 _AT_ONCE, _BATCH = 2000, 400
-_STEPS_AT_ONCE, _BATCHES, _PASSES = 1000, 300, 2
+_STEPS_AT_ONCE, _BATCHES = 1000, 300
 # Most rows on which the distance from the optimum is measured, and about how many numbers these hold at most.
 _MEASURED, _NUMBERS = 2000, 1 << 24
 # Lowest automatic rate of `partial_fit`, for batches of 400 rows: it follows changes within some 50 batches.
@@ -373,10 +373,11 @@ class SimilarityMatcher(
         if _blank(X):
             return net, 1.0, seed  # nothing says how large the weights should be
         unit = unit_of(X, seed) if _scale_free(net) else 1.0
-        net = imprinted(net, X / unit, seed=seed, solver=self.solver)
+        some = self._some(X, unit, seed)
+        net = imprinted(net, some, seed=seed, solver=self.solver)
         if self.scale == "auto" and not _scale_free(net):
             return calibrate(net, X, batch_size=min(_BATCH, X.shape[0]), seed=seed, solver=self.solver), unit, seed
-        return sized(net, X / unit, seed=seed, solver=self.solver), unit, seed
+        return sized(net, some, seed=seed, solver=self.solver), unit, seed
 
     def _continued(self, latest: Float[np.ndarray, "rows features"]) -> tuple[Network, float, int]:
         """Return the network so far, adapted to the size of the data if they have become much larger or smaller."""
@@ -405,7 +406,7 @@ class SimilarityMatcher(
         size = min(int(size), count)
         if self.max_iter != "auto":
             return float(self.max_iter), size
-        return float(_STEPS_AT_ONCE if size == count else max(_PASSES, math.ceil(_BATCHES * size / count))), size
+        return float(_STEPS_AT_ONCE) if size == count else max(1.0, self._fewest_batches * size / count), size
 
     def _schedule(self, size: int, begun: int, count: int, total: int, pace: float) -> Schedule:
         """Learning rate in `fit`, by the number of the batch; `begun` samples were learned from before.
@@ -454,9 +455,7 @@ class SimilarityMatcher(
         own = measure_on(self._some(X, unit, seed), solver=self.solver, tolerance=float(self.tolerance))
 
         def measure(net: Network) -> Certificate:
-            found = own(net)
-            # Costs are products of four activities.
-            return dataclasses.replace(found, primal=found.primal * unit**4, dual=found.dual * unit**4)
+            return in_unit(own(net), unit)
 
         return measure
 
@@ -483,6 +482,11 @@ class SimilarityMatcher(
             except DivergenceError:
                 continue
         return learned(start, 0.5**_HALVINGS if self.learning_rate == "auto" else 1.0)
+
+    @property
+    def _fewest_batches(self) -> int:
+        """Fewest batches in `fit` by default, if not all rows are learned from at once."""
+        return _BATCHES
 
     @property
     def _most_at_once(self) -> int:
@@ -536,6 +540,12 @@ def _many(rows: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "many f
 def _or_many(X: Any, latest: Float[np.ndarray, "rows features"]) -> Any:
     """Return the data that a network is made from: X, or the latest rows if X has few."""
     return X if X.shape[0] >= _FEW or not len(latest) else _many(latest)
+
+
+def in_unit(found: Certificate, unit: float) -> Certificate:
+    """Return a certificate of data that were divided by a unit for the data themselves."""
+    # Costs are products of four activities.
+    return dataclasses.replace(found, primal=found.primal * unit**4, dual=found.dual * unit**4)
 
 
 def _scale_free(net: Network) -> bool:

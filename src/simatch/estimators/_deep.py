@@ -42,7 +42,7 @@ class DeepSimilarityMatching(SimilarityMatcher):
         least 0.
     max_iter : "auto" or int, default="auto"
         Most passes over the data in `fit`, at least 1; learning ends earlier if it arrives. "auto": 1,000 if a batch
-        has all rows; otherwise as many as give 300 batches, at least 2.
+        has all rows; otherwise as many as give 300 batches, at least 1.
     batch_size : "auto" or int, default="auto"
         Rows over which a step of learning is averaged, at least 1; 1 is the online rule of the paper. "auto": all rows
         if there are at most 2,000, otherwise 400.

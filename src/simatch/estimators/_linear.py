@@ -81,9 +81,10 @@ def captured(
     moments, total = np.zeros((len(axes), len(axes))), 0.0
     for begin in range(0, X.shape[0], _ROWS):
         rows = X[begin : begin + _ROWS]
-        inside = rows @ axes.T
+        inside = (rows @ axes.T.astype(X.dtype)).astype(float)
         moments += inside.T @ inside
-        total += float(np.sum(np.square(rows.data if is_sparse(rows) else rows, dtype=float)))
+        numbers = rows.data if is_sparse(rows) else rows
+        total += float(np.vdot(numbers, numbers))
     found = np.zeros(len(matrix))
     found[: len(axes)] = np.maximum(np.linalg.eigvalsh(moments)[::-1], 0) / X.shape[0]
     return found, total / X.shape[0]

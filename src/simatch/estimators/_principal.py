@@ -28,10 +28,13 @@ class Principal:
         Largest eigenvalues of ``<x x'>``, sorted; 0 where there are fewer.
     axes : array of shape (features, components)
         Eigenvectors of the first `components`.
+    moments : array of shape (features, features), or None
+        ``<x x'>``; None if there are more features than samples.
     """
 
     variances: Float[np.ndarray, " _"]
     axes: Float[np.ndarray, "features components"]
+    moments: Float[np.ndarray, "features features"] | None
 
     @property
     def cost(self) -> float:
@@ -87,7 +90,7 @@ def principal(x: Any, components: int) -> Principal | None:
         axes = (x.T @ axes) / np.where(sizes > 0, sizes, 1)
     padded = np.zeros((features, components))
     padded[:, : axes.shape[1]] = axes
-    return Principal(variances, padded)
+    return Principal(variances, padded, None if wide else moments)
 
 
 @dataclasses.dataclass(frozen=True)

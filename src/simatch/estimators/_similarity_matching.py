@@ -10,11 +10,11 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from ..learning import Certificate
+from ..learning import Certificate, certificate
 from ..models import Layer, layered
 from ..network import Linear, Network, activation
-from ..relaxation import ConvergenceWarning, relax
-from ._base import SimilarityMatcher, precision
+from ..relaxation import ConvergenceWarning, Relaxation, relax
+from ._base import SimilarityMatcher, in_unit, precision
 from ._linear import captured, is_linear, projection
 from ._principal import LinearCertificate, principal
 from ._reconstruction import reconstruction
@@ -22,7 +22,8 @@ from ._reconstruction import reconstruction
 # Largest errors of variances and subspace, by default, where the optimum is known.
 _EXACT = 0.01
 # Most rows from which linear units learn at once: they settle in no time, and noise hides small gaps between variances.
-_LINEAR_AT_ONCE = 5000
+# Of more rows, fewer batches than others need reach 99.9 % of the variance.
+_LINEAR_AT_ONCE, _LINEAR_BATCHES = 5000, 200
 
 
 class SimilarityMatching(SimilarityMatcher):
@@ -54,7 +55,7 @@ class SimilarityMatching(SimilarityMatcher):
         least 0.
     max_iter : "auto" or int, default="auto"
         Most passes over the data in `fit`, at least 1; learning ends earlier if it arrives. "auto": 1,000 if a batch
-        has all rows; otherwise as many as give 300 batches, at least 2.
+        has all rows; otherwise as many as give 300 batches (200 with linear units), at least 1.
     batch_size : "auto" or int, default="auto"
         Rows over which a step of learning is averaged, at least 1; 1 is the online rule of the paper. "auto": all rows
         if there are at most 2,000 (5,000 with linear units), otherwise 400.
@@ -204,27 +205,30 @@ class SimilarityMatching(SimilarityMatcher):
     def _most_at_once(self) -> int:
         return _LINEAR_AT_ONCE if isinstance(activation(self.activation), Linear) else super()._most_at_once
 
+    @property
+    def _fewest_batches(self) -> int:
+        return _LINEAR_BATCHES if isinstance(activation(self.activation), Linear) else super()._fewest_batches
+
     def _tolerances(self, first: Certificate) -> tuple[float | None, float | None]:
         exact = isinstance(first, LinearCertificate) and self.tol == "auto"
         return (_EXACT, _EXACT) if exact else super()._tolerances(first)
 
     def _measure(self, X: Any, unit: float, seed: int):
-        general = super()._measure(X, unit, seed)
-        if not isinstance(activation(self.activation), Linear):
-            return general
-        best = principal(X, int(self.n_components))
+        best = principal(X, int(self.n_components)) if isinstance(activation(self.activation), Linear) else None
         if best is None:
-            return general
+            return super()._measure(X, unit, seed)
         factor = float(self._factor) / float(self.lateral_scale)
         some = self._some(X, unit, seed)
 
         def measure(net: Network) -> LinearCertificate:
             matrix = projection(net)
-            own = vars(general(net))
+            out = self._settled(net, some)
+            own = vars(in_unit(certificate(net, out), unit))
             angle = best.angle(matrix)
             # Outputs of small variance beside large ones are rounded: by how much, some rows tell for all.
-            rounded = _moments(self._settled(net, some)) - _moments(_projected(some, matrix))
-            error = best.error_of_variances((_moments(_projected(X, matrix)) + unit**2 * rounded) / factor)
+            rounded = _moments(np.asarray(out.states[net.layers[-1]]).T) - _moments(_projected(some, matrix))
+            exact = _moments(_projected(X, matrix)) if best.moments is None else matrix @ best.moments @ matrix.T
+            error = best.error_of_variances((exact + unit**2 * rounded) / factor)
             return LinearCertificate(
                 **{**own, "distance": max(angle / 90, error)},
                 optimum=factor * best.cost,
@@ -235,12 +239,11 @@ class SimilarityMatching(SimilarityMatcher):
 
         return measure
 
-    def _settled(self, net: Network, x: Any) -> Float[np.ndarray, "samples components"]:
+    def _settled(self, net: Network, x: Any) -> Relaxation:
         with warnings.catch_warnings():
             # Samples that do not settle here do not settle in the run either, which warns of them.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            out = relax(net, x, solver=self.solver, tolerance=float(self.tolerance))
-        return np.asarray(out.states[net.layers[-1]]).T
+            return relax(net, x, solver=self.solver, tolerance=float(self.tolerance))
 
     def _survey(self, X: Any | None) -> None:
         # Weights do not know how much of the data they miss.
