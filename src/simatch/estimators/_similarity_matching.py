@@ -23,7 +23,7 @@ from ._reconstruction import reconstruction
 _EXACT = 0.01
 # Most rows from which linear units learn at once: they settle in no time, and noise hides small gaps between variances.
 # Of more rows, fewer batches than others need reach 99.9 % of the variance.
-_LINEAR_AT_ONCE, _LINEAR_BATCHES = 5000, 200
+_LINEAR_AT_ONCE, _LINEAR_BATCHES = 5000, 150
 
 
 class SimilarityMatching(SimilarityMatcher):
@@ -55,7 +55,7 @@ class SimilarityMatching(SimilarityMatcher):
         least 0.
     max_iter : "auto" or int, default="auto"
         Most passes over the data in `fit`, at least 1; learning ends earlier if it arrives. "auto": 1,000 if a batch
-        has all rows; otherwise as many as give 300 batches (200 with linear units), at least 1.
+        has all rows; otherwise as many as give 300 batches (150 with linear units), at least 1.
     batch_size : "auto" or int, default="auto"
         Rows over which a step of learning is averaged, at least 1; 1 is the online rule of the paper. "auto": all rows
         if there are at most 2,000 (5,000 with linear units), otherwise 400.
