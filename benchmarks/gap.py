@@ -13,40 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optax
 
 import simatch as sm
 from simatch.data import load_dataset
+from simatch.learning import automatic_rate
 from simatch.papers.obeid2019 import _faces, _mnist
 from simatch.report import style
 
 HELD_OUT = 2000
 # Numbers of samples after which a network is measured.
 POINTS = tuple(round(100 * 1.5**i) for i in range(18))
-
-
-class Momentum:
-    """Momentum, as `optax.trace` of the changes, normalised so that steps keep their length."""
-
-    def __init__(self, kept: float):
-        self.kept = kept
-
-    def init(self, parameters: Any) -> Any:
-        """Return no momentum."""
-        import jax
-
-        return jax.tree.map(lambda w: 0 * w, parameters)
-
-    def update(self, changes: Any, state: Any, parameters: Any = None) -> tuple[Any, Any]:
-        """Return the running mean of the changes."""
-        import jax
-
-        state = jax.tree.map(lambda m, d: self.kept * m + (1 - self.kept) * d, state, changes)
-        return state, state
-
-
-def automatic(size: int) -> Callable[[int], Any]:
-    """Rate of `simatch.train` by default."""
-    return lambda n: 0.5 / (max(1.0, 100 / size) + n / 19)
 
 
 RULES: dict[str, dict[str, Any]] = {
@@ -57,11 +34,11 @@ RULES: dict[str, dict[str, Any]] = {
         "ratio": 0.5,
         "rule": sm.GradientRule(),
     },
-    "default": {"size": 100, "rate": automatic(100)},
-    "default, batches of 400": {"size": 400, "rate": automatic(400)},
-    "ratio 2": {"size": 100, "rate": automatic(100), "ratio": 2.0},
-    "ratio 0.5": {"size": 100, "rate": automatic(100), "ratio": 0.5},
-    "momentum 0.9": {"size": 100, "rate": automatic(100), "transform": Momentum(0.9)},
+    "default": {"size": 100, "rate": automatic_rate(100)},
+    "default, batches of 400": {"size": 400, "rate": automatic_rate(400)},
+    "ratio 2": {"size": 100, "rate": automatic_rate(100), "ratio": 2.0},
+    "ratio 0.5": {"size": 100, "rate": automatic_rate(100), "ratio": 0.5},
+    "momentum 0.9": {"size": 100, "rate": automatic_rate(100), "transform": optax.ema(0.9, debias=False)},
     "constant 0.05": {"size": 100, "rate": 0.05},
 }
 
