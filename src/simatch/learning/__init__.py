@@ -17,6 +17,10 @@ from ._costs import Credit as Credit
 from ._costs import credit as credit
 from ._costs import objective as objective
 from ._costs import similarity_cost as similarity_cost
+from ._course import Course as Course
+from ._course import Keeper as Keeper
+from ._course import Steps as Steps
+from ._devices import fingerprint as fingerprint
 from ._encode import encode as encode
 from ._encode import samples_at_once as samples_at_once
 from ._health import SILENT_BELOW as SILENT_BELOW
@@ -43,6 +47,7 @@ from ._rule import GradientRule as GradientRule
 from ._rule import Rule as Rule
 from ._train import DivergenceError as DivergenceError
 from ._train import describe as describe
+from ._train import initial_state as initial_state
 from ._train import train as train
 from ._train import training as training
 from ._train import warn_unconverged as warn_unconverged
