@@ -1,5 +1,6 @@
 """Checkpoints: a run that is interrupted anywhere ends as one that is not, bit for bit."""
 
+import contextlib
 import json
 import os
 import threading
@@ -11,6 +12,8 @@ import pytest
 from test_phases import Averaged, Trace, data, deep, rule
 
 import simatch as sm
+from simatch import estimators
+from simatch.learning import _train
 from simatch.storage import read_arrays, write_arrays
 
 
@@ -236,3 +239,53 @@ def test_arrays_files(tmp_path):
         path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
         with pytest.raises(ValueError, match="is truncated or damaged"):
             read_arrays(path)
+
+
+# --- estimators
+
+
+@contextlib.contextmanager
+def interrupted(runs):
+    """Interrupt learning after so many compiled runs of ten batches."""
+    learn, done = _train.learn_batches, 0
+
+    def counted(*arguments):
+        nonlocal done
+        done += 1
+        if done > runs:
+            raise KeyboardInterrupt
+        return learn(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_train, "learn_batches", counted)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
+@pytest.mark.parametrize("kind", ["linear", "tanh"])
+def test_an_interrupted_fit_goes_on(kind, x, tmp_path):
+    settings = {"activation": kind, "random_state": 0, "batch_size": 10, "max_iter": 4, "tol": 0}
+    whole = estimators.SimilarityMatching(2, **settings).fit(x)
+    for runs in (2, 3):
+        with interrupted(runs):
+            estimators.SimilarityMatching(2, checkpoints=tmp_path, **settings).fit(x)
+    for _ in range(2):
+        resumed = estimators.SimilarityMatching(2, checkpoints=tmp_path, **settings).fit(x)
+        same(whole.network_.weights, resumed.network_.weights)
+        np.testing.assert_array_equal(whole.cost_history_, resumed.cost_history_)
+        for name in ("certificate_", "n_iter_", "n_steps_", "n_samples_seen_", "rate_", "unit_"):
+            assert getattr(whole, name) == getattr(resumed, name)
+    with pytest.raises(ValueError, match="of another run, with data"):
+        estimators.SimilarityMatching(2, checkpoints=tmp_path, **settings).fit(x[::-1])
+    with pytest.raises(ValueError, match="random_state must be an integer, got None"):
+        estimators.SimilarityMatching(2, checkpoints=tmp_path, **{**settings, "random_state": None}).fit(x)
+
+
+def test_a_fit_that_arrives_early_is_complete(x, tmp_path):
+    settings = {"random_state": 0, "tol": 0.05}
+    whole = estimators.SimilarityMatching(2, checkpoints=tmp_path, **settings).fit(x)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_train, "learn_batches", None)  # nothing is learned again
+        again = estimators.SimilarityMatching(2, checkpoints=tmp_path, **settings).fit(x)
+    assert again.certificate_ == whole.certificate_
+    assert again.n_iter_ == whole.n_iter_

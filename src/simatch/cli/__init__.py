@@ -10,6 +10,7 @@ with Feature("The command line", extra="app"):
     import typer
 
     from ..papers import reproduce
+    from ._apply import encode_command, predict_command
     from ._demo import demo
     from ._train import train
 
@@ -23,6 +24,8 @@ Examples:
   simatch train faces.npz --units 8 --units 16 --stride 2 --radius 6 --feedback 0.1
 
   simatch train --config runs/mnist-1/settings.toml
+
+  simatch encode runs/mnist-1 new-images.npy --out features.npy
 """
 
 app = typer.Typer(
@@ -36,6 +39,8 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(train)
+app.command(name="encode")(encode_command)
+app.command(name="predict")(predict_command)
 app.add_typer(reproduce)
 
 

@@ -19,8 +19,9 @@ from ._costs import objective as objective
 from ._costs import similarity_cost as similarity_cost
 from ._course import Course as Course
 from ._course import Keeper as Keeper
+from ._course import NoKeeper as NoKeeper
 from ._course import Steps as Steps
-from ._devices import fingerprint as fingerprint
+from ._course import identity as identity
 from ._encode import encode as encode
 from ._encode import samples_at_once as samples_at_once
 from ._health import SILENT_BELOW as SILENT_BELOW
@@ -40,7 +41,9 @@ from ._rates import Schedule as Schedule
 from ._rates import automatic_rate as automatic_rate
 from ._rates import hyperbolic as hyperbolic
 from ._rates import published_schedule as published_schedule
+from ._rates import schedule_of as schedule_of
 from ._report import Report as Report
+from ._rule import DEFAULT_RULE as DEFAULT_RULE
 from ._rule import AveragingRule as AveragingRule
 from ._rule import Change as Change
 from ._rule import GradientRule as GradientRule

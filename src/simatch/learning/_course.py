@@ -2,13 +2,20 @@
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
+
 from ..network import Network
+from ..relaxation import Inputs, count_samples, rows_of
+from ._devices import fingerprint
 from ._loop import LearningState
 from ._report import Report
+
+# Samples by which data are recognised.
+_LOOKED_AT = 64
 
 
 @dataclasses.dataclass
@@ -92,3 +99,34 @@ class NoKeeper(Keeper):
             course.reports.append(report)
             yield course.network, report
         course.complete = True
+
+
+def identity(
+    net: Network, rates: Callable[[int], tuple[Any, Any]], total: int | None, x: Inputs | None, **settings: Any
+) -> dict[str, Any]:
+    """Return what tells one run from another, for `Keeper.course`.
+
+    Parameters
+    ----------
+    net : Network
+        The network before learning.
+    rates : callable
+        Rates of descending and of ascending parameters, by the number of the batch.
+    total : int or None
+        Number of batches, if it is known.
+    x : array, sparse matrix, dict of these, or None
+        The data, of which some samples are looked at; None for a stream.
+    **settings
+        All other settings, as values that JSON can hold.
+    """
+    numbers = (0, 1, 100) if total is None else (0, total // 2, total - 1)
+    data = None
+    if x is not None:
+        count = count_samples(x)
+        data = fingerprint((count, rows_of(x, np.linspace(0, count - 1, min(count, _LOOKED_AT)).astype(int))))
+    return {
+        **settings,
+        "rates": [[float(own) for own in rates(number)] for number in numbers],
+        "data": data,
+        "network": fingerprint(net),
+    }

@@ -14,11 +14,11 @@ from jax.sharding import Mesh
 
 from .._progress import tracked
 from ..network import Network
-from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input, rows_of
+from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input
 from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
-from ._course import Keeper, NoKeeper, Steps
-from ._devices import batch_mesh, check_same, fingerprint, first_copy, own_share, replicated, spread
+from ._course import Keeper, NoKeeper, Steps, identity
+from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._health import HealthWarning, read
 from ._limits import check_rate, check_schedule
 from ._loop import LearningState, Method, learn_batches
@@ -324,18 +324,19 @@ def train(
     net = _in_default_precision(net)
     settings = {}
     if checkpoints is not None:
-        settings = {
+        settings = identity(
+            net,
+            schedule_of(schedule, ratio),
+            total,
+            x if total is not None else None,
             **plan,
-            "seed": seed,
-            "rates": _some_rates(schedule_of(schedule, ratio), total),
-            "rule": repr(rule),
-            "solver": repr(solver),
-            "tolerance": tolerance,
-            "tol": tol,
-            "report_every": report_every,
-            "data": _fingerprint_of(x) if total is not None else None,
-            "network": fingerprint(net),
-        }
+            seed=seed,
+            rule=repr(rule),
+            solver=repr(solver),
+            tolerance=tolerance,
+            tol=tol,
+            report_every=report_every,
+        )
     keeper = checkpoints or NoKeeper()
     measure = (
         None if held_out is None else measure_on(held_out, phase=rule.phases[0], solver=solver, tolerance=tolerance)
@@ -377,18 +378,6 @@ def train(
 
 def _epochs_from(x: Inputs, start: int, **plan: Any) -> Iterator[Inputs]:
     return epochs_of(x, start=start, **plan)
-
-
-def _some_rates(schedule: Callable[[int], tuple[Any, Any]], total: int | None) -> list[list[float]]:
-    """Rates of some batches, which tell one schedule from another."""
-    numbers = (0, 1, 100) if total is None else (0, total // 2, total - 1)
-    return [[float(own) for own in schedule(number)] for number in numbers]
-
-
-def _fingerprint_of(x: Any) -> str:
-    """Fingerprint of some samples, which tells one array from another."""
-    count = count_samples(x)
-    return fingerprint((count, rows_of(x, np.linspace(0, count - 1, min(count, 64)).astype(int))))
 
 
 def _falling(rate: Rate, over: int) -> Rate:

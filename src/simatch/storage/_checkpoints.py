@@ -149,8 +149,9 @@ class Checkpoints(Keeper):
                 f"The file {str(path)!r} is of the format {description.get('format')!r}, not {FORMAT!r}; use the "
                 "version of simatch that wrote it."
             )
-        # As JSON has it: lists for tuples.
-        for name, value in _in_json(self._settings).items():
+        # Other processes have other parts of the data.
+        own = {} if jax.process_index() else _in_json(self._settings)
+        for name, value in own.items():
             if description["settings"].get(name) != value:
                 raise ValueError(
                     f"The checkpoints in {str(self.folder)!r} are of another run, with {name.replace('_', ' ')} "
@@ -215,13 +216,21 @@ def _short(value: Any) -> str:
 
 
 def _described(report: Report) -> dict[str, Any]:
-    return dataclasses.asdict(dataclasses.replace(report, state=LearningState(None, None)))
+    """Return a report as JSON can hold it, without its state; of a certificate, what every certificate has."""
+    own = {name: value for name, value in vars(report).items() if name != "state"}
+    found = report.certificate
+    names = [field.name for field in dataclasses.fields(Certificate)]
+    return {
+        **own,
+        "health": {name: dataclasses.asdict(state) for name, state in report.health.items()},
+        "certificate": None if found is None else {name: getattr(found, name) for name in names},
+    }
 
 
 def _report(own: dict[str, Any]) -> Report:
     certificate = own.pop("certificate")
     return Report(
-        **{name: value for name, value in own.items() if name not in ("health", "state")},
+        **{name: value for name, value in own.items() if name != "health"},
         health={name: Health(**values) for name, values in own["health"].items()},
         certificate=None if certificate is None else Certificate(**certificate),
     )
