@@ -158,17 +158,6 @@ def test_a_folder_that_cannot_be_written_is_named_once(why, tmp_path, monkeypatc
     store.save()
 
 
-def test_where_compiled_code_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("SIMATCH_CACHE_DIR", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert _cache.folder() == tmp_path / ".cache" / "simatch" / "native"
-    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert _cache.folder() == Path("/caches/simatch/native")
-    monkeypatch.setenv("SIMATCH_CACHE_DIR", "/own")
-    assert _cache.folder() == Path("/own/native")
-
-
 def test_native_code_is_not_used_without_numba(copy):
     script = (
         "import sys, warnings; sys.modules['numba'] = None\n"

@@ -4,6 +4,7 @@ import base64
 import re
 import struct
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -140,3 +141,16 @@ def test_page_is_self_contained(story, tmp_path):
 def test_figures_repeat(story):
     figure = story.figures()[2]
     assert figure.render("svg") == story.figures()[2].render("svg")
+
+
+@pytest.mark.parametrize("names", [["$0_$10", "$10_$20"], ["a\\frac", "100 %"], ["²", "#&{"]])
+def test_the_user_s_words_and_settings_do_not_break_figures(names):
+    """Names of classes are no mathematics, and a user's LaTeX is not needed."""
+    matrices = {"a": np.eye(4, dtype="f4")}
+    with mpl.rc_context({"text.usetex": True, "font.family": "none such"}):
+        drawing = report.similarity_matrices(matrices, np.repeat(names, 2))
+        content = report.Figure("name", drawing, "").render("png")
+    assert size_of(content) == size_of(
+        report.Figure("name", report.similarity_matrices(matrices, np.repeat(names, 2)), "").render("png")
+    )
+    assert [t.get_text() for t in drawing.axes[0].get_xticklabels()] == sorted(names)

@@ -14,7 +14,7 @@ def tracked(
     label: str = "learning",
     shown: bool = True,
 ) -> Iterator[Item]:
-    """Yield the items and show progress in a bar, if standard error is a terminal and Rich is installed.
+    """Yield the items and show progress in a bar, in a terminal or a notebook, if Rich is installed.
 
     Parameters
     ----------
@@ -41,12 +41,14 @@ def tracked(
 
 
 def _progress(label: str) -> Any:
-    """Return a `rich.progress.Progress` that is not drawn yet; None without Rich."""
+    """Return a `rich.progress.Progress` that is not drawn yet; None without Rich, a terminal or a notebook."""
     try:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError:
         return None
     console = Console(stderr=True)
+    if not (console.is_terminal or console.is_jupyter):
+        return None
     columns = TextColumn(label), BarColumn(), TextColumn("{task.fields[detail]}"), TimeRemainingColumn()
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    return Progress(*columns, console=console, transient=True)

@@ -23,6 +23,8 @@ from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 
+from .._caches import cache_folder
+
 # Files that nobody has used for so many seconds are removed.
 UNUSED = 30 * 24 * 3600
 NAME_LENGTH = 32
@@ -40,14 +42,6 @@ def digest(folder: Path = Path(__file__).parent) -> str:
     for file in sorted(folder.glob("*.py")):
         parts += [file.name, hashlib.sha256(file.read_bytes()).hexdigest()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:NAME_LENGTH]
-
-
-def folder() -> Path:
-    """Where compiled code is kept."""
-    if own := os.environ.get("SIMATCH_CACHE_DIR"):
-        return Path(own) / "native"
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "simatch" / "native"
 
 
 def read(path: Path) -> dict[str, bytes]:
@@ -87,11 +81,10 @@ class _Store:
 
     def __init__(self):
         self.entries: dict[str, bytes] = {}
-        self.path: Path | None = None
         self.complete = True
-        # The home folder of some users is unknown.
-        with contextlib.suppress(RuntimeError):
-            self.path = folder() / digest()
+        place = cache_folder("native")
+        self.path = None if place is None else place / digest()
+        if self.path is not None:
             self.entries = read(self.path)
 
     def save(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from .._caches import cache_folder
 from .._extras import MissingPackageError
 from ..storage import Draft, as_json, draft
 
@@ -84,11 +85,12 @@ def cache_compiled_programs() -> None:
     logging.getLogger("jax._src.compiler").setLevel(logging.ERROR)
     if jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]  # the user has chosen one
         return
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "simatch" / "compiled"
+    folder = cache_folder("compiled")
+    if folder is None:
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
+    except OSError:
         return
     if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))

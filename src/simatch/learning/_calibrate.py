@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from ..network import Activities, Network, Pathway, Term, optimal_parameters
+from ..network import Activities, Network, Pathway, Term, in_default_precision, optimal_parameters
 from ..relaxation import (
     ConvergenceWarning,
     Inputs,
@@ -112,6 +112,7 @@ def calibrate(
     >>> net.feedforward[0].scale < 0.1
     Array(True, dtype=bool)
     """
+    net = in_default_precision(net)
     _check(net, level, batches, batch_size, rate)
     if not any((r.data if is_sparse(r) else r).any() for r in checked(net, x).values()):
         raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
@@ -159,6 +160,7 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     >>> bool(recalibrated(net, 1000 * x).feedforward[0].scale < 1e-5 * net.feedforward[0].scale)
     True
     """
+    net = in_default_precision(net)
     inputs = check_inputs(net, x)
     _, levels, _ = _nearer(net, inputs, jnp.asarray(level), jnp.asarray(_TOLERANCE), solver)
     near = all(level / _STRAYED < float(own) < level * _STRAYED for own in levels.values())

@@ -7,7 +7,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..network import Activities, Network, activity_costs, cost_shares, energy_gradients, optimal_parameters, present
+from ..network import (
+    Activities,
+    Network,
+    activity_costs,
+    cost_shares,
+    energy_gradients,
+    in_default_precision,
+    optimal_parameters,
+    present,
+)
 from ..relaxation import INPUTS_CLAMPED, Inputs, Phase, Relaxation, Solver, relax
 from ._learn import check_states
 
@@ -106,7 +115,7 @@ def certificate(
     >>> sm.certificate(net, x).distance < 0.01
     True
     """
-    phase = phase or INPUTS_CLAMPED
+    net, phase = in_default_precision(net), phase or INPUTS_CLAMPED
     out = x if isinstance(x, Relaxation) else relax(net, x, phase=phase, solver=solver, tolerance=tolerance)
     check_states(net, out.states, phase)
     primal, dual, distance = map(float, jax.device_get(_costs(net, out.states, phase)))

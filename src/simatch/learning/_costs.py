@@ -14,6 +14,7 @@ from ..network import (
     activity_costs,
     cost_shares,
     energy_gradients,
+    in_default_precision,
     optimal_parameters,
     total_cost,
 )
@@ -82,6 +83,7 @@ def objective(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = Non
     >>> sm.objective(net, out) == sm.objective(net, x)
     True
     """
+    net = in_default_precision(net)
     return _number(_dual(net, *_settled(net, x, phase)))
 
 
@@ -131,6 +133,7 @@ def similarity_cost(net: Network, x: Inputs | Relaxation, *, phase: Phase | None
     >>> sm.similarity_cost(net, x) > best
     True
     """
+    net = in_default_precision(net)
     return _number(_primal(net, *_settled(net, x, phase)))
 
 
@@ -175,6 +178,7 @@ def credit(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = None) 
     >>> abs(sm.credit(net, x).total() - sm.objective(net, x)) < 1e-4
     True
     """
+    net = in_default_precision(net)
     return _credit(net, *_settled(net, x, phase))
 
 

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
-from ..network import Activities, Network
+from ..network import Activities, Network, in_default_precision
 from ..relaxation import (
     INPUTS_CLAMPED,
     ConvergenceWarning,
@@ -91,7 +91,7 @@ def encode(
     >>> sm.encode(net, jax.random.normal(jax.random.key(0), (7, 8, 8)), batch_size=5).shape
     (7, 64)
     """
-    phase = phase or INPUTS_CLAMPED
+    net, phase = in_default_precision(net), phase or INPUTS_CLAMPED
     relaxing = phase.relaxing(net)
     layers = relaxing[-1:] if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
     for name in layers:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ..network import Activities, Network, Pathway, Term, optimal_parameters, signs_of
+from ..network import Activities, Network, Pathway, Term, in_default_precision, optimal_parameters, signs_of
 from ..relaxation import Inputs, Solver, Status, check_inputs, count_samples, rows_of, settle
 
 # Most samples that sizes are found from, about how many numbers these hold at most, and most steps.
@@ -57,6 +57,7 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     >>> bool(1e7 < net.lateral[0].to_dense()[0, 0] < 1e9)
     True
     """
+    net = in_default_precision(net)
     inputs = _few(net, x, np.random.default_rng(seed))
     settled, too_strong = net, False
     for _ in range(_STEPS):
@@ -105,6 +106,7 @@ def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None =
     >>> [int(np.sum(sm.encode(n, x).max(axis=0) > 0)) for n in (net, sm.imprinted(net, x))]
     [6, 8]
     """
+    net = in_default_precision(net)
     rng = np.random.default_rng(seed)
     inputs = _few(net, x, rng)
     for name in net.layers:

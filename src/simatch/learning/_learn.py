@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
-from ..network import Activities, Network, signs_of
+from ..network import Activities, Network, in_default_precision, signs_of
 from ..relaxation import Phase, Relaxation, Status
 from ._limits import check_rate
 from ._rates import schedule_of
@@ -85,6 +85,7 @@ def learn(
     """
     rule = rule or DEFAULT_RULE
     done = (out,) if isinstance(out, Relaxation) else tuple(out)
+    net = in_default_precision(net)
     check_rate(net, rate, ratio, rule)
     if len(done) != len(rule.phases):
         raise ValueError(

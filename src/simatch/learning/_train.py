@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from .._progress import tracked
-from ..network import Network
+from ..network import Network, in_default_precision
 from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input
 from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
@@ -121,7 +120,7 @@ def training(
         check_rate(net, first["descending"], ratio, rule)
     for phase in rule.phases:
         phase.relaxing(net)  # raises an error if the phase does not fit
-    net = _in_default_precision(net)
+    net = in_default_precision(net)
     state = initial_state(net, rule, transform) if after is None else after.state
     if mesh is not None:
         check_same(net, mesh, "The processes hold different networks; make them from one seed and one calibration.")
@@ -184,15 +183,6 @@ def initial_state(net: Network, rule: Rule, transform: Any) -> LearningState:
             f"A transform must have the methods `init` and `update`, as those of Optax have; {transform!r} does not."
         )
     return LearningState(rule.init(net), None if transform is None else transform.init(net.parameters))
-
-
-def _in_default_precision(net: Network) -> Network:
-    """Return a network whose arrays have JAX's current default precision."""
-    own = jnp.dtype(jnp.result_type(float))
-    other = jnp.dtype("float32" if own == "float64" else "float64")
-    if all(getattr(leaf, "dtype", own) != other for leaf in jax.tree.leaves(net)):
-        return net
-    return jax.tree.map(lambda a: a.astype(own) if getattr(a, "dtype", own) == other else a, net)
 
 
 def train(
@@ -321,7 +311,7 @@ def train(
         whole_stream = itertools.chain(first, stream)
         batches = lambda start: itertools.islice(whole_stream, start, None)  # noqa: E731
         schedule = rule.default_rate(count_samples(first[0]) if first else 1, None) if rate is None else rate
-    net = _in_default_precision(net)
+    net = in_default_precision(net)
     settings = {}
     if checkpoints is not None:
         settings = identity(

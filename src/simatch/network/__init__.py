@@ -25,6 +25,7 @@ from ._graph import felt_in as felt_in
 from ._grid import Grid as Grid
 from ._network import Network as Network
 from ._network import described as described
+from ._network import in_default_precision as in_default_precision
 from ._pathway import AntiHebbian as AntiHebbian
 from ._pathway import Hebbian as Hebbian
 from ._pathway import Pathway as Pathway

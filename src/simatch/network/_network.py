@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from .._processes import check_process
 from ._activation import Activation
 from ._graph import Stages, energy_weights, stages, term_weight
 from ._pathway import AntiHebbian, Hebbian, Pathway
@@ -76,6 +77,7 @@ class Network(eqx.Module):
     _energy_weight: tuple[tuple[str, float], ...] = eqx.field(static=True)
 
     def __init__(self, populations: Mapping[str, Population], terms: Sequence[Term], *, seed: int = 0):
+        check_process()
         self.populations = dict(populations)
         _check_graph(self.populations, terms)
         self._energy_weight = tuple(energy_weights(self.layers, terms).items())
@@ -268,3 +270,12 @@ def _check_graph(populations: Mapping[str, Population], terms: Sequence[Term]) -
     for name, population in populations.items():
         if not population.is_input and name not in joined:
             raise ValueError(f"Nothing drives population {name!r}; give it a pathway from another population.")
+
+
+def in_default_precision(net: Network) -> Network:
+    """Return a network whose arrays have JAX's current default precision."""
+    own = jnp.dtype(jnp.result_type(float))
+    other = jnp.dtype("float32" if own == "float64" else "float64")
+    if all(getattr(leaf, "dtype", own) != other for leaf in jax.tree.leaves(net)):
+        return net
+    return jax.tree.map(lambda a: a.astype(own) if getattr(a, "dtype", own) == other else a, net)

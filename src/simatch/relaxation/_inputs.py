@@ -11,6 +11,7 @@ import scipy.sparse
 from jax.core import Tracer
 from jaxtyping import Float
 
+from .._processes import check_process
 from ..network import Activities, Grid, Network
 from ._phase import DEFAULT, Phase
 
@@ -69,6 +70,7 @@ def checked(
 
     A sparse matrix remains one, in CSR format.
     """
+    check_process()
     entries = {
         name: r.astype(jnp.result_type(float), copy=False) for name, r in _shaped(net, x, phases, others).items()
     }

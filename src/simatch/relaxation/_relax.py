@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from ..network import Activities, Network, Term, present
+from ..network import Activities, Network, Term, in_default_precision, present
 from ._blockwise import Blockwise
 from ._implicit import moved
 from ._inputs import Inputs, check_inputs
@@ -154,7 +154,7 @@ def relax(
         raise ValueError(f"The tolerance must be finite and above 0, got {tolerance!r}.")
     if max_steps is not None and max_steps < 1:
         raise ValueError(f"max_steps must be at least 1, got {max_steps!r}.")
-    phase = phase or INPUTS_CLAMPED
+    net, phase = in_default_precision(net), phase or INPUTS_CLAMPED
     relaxing = phase.relaxing(net)
     entries = check_inputs(net, x, [phase])
     begin = None if start is None else _start(net, relaxing, entries, start)

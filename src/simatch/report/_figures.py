@@ -211,8 +211,10 @@ def draw_similarities(
             continue
         names, first, count = np.unique(labels, return_index=True, return_counts=True)
         middle = first + (count - 1) / 2
-        ax.set_xticks(middle, [str(n) for n in names], rotation=0 if max(len(str(n)) for n in names) < 3 else 90)
-        ax.set_yticks(middle, [str(n) for n in names] if i == 0 else [])
+        # A dollar sign in the name of a class is no mathematics.
+        texts = [str(n) for n in names]
+        ax.set_xticks(middle, texts, rotation=0 if max(map(len, texts)) < 3 else 90, parse_math=False)
+        ax.set_yticks(middle, texts if i == 0 else [], parse_math=False)
         ax.set(xlabel="class", ylabel="class" if i == 0 else "")
         for edge in first[1:] - 0.5:
             ax.axhline(edge, color="white", linewidth=0.6)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.style
 from cycler import cycler
 
 # Palette of Okabe and Ito for colour-blind readers, ordered so that the first two colours have the most contrast.
@@ -54,6 +55,9 @@ _SETTINGS: Any = {
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Context with the settings of Matplotlib for figures; restores the earlier settings at the end."""
-    with mpl.rc_context(_SETTINGS):
+    """Context with the settings of Matplotlib for figures; restores the earlier settings at the end.
+
+    It starts from Matplotlib's defaults, not from the user's, which may need programs such as LaTeX that are missing.
+    """
+    with mpl.style.context(["default", _SETTINGS]):
         yield
