@@ -1,17 +1,16 @@
 """Files of the state of learning: its arrays as safetensors."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors
-import safetensors.numpy
 from jaxtyping import PyTree
 
-from ._atomic import write_atomically
+from ._tensor_file import tensor_file, write_tensors
+
+FORMAT = "simatch-state-1"
 
 
 def save_state(state: PyTree, path: str | os.PathLike[str]) -> None:
@@ -27,6 +26,8 @@ def save_state(state: PyTree, path: str | os.PathLike[str]) -> None:
     ------
     OSError
         If the file cannot be written.
+    ValueError
+        If an array is of a type that files do not hold, such as complex numbers.
 
     Examples
     --------
@@ -38,10 +39,7 @@ def save_state(state: PyTree, path: str | os.PathLike[str]) -> None:
     >>> again.rule["mean"].shape
     (3,)
     """
-    leaves = {place: np.asarray(leaf) for place, leaf in _leaves(state)}
-    write_atomically(
-        path, safetensors.numpy.save({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in leaves.items()})
-    )
+    write_tensors(path, {"format": FORMAT}, {k: np.asarray(v, jnp.result_type(v)) for k, v in _leaves(state)})
 
 
 def load_state(path: str | os.PathLike[str], like: PyTree) -> PyTree:
@@ -65,21 +63,19 @@ def load_state(path: str | os.PathLike[str], like: PyTree) -> PyTree:
     ValueError
         If the file is damaged, or its arrays do not have the layout, shapes and types of `like`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {str(path)!r}.")
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{str(path)!r} is truncated, damaged or not a state of learning ({error}).") from None
-    needed = {place: (np.shape(leaf), jnp.result_type(leaf)) for place, leaf in _leaves(like)}
-    found = {place: (tensor.shape, tensor.dtype) for place, tensor in tensors.items()}
-    if needed != found:
-        raise ValueError(
-            f"{str(path)!r} is the state of another rule or network: it holds {_listed(found)} where {_listed(needed)} "
-            "was expected; continue with the settings that it was made with."
-        )
+    with tensor_file(path) as file:
+        # Earlier files have no description.
+        described = bool(file.description)
+        if described:
+            file.version("state", range(1, 2))
+        needed = {place: (np.shape(leaf), jnp.result_type(leaf).name) for place, leaf in _leaves(like)}
+        found = {place: (declared.shape, declared.dtype) for place, declared in file.arrays.items()}
+        if needed != found:
+            raise ValueError(
+                f"{str(file.path)!r} is the state of another rule or network: it holds {_listed(found)} where "
+                f"{_listed(needed)} was expected; continue with the settings that it was made with."
+            )
+        tensors = file.read(checksum=described)
     places = [place for place, _ in _leaves(like)]
     return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(tensors[place]) for place in places])
 
@@ -88,5 +84,6 @@ def _leaves(state: PyTree) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(state)]
 
 
-def _listed(arrays: dict) -> str:
-    return ", ".join(f"{place} of shape {shape}" for place, (shape, _) in sorted(arrays.items())) or "nothing"
+def _listed(arrays: dict[str, tuple[Any, str]]) -> str:
+    listed = [f"{place} of shape {shape} and type {dtype}" for place, (shape, dtype) in sorted(arrays.items())]
+    return ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "") or "nothing"
