@@ -142,7 +142,7 @@ def test_the_number_of_local_weights_is_known_before_they_are_made(rng):
     """Files are compared with it. Its search for a disc that is much too large must not take memory either."""
     made = 0
     for _ in range(60):
-        stride, (height, width) = int(rng.integers(1, 4)), rng.integers(1, 6, 2)
+        stride, height, width = rng.integers(1, 6, 3).tolist()
         pre, post = sm.Grid(height * stride, width * stride, 2), sm.Grid(height, width, 3)
         radius = float(rng.choice([0.0, 0.5, 0.71, 1.0, 1.5, 2.5, 7.0, 1e4, 1e300]))
         try:

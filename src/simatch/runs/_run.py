@@ -154,8 +154,8 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
     rule = settings.learning_rule()
     untrained = settings.network(grid_of(dataset))
     preprocessing = settings.preprocessor()
-    x_train = preprocessing.fit_transform(dataset.x_train)
-    x_test = preprocessing.transform(dataset.x_test)
+    x_train, x_test = dataset.processed(preprocessing)
+    assert x_test is not None
     clock = _Clock()
     if any(layer.scale == "auto" for layer in settings.layers):
         say("Finding the scale of the structure constants.")

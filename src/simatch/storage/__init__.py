@@ -1,5 +1,9 @@
 """Files: networks, states of learning, results, and the folders of long runs."""
 
+from ._array_file import DeclaredArray as DeclaredArray
+from ._array_file import declared_arrays as declared_arrays
+from ._array_file import read_arrays as read_arrays
+from ._atomic import regular as regular
 from ._atomic import write_atomically as write_atomically
 from ._network_file import load as load
 from ._network_file import save as save
