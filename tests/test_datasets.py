@@ -402,7 +402,7 @@ def test_a_small_archive_of_gigabytes_is_not_unpacked(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     np.savez_compressed(path, x=np.zeros((1000, 50, 50)))
     assert load_dataset(path).shape == (50, 50, 1)
-    monkeypatch.setattr("simatch.storage._array_file.SMALL", 10**6)
+    monkeypatch.setattr("simatch.storage._numpy_file.SMALL", 10**6)
     with pytest.raises(ValueError, match=r"a.npz' unpacks to 0.0 GB, 1,0\d\d times its size"):
         load_dataset(path)
     monkeypatch.setattr("simatch.storage._memory.memory", lambda: 10**7)

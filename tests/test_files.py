@@ -14,7 +14,7 @@ import scipy.sparse
 
 import simatch as sm
 from simatch.storage import load, save, write_atomically
-from simatch.storage._tensor_file import tensor_file, write_tensors
+from simatch.storage._arrays_file import arrays_file, write_arrays
 
 
 def structure(rng, shape):
@@ -114,7 +114,7 @@ def small(path):
 
 def contents(path):
     """Description and arrays of a file."""
-    with tensor_file(path) as file:
+    with arrays_file(path) as file:
         return file.description, file.read(checksum=True)
 
 
@@ -122,7 +122,7 @@ def rewritten(path, change):
     """Change the description and the arrays of a file, and sign it anew, as somebody might who means it."""
     description, tensors = contents(path)
     change(description, tensors)
-    write_tensors(path, description, tensors)
+    write_arrays(path, tensors, description)
 
 
 def test_bad_files(tmp_path):
@@ -178,7 +178,7 @@ def test_formats_before_and_after(tmp_path):
         ("simatch-state-1", "is no network file: its format is 'simatch-state-1'"),
         (3, "its format is 3"),
     ):
-        write_tensors(path, {**description, "format": version}, tensors)
+        write_arrays(path, tensors, {**description, "format": version})
         with pytest.raises(ValueError, match=words):
             load(path)
 

@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 
 from .._extras import Feature
 from .._progress import tracked
-from ..storage import read_arrays, regular
+from ..storage import read_numpy, regular
 from ._image_error import ImageError
 from ._preprocessing import Preprocessing
 
@@ -287,7 +287,7 @@ def _patches(size: int, count: int, seed: int) -> Dataset:
 
 def _mnist() -> Dataset:
     if path := _local_copy("mnist.npz"):
-        return _dataset("mnist", read_arrays(path, _KEYS), path)
+        return _dataset("mnist", read_numpy(path, _KEYS), path)
     x, y = _openml("mnist_784", "mnist", "mnist.npz")
     x = x.reshape(-1, 28, 28)
     return _dataset("mnist", {"x_train": x[:60_000], "y_train": y[:60_000], "x_test": x[60_000:], "y_test": y[60_000:]})
@@ -295,7 +295,7 @@ def _mnist() -> Dataset:
 
 def _lfw() -> Dataset:
     if path := _local_copy("lfw64.npz"):
-        return _dataset("lfw", read_arrays(path, _KEYS), path)
+        return _dataset("lfw", read_numpy(path, _KEYS), path)
     centre = slice(50, 200)
     with _downloading("lfw", "lfw64.npz"):
         # A little more than 64 / 150: scikit-learn rounds down.
@@ -355,7 +355,7 @@ def _downloading(name: str, filename: str) -> Iterator[None]:
 
 
 def _load_file(path: Path) -> Dataset:
-    arrays = read_arrays(path, _KEYS)
+    arrays = read_numpy(path, _KEYS)
     dataset = _dataset(path.stem, arrays, path)
     scaled = " and scaled from 0..255 to 0..1" if arrays[_key("x_train", arrays) or ""].dtype == np.uint8 else ""
     test = "" if dataset.x_test is None else f", and {len(dataset.x_test):,} of the same shape for tests"

@@ -13,8 +13,8 @@ import numpy as np
 import scipy.sparse
 
 from ..network import Activation, Connectivity, Grid, Network, Population, Term, entry_of, named
+from ._arrays_file import Arrays, ArraysFile, arrays_file, write_arrays
 from ._sound import check_missing, check_sound, without_missing
-from ._tensor_file import TensorFile, Tensors, tensor_file, write_tensors
 
 # Format 2 had no checksum.
 FORMAT, READ = "simatch-network-3", range(2, 4)
@@ -76,7 +76,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     }
     for i, term in enumerate(net.terms):
         tensors |= {f"terms.{i}/{path}": np.asarray(leaf) for path, leaf in _numbers(term)}
-    write_tensors(path, description, tensors)
+    write_arrays(path, tensors, description)
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -111,7 +111,7 @@ def load(path: str | os.PathLike[str]) -> Network:
     --------
     See `save`.
     """
-    with tensor_file(path) as file:
+    with arrays_file(path) as file:
         version = file.version("network", READ)
         tensors = file.read(checksum=version > 2)
     try:
@@ -130,7 +130,7 @@ def load(path: str | os.PathLike[str]) -> Network:
     return net
 
 
-def _described(value: Any, prefix: str, tensors: Tensors) -> Any:
+def _described(value: Any, prefix: str, tensors: Arrays) -> Any:
     """Describe an object as JSON: the name of its kind and its arguments. Arrays are added to `tensors`."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -179,7 +179,7 @@ def _numbers(term: Term) -> list[tuple[str, Any]]:
 class _Rebuilding:
     """A network that is made from its description and its arrays, each of which must be used."""
 
-    def __init__(self, file: TensorFile, tensors: Tensors):
+    def __init__(self, file: ArraysFile, tensors: Arrays):
         self.description, self.tensors = file.description, tensors
         self.used: set[str] = set()
         # How many numbers the connectivities may still need.

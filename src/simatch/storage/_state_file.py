@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from ._tensor_file import tensor_file, write_tensors
+from ._arrays_file import arrays_file, write_arrays
 
 FORMAT = "simatch-state-1"
 
@@ -39,7 +39,7 @@ def save_state(state: PyTree, path: str | os.PathLike[str]) -> None:
     >>> again.rule["mean"].shape
     (3,)
     """
-    write_tensors(path, {"format": FORMAT}, {k: np.asarray(v, jnp.result_type(v)) for k, v in _leaves(state)})
+    write_arrays(path, {k: np.asarray(v, jnp.result_type(v)) for k, v in _leaves(state)}, {"format": FORMAT})
 
 
 def load_state(path: str | os.PathLike[str], like: PyTree) -> PyTree:
@@ -63,7 +63,7 @@ def load_state(path: str | os.PathLike[str], like: PyTree) -> PyTree:
     ValueError
         If the file is damaged, or its arrays do not have the layout, shapes and types of `like`.
     """
-    with tensor_file(path) as file:
+    with arrays_file(path) as file:
         # Earlier files have no description.
         described = bool(file.description)
         if described:

@@ -48,7 +48,7 @@ class DeclaredArray:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def declared_arrays(path: str | os.PathLike[str]) -> list[DeclaredArray]:
+def declared_numpy(path: str | os.PathLike[str]) -> list[DeclaredArray]:
     """Return what a ``.npy`` or ``.npz`` file says that it holds, without reading the arrays.
 
     Parameters
@@ -69,18 +69,18 @@ def declared_arrays(path: str | os.PathLike[str]) -> list[DeclaredArray]:
     Examples
     --------
     >>> import pathlib, tempfile, numpy as np
-    >>> from simatch.storage import declared_arrays
+    >>> from simatch.storage import declared_numpy
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "x.npz")
     ...     np.savez(path, x=np.zeros((10, 8, 8), np.uint8))
-    ...     [(a.name, str(a.dtype), a.shape) for a in declared_arrays(path)]
+    ...     [(a.name, str(a.dtype), a.shape) for a in declared_numpy(path)]
     [('x', 'uint8', (10, 8, 8))]
     """
     with _archive(path) as archive:
         return [archive.declared(name) for name in archive.names]
 
 
-def read_arrays(path: str | os.PathLike[str], known: Collection[str]) -> dict[str, np.ndarray]:
+def read_numpy(path: str | os.PathLike[str], known: Collection[str]) -> dict[str, np.ndarray]:
     """Read the arrays with known names from a ``.npy`` or ``.npz`` file; nothing in it is unpickled.
 
     Parameters
@@ -109,11 +109,11 @@ def read_arrays(path: str | os.PathLike[str], known: Collection[str]) -> dict[st
     Examples
     --------
     >>> import pathlib, tempfile, numpy as np
-    >>> from simatch.storage import read_arrays
+    >>> from simatch.storage import read_numpy
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "x.npz")
     ...     np.savez(path, x=np.zeros((10, 8, 8), np.uint8))
-    ...     read_arrays(path, ["x"])["x"].shape
+    ...     read_numpy(path, ["x"])["x"].shape
     (10, 8, 8)
     """
     with _archive(path) as archive:

@@ -18,7 +18,7 @@ import safetensors.numpy
 from ._atomic import explained, regular, write_atomically
 from ._memory import check_memory
 
-Tensors = dict[str, np.ndarray]
+Arrays = dict[str, np.ndarray]
 
 # The types that files may hold; others have no exact counterpart in NumPy.
 TYPES = {
@@ -52,7 +52,7 @@ class Declared:
 
 
 @dataclasses.dataclass(frozen=True)
-class TensorFile:
+class ArraysFile:
     """An open file of arrays, of which only the header has been read.
 
     Attributes
@@ -67,7 +67,7 @@ class TensorFile:
     description: dict[str, Any]
     arrays: dict[str, Declared]
     _text: str
-    _checksum: str | None
+    _kept: str | None
     _file: Any
 
     def version(self, kind: str, known: range) -> int:
@@ -95,7 +95,7 @@ class TensorFile:
             )
         return version
 
-    def read(self, *, checksum: bool) -> Tensors:
+    def read(self, *, checksum: bool) -> Arrays:
         """Read all arrays.
 
         Parameters
@@ -110,21 +110,21 @@ class TensorFile:
         """
         check_memory(sum(a.size * np.dtype(a.dtype).itemsize for a in self.arrays.values()), self.path)
         with _described_errors(self.path):
-            tensors = {name: self._file.get_tensor(name) for name in self.arrays}
-        if self._checksum is None:
+            arrays = {name: self._file.get_tensor(name) for name in self.arrays}
+        if self._kept is None:
             if checksum:
                 raise ValueError(f"{str(self.path)!r} is damaged: it has no checksum; use another copy.")
-        elif self._checksum != _checksum(self._text, tensors):
+        elif self._kept != _digest(arrays, self._text):
             raise ValueError(
                 f"{str(self.path)!r} is damaged: its arrays do not have the checksum that they were written with; use "
                 "another copy."
             )
-        return tensors
+        return arrays
 
 
 @contextlib.contextmanager
-def tensor_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
-    """Open a file that `write_tensors` wrote, and read its header.
+def arrays_file(path: str | os.PathLike[str]) -> Iterator[ArraysFile]:
+    """Open a file that `write_arrays` wrote, and read its header.
 
     Raises
     ------
@@ -145,18 +145,18 @@ def tensor_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
                 raise ValueError(f"{str(path)!r} has an array of type {dtype}, {name!r}, where NumPy has none.")
         arrays = {name: Declared(TYPES[dtype], shape) for name, (dtype, shape) in declared.items()}
         text = metadata.get("simatch", "{}")
-        yield TensorFile(path, _description(text, path), arrays, text, metadata.get("checksum"), file)
+        yield ArraysFile(path, _description(text, path), arrays, text, metadata.get("digest"), file)
 
 
-def write_tensors(path: str | os.PathLike[str], description: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], description: Mapping[str, Any]) -> None:
     """Write arrays with a description and a checksum; an earlier file is replaced when the new one is complete.
 
     Parameters
     ----------
     path : path
+    arrays : mapping of str to array
     description : mapping of str to values that JSON can hold
         With the kind and the version of the file as ``"format"``.
-    tensors : mapping of str to arrays
 
     Raises
     ------
@@ -166,20 +166,33 @@ def write_tensors(path: str | os.PathLike[str], description: Mapping[str, Any], 
         If an array is of a type that files do not hold.
     """
     # `ascontiguousarray` gives a number the shape (1,).
-    arrays = {name: np.ascontiguousarray(value).reshape(np.shape(value)) for name, value in tensors.items()}
-    for name, value in arrays.items():
+    own = {name: np.ascontiguousarray(value).reshape(np.shape(value)) for name, value in arrays.items()}
+    for name, value in own.items():
         if value.dtype.name not in TYPES.values():
             raise ValueError(f"A file cannot hold {name!r}, an array of type {value.dtype}; convert it to float32.")
-    text = json.dumps(description)
-    metadata = {"simatch": text, "checksum": _checksum(text, arrays)}
-    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+    text = json.dumps(dict(description))
+    write_atomically(path, safetensors.numpy.save(own, {"simatch": text, "digest": _digest(own, text)}))
 
 
-def _checksum(text: str, tensors: Tensors) -> str:
+def read_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
+    """Read the arrays and the description of a file that `write_arrays` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not such a file, or is damaged.
+    """
+    with arrays_file(path) as file:
+        return file.read(checksum=True), file.description
+
+
+def _digest(arrays: Arrays, text: str) -> str:
     """Digest of a description and of the names, types, shapes and bytes of all arrays."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
-    for name, value in sorted(tensors.items()):
-        digest.update(f"\0{name}\0{value.dtype.name}\0{value.shape}\0".encode())
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name} {value.dtype} {value.shape}".encode())
         digest.update(value.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
