@@ -11,6 +11,7 @@ with Feature("The command line", extra="app"):
 
     from ..papers import reproduce
     from ._demo import demo
+    from ._info import info
     from ._train import train
 
 EPILOG = """
@@ -23,6 +24,8 @@ Examples:
   simatch train faces.npz --units 8 --units 16 --stride 2 --radius 6 --feedback 0.1
 
   simatch train --config runs/mnist-1/settings.toml
+
+  simatch info runs/mnist-1/network.safetensors
 """
 
 app = typer.Typer(
@@ -36,6 +39,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(train)
+app.command()(info)
 app.add_typer(reproduce)
 
 

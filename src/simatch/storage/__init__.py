@@ -4,6 +4,7 @@ from ._arrays_file import read_arrays as read_arrays
 from ._arrays_file import write_arrays as write_arrays
 from ._atomic import regular as regular
 from ._atomic import write_atomically as write_atomically
+from ._info import info as info
 from ._network_file import load as load
 from ._network_file import save as save
 from ._numpy_file import DeclaredArray as DeclaredArray
