@@ -405,7 +405,7 @@ def test_a_small_archive_of_gigabytes_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr("simatch.storage._numpy_file.SMALL", 10**6)
     with pytest.raises(ValueError, match=r"a.npz' unpacks to 0.0 GB, 1,0\d\d times its size"):
         load_dataset(path)
-    monkeypatch.setattr("simatch.storage._memory.memory", lambda: 10**7)
+    monkeypatch.setattr("simatch.storage._reading.memory", lambda: 10**7)
     with pytest.raises(ValueError, match=r"a.npz' declares arrays of 0.0 GB, but this machine has 0.0 GB of memory"):
         load_dataset(path)
 

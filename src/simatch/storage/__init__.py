@@ -2,7 +2,6 @@
 
 from ._arrays_file import read_arrays as read_arrays
 from ._arrays_file import write_arrays as write_arrays
-from ._atomic import regular as regular
 from ._atomic import write_atomically as write_atomically
 from ._info import info as info
 from ._network_file import load as load
@@ -10,6 +9,7 @@ from ._network_file import save as save
 from ._numpy_file import DeclaredArray as DeclaredArray
 from ._numpy_file import declared_numpy as declared_numpy
 from ._numpy_file import read_numpy as read_numpy
+from ._reading import regular as regular
 from ._results import RUNS as RUNS
 from ._results import as_json as as_json
 from ._results import keep_numbers as keep_numbers

@@ -15,8 +15,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ._atomic import explained, regular, write_atomically
-from ._memory import check_memory
+from ._atomic import write_atomically
+from ._reading import check_memory, explained, reason, regular
 
 Arrays = dict[str, np.ndarray]
 
@@ -203,9 +203,9 @@ def _described_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{str(path)!r} is truncated, damaged or not a file of arrays ({error}).") from None
+        raise ValueError(f"{str(path)!r} is truncated, damaged or not a file of arrays ({reason(error)}).") from None
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{str(path)!r} has an array that cannot be read ({error}).") from None
+        raise ValueError(f"{str(path)!r} has an array that cannot be read ({reason(error)}).") from None
     except OSError as error:
         raise explained(error, f"{str(path)!r} could not be read") from error
 
@@ -216,7 +216,7 @@ def _description(text: str, path: Path) -> dict[str, Any]:
     try:
         description = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} has a damaged description ({error}).") from None
+        raise ValueError(f"{str(path)!r} has a damaged description ({reason(error)}).") from None
     if not isinstance(description, dict):
         raise ValueError(f"{str(path)!r} has a {type(description).__name__} where its description was expected.")
     return description

@@ -6,6 +6,8 @@ import secrets
 import stat
 from pathlib import Path
 
+from ._reading import explained
+
 # How names of unfinished files begin. They are short, whatever the name of the file is, and lie in its folder, because
 # only within one file system can a file be moved in one step.
 UNFINISHED = ".simatch-unfinished-"
@@ -62,31 +64,6 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> None
             raise
         raise explained(error, f"{str(path)!r} could not be written") from error
     _settle(folder)
-
-
-def explained(error: OSError, what: str) -> OSError:
-    """Return an error of the same kind with one sentence about the user's file, not about a temporary one."""
-    sentence = type(error)(f"{what}: {error.strerror or error}.")
-    sentence.errno = error.errno
-    return sentence
-
-
-def regular(path: str | os.PathLike[str]) -> Path:
-    """Return the path of an existing file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    ValueError
-        If it is a folder, or a device or the like, from which reading might never end.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file {str(path)!r}; check the path.")
-    if not path.is_file():
-        raise ValueError(f"{str(path)!r} is {'a folder' if path.is_dir() else 'no ordinary file'}; give a file.")
-    return path
 
 
 def _mode(path: Path) -> int | None:

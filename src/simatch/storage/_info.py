@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ._arrays_file import LONGEST, ArraysFile, arrays_file
-from ._atomic import explained, regular
 from ._numpy_file import declared_numpy
+from ._reading import explained, reason, regular
 
 # Files of a folder that are described, at most.
 MOST_FILES = 200
@@ -91,7 +91,7 @@ def _text(path: Path, suffix: str) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
         values = tomllib.loads(text) if suffix == ".toml" else json.loads(text)
     except (ValueError, RecursionError, OSError) as error:
-        raise ValueError(f"{str(path)!r} cannot be read as {suffix[1:].upper()} ({error}).") from None
+        raise ValueError(f"{str(path)!r} cannot be read as {suffix[1:].upper()} ({reason(error)}).") from None
     if not isinstance(values, dict):
         raise ValueError(f"{str(path)!r} holds a {type(values).__name__}, where names with values were expected.")
     entries = {
@@ -123,7 +123,7 @@ def _arrays(file: ArraysFile) -> dict[str, Any]:
         ]
         terms = [_term(file, i, own) for i, own in enumerate(file.description["terms"])]
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(file.path)!r} has a damaged description ({type(error).__name__}: {error}).") from None
+        raise ValueError(f"{str(file.path)!r} has a damaged description ({reason(error)}).") from None
     return found | {"populations": populations, "terms": terms}
 
 
@@ -142,6 +142,6 @@ def _kind(description: Mapping[str, Any] | None) -> str | None:
     """Name of the kind of an activation or connectivity, with its numbers."""
     if description is None:
         return None
-    name = next(str(v) for n, v in description.items() if n != "arguments")
+    name = next((str(v) for n, v in description.items() if n != "arguments"), "")
     numbers = [f"{v:g}" for v in description["arguments"].values() if isinstance(v, float)]
     return ":".join([name, *numbers]) if "activation" in description else name

@@ -14,6 +14,7 @@ import scipy.sparse
 
 from ..network import Activation, Connectivity, Grid, Network, Population, Term, entry_of, named
 from ._arrays_file import Arrays, ArraysFile, arrays_file, write_arrays
+from ._reading import reason
 from ._sound import check_missing, check_sound, without_missing
 
 # Format 2 had no checksum.
@@ -120,7 +121,7 @@ def load(path: str | os.PathLike[str]) -> Network:
         check_missing(net)
     # Whatever constructors raise on arguments of a wrong kind.
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"{str(file.path)!r} does not hold together as a network: {_reason(error)}.") from error
+        raise ValueError(f"{str(file.path)!r} does not hold together as a network: {reason(error)}.") from error
     if any(np.dtype(np.float64) == v.dtype for v in tensors.values()) and jnp.zeros(()).dtype == np.float32:
         warnings.warn(
             f"{str(file.path)!r} holds a network in double precision, which was rounded to single precision; set "
@@ -280,13 +281,3 @@ class _Rebuilding:
             return jnp.asarray(own)
 
         return jax.tree_util.tree_map_with_path(read, term)
-
-
-def _reason(error: Exception) -> str:
-    """Say in a line what was wrong."""
-    text = " ".join(str(error).split()).rstrip(".")
-    if isinstance(error, KeyError):
-        text = f"it lacks {text}"
-    elif not isinstance(error, ValueError):
-        text = f"{type(error).__name__}: {text}"
-    return text if len(text) <= 300 else f"{text[:300]}..."

@@ -14,8 +14,7 @@ from typing import cast
 import numpy as np
 from numpy.lib import format as npy
 
-from ._atomic import explained, regular
-from ._memory import check_memory
+from ._reading import check_memory, explained, reason, regular
 
 # Arrays of an archive that unpack to more bytes than this must not be so many times larger than the archive.
 SMALL, RATIO = 1 << 30, 100
@@ -246,13 +245,13 @@ def _damage(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise damaged(path, " ".join(str(error).split()) or type(error).__name__) from error
+        raise damaged(path, reason(error)) from error
 
 
 def damaged(path: Path, why: str) -> ValueError:
     """Return an error about a damaged file of arrays."""
     return ValueError(
-        f"The file {str(path)!r} is truncated, damaged, or no NumPy file ({why[:300]}); write it again with numpy.save "
+        f"The file {str(path)!r} is truncated, damaged, or no NumPy file ({why}); write it again with numpy.save "
         "or numpy.savez."
     )
 
