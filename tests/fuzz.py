@@ -31,7 +31,7 @@ import scipy.sparse
 import simatch as sm
 from simatch.data import Dataset, load_dataset
 from simatch.runs import merged
-from simatch.storage import info, load_state, save_state
+from simatch.storage import info, load_state, save_state, write_atomically
 from simatch.storage._arrays_file import arrays_file, write_arrays
 from simatch.storage._sound import check_missing, check_sound
 
@@ -300,7 +300,7 @@ def read_settings(path: Path) -> Any:
 
 
 def check_settings(settings: Any, path: Path, _: bytes | None) -> None:
-    path.write_text(settings.toml())
+    write_atomically(path, settings.toml())
     assert merged(None, file=path) == settings
 
 

@@ -15,7 +15,7 @@ def test_changed_files_are_loaded_correctly_or_refused(tmp_path):
 
 
 def test_the_attack_finds_files_that_are_loaded_wrongly(tmp_path, monkeypatch):
-    monkeypatch.setattr("simatch.storage._arrays_file._digest", lambda *_: "the same for all")
+    monkeypatch.setattr("simatch.storage._arrays_file._digest_of", lambda *_: "the same for all")
     with pytest.raises(AssertionError, match=r"a changed (network|state) was loaded"):
         fuzz.attack(tmp_path, 2000, seed=0)
 

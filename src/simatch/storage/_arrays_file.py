@@ -66,8 +66,7 @@ class ArraysFile:
     path: Path
     description: dict[str, Any]
     arrays: dict[str, Declared]
-    _text: str
-    _kept: str | None
+    _digest: Any
     _file: Any
 
     def version(self, kind: str, known: range) -> int:
@@ -111,10 +110,10 @@ class ArraysFile:
         check_memory(sum(a.size * np.dtype(a.dtype).itemsize for a in self.arrays.values()), self.path)
         with _described_errors(self.path):
             arrays = {name: self._file.get_tensor(name) for name in self.arrays}
-        if self._kept is None:
+        if self._digest is None:
             if checksum:
                 raise ValueError(f"{str(self.path)!r} is damaged: it has no checksum; use another copy.")
-        elif self._kept != _digest(arrays, self._text):
+        elif self._digest != _digest_of(arrays, self.description):
             raise ValueError(
                 f"{str(self.path)!r} is damaged: its arrays do not have the checksum that they were written with; use "
                 "another copy."
@@ -144,8 +143,9 @@ def arrays_file(path: str | os.PathLike[str]) -> Iterator[ArraysFile]:
             if dtype not in TYPES:
                 raise ValueError(f"{str(path)!r} has an array of type {dtype}, {name!r}, where NumPy has none.")
         arrays = {name: Declared(TYPES[dtype], shape) for name, (dtype, shape) in declared.items()}
-        text = metadata.get("simatch", "{}")
-        yield ArraysFile(path, _description(text, path), arrays, text, metadata.get("digest"), file)
+        description = _described(metadata.get("simatch", "{}"), path)
+        digest = description.pop("digest", None)
+        yield ArraysFile(path, description, arrays, digest, file)
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], description: Mapping[str, Any]) -> None:
@@ -170,8 +170,9 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], descri
     for name, value in own.items():
         if value.dtype.name not in TYPES.values():
             raise ValueError(f"A file cannot hold {name!r}, an array of type {value.dtype}; convert it to float32.")
-    text = json.dumps(dict(description))
-    write_atomically(path, safetensors.numpy.save(own, {"simatch": text, "digest": _digest(own, text)}))
+    # In one entry: the library writes several in any order, and the same network is to have the same bytes.
+    text = json.dumps({"digest": _digest_of(own, description), **description})
+    write_atomically(path, safetensors.numpy.save(own, {"simatch": text}))
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
@@ -188,9 +189,9 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
         return file.read(checksum=True), file.description
 
 
-def _digest(arrays: Arrays, text: str) -> str:
+def _digest_of(arrays: Arrays, description: Mapping[str, Any]) -> str:
     """Digest of a description and of the names, types, shapes and bytes of all arrays."""
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    digest = hashlib.sha256(json.dumps(dict(description)).encode())
     for name, value in sorted(arrays.items()):
         digest.update(f"{name} {value.dtype} {value.shape}".encode())
         digest.update(value.reshape(-1).view(np.uint8).data)
@@ -210,7 +211,7 @@ def _described_errors(path: Path) -> Iterator[None]:
         raise explained(error, f"{str(path)!r} could not be read") from error
 
 
-def _description(text: str, path: Path) -> dict[str, Any]:
+def _described(text: str, path: Path) -> dict[str, Any]:
     if len(text) > LONGEST:
         raise ValueError(f"{str(path)!r} has a description of {len(text):,} characters, where {LONGEST:,} are allowed.")
     try:
