@@ -273,7 +273,7 @@ def check_state(state: Any, path: Path, before: bytes | None) -> None:
 
 TOKENS = (
     "[", "]", "{", "}", "=", '"', "\n", ".", "[[layers]]\n", "[layers]\n", "preprocessing = 3\n", "layers = []\n",
-    "9" * 5000, "[" * 5000, "a." * 5000, "\x00", "units = true\n", "data = 3\n", "2020-01-01", "'''", "1e999", "nan",
+    "9" * 5000, "[" * 5000, "a." * 60_000, "\x00", "units = true\n", "data = 3\n", "2020-01-01", "'''", "1e999", "nan",
 )  # fmt: skip
 
 

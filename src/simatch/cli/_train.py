@@ -128,6 +128,8 @@ def _train(
     cache_compiled_programs()
     progress(f"Loading {settings.data}.")
     dataset = load_dataset(settings.data)
+    if dataset.note:
+        progress(dataset.note)
     settings.network(runs.grid_of(dataset))  # raises an error about wrong settings before anything is written
     folder = results_folder(out, dataset.name, overwrite=overwrite)
     storage.write_atomically(folder / "settings.toml", settings.toml())

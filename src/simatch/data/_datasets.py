@@ -5,9 +5,8 @@ import http.client
 import importlib.util
 import io
 import os
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,12 @@ from sklearn.model_selection import train_test_split
 from .._extras import Feature
 from .._progress import tracked
 from ..storage import read_numpy, regular
+from ._columns import KEYS, Images, check_same_scale, images_of, key_of, labels_of, tell_ignored
 from ._image_error import ImageError
 from ._preprocessing import Preprocessing
 
-Images = Float[np.ndarray, "samples height width channels"]
-Labels = Int[np.ndarray, " samples"]
-
-# Bytes of one picture of 32 by 32 pixels, at most; and whole numbers that double precision tells apart.
+# Bytes of one picture of 32 by 32 pixels, at most.
 _LARGEST_JPEG = 1 << 20
-_EXACT = 2.0**53
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -287,7 +283,7 @@ def _patches(size: int, count: int, seed: int) -> Dataset:
 
 def _mnist() -> Dataset:
     if path := _local_copy("mnist.npz"):
-        return _dataset("mnist", read_numpy(path, _KEYS), path)
+        return _dataset("mnist", read_numpy(path, KEYS), path)
     x, y = _openml("mnist_784", "mnist", "mnist.npz")
     x = x.reshape(-1, 28, 28)
     return _dataset("mnist", {"x_train": x[:60_000], "y_train": y[:60_000], "x_test": x[60_000:], "y_test": y[60_000:]})
@@ -295,7 +291,7 @@ def _mnist() -> Dataset:
 
 def _lfw() -> Dataset:
     if path := _local_copy("lfw64.npz"):
-        return _dataset("lfw", read_numpy(path, _KEYS), path)
+        return _dataset("lfw", read_numpy(path, KEYS), path)
     centre = slice(50, 200)
     with _downloading("lfw", "lfw64.npz"):
         # A little more than 64 / 150: scikit-learn rounds down.
@@ -355,9 +351,9 @@ def _downloading(name: str, filename: str) -> Iterator[None]:
 
 
 def _load_file(path: Path) -> Dataset:
-    arrays = read_numpy(path, _KEYS)
+    arrays = read_numpy(path, KEYS)
     dataset = _dataset(path.stem, arrays, path)
-    scaled = " and scaled from 0..255 to 0..1" if arrays[_key("x_train", arrays) or ""].dtype == np.uint8 else ""
+    scaled = " and scaled from 0..255 to 0..1" if arrays[key_of("x_train", arrays) or ""].dtype == np.uint8 else ""
     test = "" if dataset.x_test is None else f", and {len(dataset.x_test):,} of the same shape for tests"
     return dataclasses.replace(dataset, note=f"Read as {_in_words(dataset.x_train)}{scaled}{test}.")
 
@@ -407,124 +403,31 @@ def _pixels(entry: zipfile.ZipInfo, folder: zipfile.ZipFile, pillow: Any) -> np.
 
 # --- From arrays to a data set
 
-# What the arrays of a file are for, and the names that they may have; an earlier name comes before a later one.
-_NAMES = {
-    "x_train": ("x_train", "x"),
-    "y_train": ("y_train", "y", "person"),
-    "x_test": ("x_test",),
-    "y_test": ("y_test",),
-}
-_KEYS = tuple(name for names in _NAMES.values() for name in names)
-
-
-def _key(role: str, arrays: Mapping[str, np.ndarray]) -> str | None:
-    """Name under which an array for this role is there."""
-    return next((name for name in _NAMES[role] if name in arrays), None)
-
 
 def _dataset(name: str, arrays: dict[str, np.ndarray], path: Path | None = None, note: str = "") -> Dataset:
     where = f"file {str(path)!r}" if path else f"data set {name!r}"
-    x_key, y_key = _key("x_train", arrays), _key("y_train", arrays)
+    x_key, y_key = key_of("x_train", arrays), key_of("y_train", arrays)
     if x_key is None:
         raise ValueError(
             f"The {where} holds no array named x_train or x, but {', '.join(map(repr, arrays)) or 'none at all'}; "
             "rename the array of images."
         )
-    _check_same_scale(arrays, x_key, where)
-    x_train = _images(arrays[x_key], x_key, where)
-    x_test = _images(arrays["x_test"], "x_test", where) if "x_test" in arrays else None
+    check_same_scale(arrays, x_key, where)
+    x_train = images_of(arrays[x_key], x_key, where)
+    x_test = images_of(arrays["x_test"], "x_test", where) if "x_test" in arrays else None
     if x_test is not None and x_test.shape[1:] != x_train.shape[1:]:
         raise ValueError(
             f"In the {where}, {x_key} and x_test hold images of shapes {arrays[x_key].shape[1:]} and "
             f"{arrays['x_test'].shape[1:]}; they must agree."
         )
-    y_train = _labels(arrays[y_key], y_key, len(x_train), where) if y_key else None
+    y_train = labels_of(arrays[y_key], y_key, len(x_train), where) if y_key else None
     y_test = None
     if y_train is not None and x_test is not None and "y_test" in arrays:
-        y_test = _labels(arrays["y_test"], "y_test", len(x_test), where)
-    _tell_ignored(arrays, y_test is not None, where)
+        y_test = labels_of(arrays["y_test"], "y_test", len(x_test), where)
+    tell_ignored(arrays, y_test is not None, where)
     labels = [y for y in (y_train, y_test) if y is not None]
     if len({y.dtype.kind == "U" for y in labels}) > 1:
         raise ValueError(f"In the {where}, {y_key} and y_test must both be numbers, or both be text.")
     classes = np.unique(np.concatenate(labels)) if labels else np.empty(0)
     y_train, y_test = (None if y is None else np.searchsorted(classes, y) for y in (y_train, y_test))
     return Dataset(name, x_train, y_train, x_test, y_test, tuple(map(str, classes)), note)
-
-
-def _tell_ignored(arrays: Mapping[str, np.ndarray], tested: bool, where: str) -> None:
-    for role, names in _NAMES.items():
-        used = _key(role, arrays)
-        for name in names:
-            if name in arrays and name != used:
-                warnings.warn(f"In the {where}, {name} is ignored, because there is {used}.", stacklevel=4)
-    if "y_test" in arrays and not tested:
-        missing = " and ".join(role for role in ("x_test", "y_train") if _key(role, arrays) is None)
-        warnings.warn(f"In the {where}, y_test is ignored, because there is no {missing}.", stacklevel=4)
-
-
-def _check_same_scale(arrays: Mapping[str, np.ndarray], x_key: str, where: str) -> None:
-    """Raise ValueError if only one part is scaled to [0, 1]."""
-    if "x_test" not in arrays:
-        return
-    for scaled, key in ((x_key, "x_test"), ("x_test", x_key)):
-        x = arrays[key]
-        if arrays[scaled].dtype == np.uint8 and x.dtype != np.uint8 and x.dtype.kind in "fiu" and (x > 1).any():
-            raise ValueError(
-                f"In the {where}, {scaled} is of type uint8, so that 0..255 becomes 0..1, but {key} is of type "
-                f"{x.dtype} with values up to {x[x > 1].max():g}; store both in the same type and range."
-            )
-
-
-def _images(x: np.ndarray, key: str, where: str) -> Images:
-    if x.dtype.kind not in "fiub":
-        raise ValueError(f"In the {where}, {key} must be an array of real numbers, got one of type {x.dtype}.")
-    if x.ndim not in (2, 3, 4):
-        raise ValueError(
-            f"In the {where}, {key} has shape {x.shape}, but (samples, height, width), (samples, height, width, "
-            "channels) or (samples, features) is needed."
-        )
-    if not x.size:
-        raise ValueError(f"In the {where}, {key} is empty (shape {x.shape}); it needs at least one image.")
-    if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[1] < x.shape[2] and x.shape[3] > 4:
-        channels, height, width = x.shape[1:]
-        raise ValueError(
-            f"In the {where}, {key} has shape {x.shape}, which seems to be {channels} channel{'s' * (channels > 1)} "
-            f"before {height} by {width} pixels: store {key}.transpose(0, 2, 3, 1), channels last; or, if these are "
-            f"images of {channels} by {height} pixels with {width} channels, {key}.transpose(0, 2, 1, 3)."
-        )
-    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, and is reported below
-        images = x.astype(np.float32)
-    if x.dtype == np.uint8:
-        images /= 255
-    bad = np.asarray(~np.isfinite(images).all(axis=tuple(range(1, x.ndim))))
-    if bad.any():
-        raise ValueError(
-            f"In the {where}, {key} holds NaN, infinity or numbers beyond float32 in {bad.sum()} of {len(bad)} images, "
-            f"first in image {bad.argmax()}; remove or replace them."
-        )
-    height, width, channels = {2: (1, 1, -1), 3: (*x.shape[1:], 1), 4: x.shape[1:]}[x.ndim]
-    return images.reshape(len(x), height, width, channels)
-
-
-def _labels(y: np.ndarray, key: str, count: int, where: str) -> np.ndarray:
-    if y.shape not in ((count,), (count, 1)):
-        raise ValueError(
-            f"In the {where}, {key} has shape {y.shape}, but there are {count} images: one label for each."
-        )
-    y = y.reshape(count)
-    if y.dtype.kind == "f":
-        if (missing := np.isnan(y)).any():
-            raise ValueError(
-                f"In the {where}, {key} holds NaN for {missing.sum()} of {count} images, first for image "
-                f"{missing.argmax()}; give each image a label, or remove {key}."
-            )
-        if (y == np.round(y)).all() and (np.abs(y) < _EXACT).all():
-            return y.astype(np.int64)
-    if y.dtype.kind not in "iubUS":
-        raise ValueError(f"In the {where}, {key} must hold whole numbers or names, got values of type {y.dtype}.")
-    if y.dtype.kind != "S":
-        return y
-    try:
-        return np.char.decode(y, "utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"In the {where}, {key} holds names that are not UTF-8 ({error}); encode them so.") from error

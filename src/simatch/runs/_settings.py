@@ -1,7 +1,6 @@
 """Settings of a training run: defaults, overridden by a TOML file, overridden by options; validated."""
 
 import copy
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,12 +12,9 @@ from ..data import Preprocessing, default_preprocessing
 from ..learning import AveragingRule, GradientRule, Rule
 from ..models import Layer, layered
 from ..network import Grid, Network, activation
-from ..storage import regular
+from ..storage import read_toml
 
 Settings = dict[str, Any]
-
-# Bytes of a settings file; that of a network of a hundred layers has ten thousand.
-LARGEST = 1 << 20
 
 
 class SettingsError(ValueError):
@@ -221,18 +217,11 @@ def _layers(
 
 def _read(file: Path) -> Settings:
     try:
-        size = regular(file).stat().st_size
-        if size > LARGEST:
-            raise SettingsError(f"The settings file {str(file)!r} has {size:,} bytes, where {LARGEST:,} are allowed.")
-        # A file name in it may not be UTF-8; `write_atomically` writes it as it is.
-        return tomllib.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
+        return read_toml(file)
     except FileNotFoundError:
         raise SettingsError(f"There is no settings file {str(file)!r}.") from None
-    except SettingsError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        reason = "tables or lists are nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise SettingsError(f"The settings file {str(file)!r} cannot be read as TOML: {reason.rstrip('.')}.") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(str(error)) from None
 
 
 def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:

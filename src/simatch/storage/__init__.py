@@ -17,3 +17,4 @@ from ._results import results_folder as results_folder
 from ._run_folder import RunFolder as RunFolder
 from ._state_file import load_state as load_state
 from ._state_file import save_state as save_state
+from ._toml_file import read_toml as read_toml

@@ -90,7 +90,8 @@ class ArraysFile:
         if version < known[0]:
             raise ValueError(
                 f"{str(self.path)!r} is in format {version} of {kind} files, of which this version reads "
-                f"{_spoken(known)}; write it again with the version of simatch that wrote it and one in between."
+                f"{_spoken(known)}; make the network anew with this version, or read it with the one that "
+                "wrote it."
             )
         return version
 

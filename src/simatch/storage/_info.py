@@ -2,7 +2,6 @@
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ._arrays_file import LONGEST, ArraysFile, arrays_file
 from ._numpy_file import declared_numpy
 from ._reading import explained, reason, regular
+from ._toml_file import read_toml
 
 # Files of a folder that are described, at most.
 MOST_FILES = 200
@@ -85,13 +85,7 @@ def _folder(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path, suffix: str) -> dict[str, Any]:
-    if path.stat().st_size > LONGEST:
-        raise ValueError(f"{str(path)!r} has {path.stat().st_size:,} bytes, where {LONGEST:,} are allowed.")
-    try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        values = tomllib.loads(text) if suffix == ".toml" else json.loads(text)
-    except (ValueError, RecursionError, OSError) as error:
-        raise ValueError(f"{str(path)!r} cannot be read as {suffix[1:].upper()} ({reason(error)}).") from None
+    values = read_toml(path) if suffix == ".toml" else _json(path)
     if not isinstance(values, dict):
         raise ValueError(f"{str(path)!r} holds a {type(values).__name__}, where names with values were expected.")
     entries = {
@@ -99,6 +93,15 @@ def _text(path: Path, suffix: str) -> dict[str, Any]:
         for name, value in values.items()
     }
     return {"kind": "settings" if suffix == ".toml" else "values", "entries": entries}
+
+
+def _json(path: Path) -> Any:
+    if path.stat().st_size > LONGEST:
+        raise ValueError(f"{str(path)!r} has {path.stat().st_size:,} bytes, where {LONGEST:,} are allowed.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise ValueError(f"{str(path)!r} cannot be read as JSON ({reason(error)}).") from None
 
 
 def _sized(value: Any) -> str:
