@@ -12,6 +12,7 @@ from typing import Any
 
 import simatch as sm
 from simatch.data import load_dataset
+from simatch.learning import Course
 from simatch.papers.obeid2019 import _mnist
 
 
@@ -19,7 +20,7 @@ def learned(rule: str, setting: _mnist.Setting, units: int, seed: int, data: Any
     """Network after learning by one of the two rules."""
     net = _mnist.untrained(setting, units, seed, data)
     if rule == "published":
-        *_, (_, last, _) = _mnist.learning(setting, units, net, seed, data)
+        *_, (last, _) = _mnist.learning(setting, units, seed, data, Course(net))
         return last
     epochs = setting.samples_for(units) / len(data.x)
     return sm.train(

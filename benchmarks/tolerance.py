@@ -37,14 +37,16 @@ def learn(x: np.ndarray, tolerance: Callable[[float], float], seed: int) -> tupl
     net = sm.layered(sm.Grid(28, 28), [sm.Layer(units=4, stride=2, radius=4.0)], seed=seed)
     rate = sm.hyperbolic(0.05, over=BATCHES)
     stream = sm.epochs_of(x, epochs=100 * BATCHES / len(x), seed=seed)
-    steps, began = [], time.perf_counter()
+    reports, began = [], time.perf_counter()
     for start in range(0, BATCHES, REPORT_EVERY):
         batches = itertools.islice(stream, REPORT_EVERY)
         own = tolerance(start / (BATCHES - REPORT_EVERY))
-        runs = sm.training(net, batches, rate=rate, tolerance=own, report_every=REPORT_EVERY, start=start)
+        runs = sm.training(
+            net, batches, rate=rate, tolerance=own, report_every=REPORT_EVERY, after=reports[-1] if reports else None
+        )
         net, report = next(runs)
-        steps.append(report.steps)
-    return net, float(np.mean(steps)), time.perf_counter() - began
+        reports.append(report)
+    return net, float(np.mean([report.steps for report in reports])), time.perf_counter() - began
 
 
 def main() -> None:

@@ -7,10 +7,12 @@ for a file; it ends with a table. `test_fuzz.py` is the short form.
 import argparse
 import collections
 import dataclasses
+import functools
 import io
 import json
 import random
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -23,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 import scipy.sparse
@@ -31,7 +32,7 @@ import scipy.sparse
 import simatch as sm
 from simatch.data import Dataset, load_dataset
 from simatch.runs import merged
-from simatch.storage import info, load_state, save_state, write_atomically
+from simatch.storage import info, write_atomically
 from simatch.storage._arrays_file import arrays_file, write_arrays
 from simatch.storage._sound import check_missing, check_sound
 
@@ -256,17 +257,41 @@ def check_network(net: sm.Network, path: Path, before: bytes | None) -> None:
         assert equal(net, sm.load(path)), "a network did not survive its own file"
 
 
-LIKE = {"mean": np.ones((3, 2), np.float32), "count": np.int32(3), "moments": (np.zeros(5, np.float32), np.ones(5))}
+class Noting(sm.Checkpoints):
+    """Checkpoints that note what learning opens them with."""
+
+    def course(self, *with_what: Any) -> Any:
+        self.opened = with_what
+        return super().course(*with_what)
 
 
-def read_state(path: Path) -> Any:
-    return load_state(path, jax.tree.map(jnp.asarray, LIKE))
+@functools.cache
+def learned() -> tuple[bytes, Any]:
+    """A checkpoint, and what it is opened with."""
+    net = sm.layered(4, [sm.Layer(units=2, activation="linear")])
+    x = np.random.default_rng(2).normal(size=(60, 4))
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Noting(folder)
+        sm.train(net, x, epochs=2, batch_size=10, report_every=4, checkpoints=kept, progress=False)
+        (*_, last) = sorted(Path(folder).glob("batch-*"))
+        return last.read_bytes(), kept.opened
 
 
-def check_state(state: Any, path: Path, before: bytes | None) -> None:
+def read_checkpoint(path: Path) -> Any:
+    folder = Path(f"{path}.folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "batch-0000000012.safetensors").write_bytes(path.read_bytes())
+    with sm.Checkpoints(folder).course(*learned()[1]) as course:
+        return course
+
+
+def check_checkpoint(course: Any, path: Path, before: bytes | None) -> None:
     if before is not None:
         path.write_bytes(before)
-        assert equal(state, read_state(path)), "a changed state was loaded"
+        own = read_checkpoint(path)
+        assert equal((course.network, course.last.state), (own.network, own.last.state)), "a changed course was loaded"
+        assert course.batches == own.batches
 
 
 # --- Settings
@@ -382,7 +407,6 @@ def check_samples(data: Dataset, path: Path, _: bytes | None) -> None:
 
 def kinds() -> dict[str, Kind]:
     rng = np.random.default_rng(1)
-    state = jax.tree.map(lambda a: a + a, jax.tree.map(jnp.asarray, LIKE))
     arrays = {"x": rng.random((12, 3, 4)), "y": np.arange(12) % 3, "x_test": rng.random((2, 3, 4))}
     bytes_ = {"x": rng.integers(0, 255, (12, 5), np.uint8), "person": np.array(["a", "b", "ç"] * 4)}
     return {
@@ -393,9 +417,7 @@ def kinds() -> dict[str, Kind]:
             check_network,
             [signed, signed, signed, unsigned, headed],
         ),
-        "state": Kind(
-            "safetensors", [in_bytes(lambda path: save_state(state, path))], read_state, check_state, [signed, headed]
-        ),
+        "checkpoint": Kind("safetensors", [learned()[0]], read_checkpoint, check_checkpoint, [signed, signed, headed]),
         "settings": Kind(
             "toml",
             [merged(name).toml().encode() for name in ("digits", "lfw")],

@@ -3,9 +3,11 @@
 python on_devices.py PROCESS PROCESSES ADDRESS RESULTS
 """
 
+import contextlib
 import dataclasses
 import sys
 from collections import namedtuple
+from pathlib import Path
 
 import jax
 import jaxtyping
@@ -71,6 +73,22 @@ def labelled(parts):
     return {"input": parts, "label": np.tanh(parts.reshape(len(parts), -1)[:, :5])}
 
 
+def resumed(sm, net, own, mesh, folder):
+    """Learn with an interruption after the first report; the processes share the folder of checkpoints."""
+    settings = {**LEARNING, "mesh": mesh, "report_every": 2}
+
+    def stop(_, report):
+        if report.batches == 4:
+            raise InterruptedError
+
+    for observe in (stop, None):
+        checkpoints = sm.Checkpoints(folder / "checkpoints", every=0)
+        with contextlib.suppress(InterruptedError):
+            trained, reports = sm.train(net, own, checkpoints=checkpoints, observe=observe, **settings)
+    assert [report.batches for report in reports] == [2, 4, 6]
+    return trained
+
+
 def main(process, processes, address, results):
     with jaxtyping.install_import_hook("simatch", CHECKER):
         import simatch as sm  # before the devices are chosen, as users will
@@ -120,6 +138,8 @@ def main(process, processes, address, results):
         found.update(weights(error.network, "divergence"))
         refused("networks", lambda: sm.train(network(sm, "local", seed=process), own, mesh=mesh, **LEARNING))
         refused("samples", lambda: sm.train(net, own[process:], mesh=mesh, **LEARNING))
+        with jax.enable_x64(True):
+            found.update(weights(resumed(sm, network(sm, "local"), own, mesh, Path(results).parent), "resumed"))
     np.savez(results, **found)
 
 

@@ -160,7 +160,11 @@ def test_earlier_results_are_kept(trained):
     out, _ = trained
     file = str(out / "settings.toml")
     before = (out / "results.json").read_bytes()
-    refused(simatch("train", "--config", file, "--out", str(out)), "not empty", "--overwrite")
+    refused(simatch("train", "--config", file, "--seed", "7", "--out", str(out)), "not empty", "--overwrite")
+    again = simatch("train", "--config", file, "--out", str(out), "--json")
+    assert again.exit_code == 0
+    assert "already holds the results of these settings" in again.stderr
+    assert json.loads(again.stdout) == json.loads(before)
     assert (out / "results.json").read_bytes() == before
 
 
@@ -242,7 +246,7 @@ def test_divergence_is_a_failure_and_keeps_the_network(data, tmp_path, monkeypat
     result = simatch("train", str(data), *TINY, "--out", str(tmp_path))
     assert result.exit_code == 1
     assert "batch 7" in result.stderr
-    assert load(tmp_path / "network.safetensors").layers == ("layer1",)
+    assert load(tmp_path / "diverged.safetensors").layers == ("layer1",)
 
 
 def test_interrupt(data, tmp_path, monkeypatch):

@@ -105,6 +105,15 @@ def test_two_processes_learn_what_one_does(two_processes):
         assert_close(found, report, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("x64")
+def test_two_processes_go_on_from_their_checkpoints(two_processes):
+    _, expected, _ = on_one_device("local", "local", processes=2)
+    for found in two_processes:
+        for name, value in expected.items():
+            if "weight" in name:
+                np.testing.assert_allclose(found[name.replace("local", "resumed")], value, **TIGHT)
+
+
 def test_divergence_on_one_device_stops_all(two_processes):
     *_, (good, _) = sm.training(network(sm, "linear"), poisoned()[:2], rate=0.1)
     for found in two_processes:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import simatch as sm
 from simatch.cli import app
-from simatch.storage import info, save, save_state
+from simatch.storage import info, save, write_arrays
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def test_arrays_are_not_read(net, tmp_path, monkeypatch):
     ]
 
 
-def test_states(tmp_path):
-    save_state({"mean": np.ones(3, np.float32), "count": 2}, tmp_path / "state")
-    found = info(tmp_path / "state")
-    assert (found["kind"], found["format"], found["numbers"]) == ("state", "simatch-state-1", 4)
-    assert {"name": "['mean']", "dtype": "float32", "shape": [3]} in found["arrays"]
+def test_other_files_of_arrays(tmp_path):
+    write_arrays(tmp_path / "a", {"mean": np.ones(3, np.float32), "count": 2}, {"format": "simatch-checkpoint-1"})
+    found = info(tmp_path / "a")
+    assert (found["kind"], found["format"], found["numbers"]) == ("checkpoint", "simatch-checkpoint-1", 4)
+    assert {"name": "mean", "dtype": "float32", "shape": [3]} in found["arrays"]
 
 
 def test_folders_on_the_console(net, tmp_path):

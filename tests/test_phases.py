@@ -270,7 +270,7 @@ def test_learning_goes_on_from_a_report(rng, x64):
     batches = [data(rng)[0] for _ in range(6)]
     *_, (whole, _) = sm.training(net, batches, **settings)
     ((half, report),) = sm.training(net, batches[:3], **settings)
-    *_, (again, _) = sm.training(half, batches[3:], start=3, state=report.state, **settings)
+    *_, (again, _) = sm.training(half, batches[3:], after=report, **settings)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-14), whole.weights, again.weights)
 
 

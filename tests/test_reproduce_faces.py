@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 import simatch as sm
 from simatch import data as datasets
 from simatch.cli import app
+from simatch.learning import Course
 from simatch.papers.obeid2019 import _faces as faces
 from simatch.papers.obeid2019._faces_figures import closeups
-from simatch.storage import _run_folder
+from simatch.storage import _checkpoints
 
 SMALL = faces.Setting(
     units=(2, 3),
@@ -58,7 +59,7 @@ def learned(data):
     nets = []
     for _ in SMALL.stages:
         net = faces.beginning(SMALL, nets, data, 0)
-        *_, (_, net, _) = faces.learning(SMALL, nets, net, data, 0)
+        *_, (net, _) = faces.learning(SMALL, nets, data, 0, Course(net))
         nets.append(net)
     return nets
 
@@ -87,9 +88,10 @@ def test_stacked_layers_respond_as_each_on_the_one_below(data, learned):
 
 def test_learning_goes_on_as_if_it_had_never_stopped(data, learned):
     start = faces.beginning(SMALL, learned[:1], data, 0)
-    after_ten = next(net for done, net, _ in faces.learning(SMALL, learned[:1], start, data, 0) if done == 10)
-    *_, (done, net, _) = faces.learning(SMALL, learned[:1], after_ten, data, 0, done=10)
-    assert done == SMALL.batches
+    steps = faces.learning(SMALL, learned[:1], data, 0, Course(start))
+    after_ten, report = next(step for step in steps if step[1].batches == 10)
+    *_, (net, last) = faces.learning(SMALL, learned[:1], data, 0, Course(after_ten, [report]))
+    assert last.batches == SMALL.batches
     for a, b in zip(jax.tree.leaves(net.weights), jax.tree.leaves(learned[1].weights), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -169,7 +171,7 @@ def test_closeups_show_the_centre():
 def test_command(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda _: dataset)
     monkeypatch.setattr(faces, "QUICK", SMALL)
-    monkeypatch.setattr(_run_folder, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(_checkpoints, "EVERY", 0.0)
     out = tmp_path / "out"
     arguments = ["reproduce", "faces", "--quick", "--json", "--out", str(out)]
 
@@ -178,13 +180,14 @@ def test_command(dataset, tmp_path, monkeypatch):
 
     def stopped(setting, below, *rest, **keywords):
         for step in learning(setting, below, *rest, **keywords):
-            if len(below) == 1 and step[0] == 20:
+            if len(below) == 1 and step[1].batches == 20:
                 raise KeyboardInterrupt
             yield step
 
     monkeypatch.setattr(faces, "learning", stopped)
     assert CliRunner().invoke(app, arguments).exit_code == 130
-    assert json.loads((out / "rows" / "layer2.checkpoint.json").read_text())["batches"] == 10
+    names = {p.name for p in (out / "rows/layer2").iterdir()}
+    assert names == {".lock", "start.safetensors", "batch-0000000010.safetensors"}
     monkeypatch.setattr(faces, "learning", learning)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.stderr

@@ -13,7 +13,7 @@ from simatch.cli import app
 from simatch.data import load_dataset
 from simatch.papers.obeid2019 import _mnist as table
 from simatch.papers.obeid2019._mnist_figures import error_by_units
-from simatch.storage import _run_folder, load
+from simatch.storage import _checkpoints, load
 
 SAMPLES = 2000
 QUICK = ["--quick", "--samples", str(SAMPLES)]
@@ -76,13 +76,13 @@ def test_a_row_goes_on_where_it_was_stopped_to_the_same_bit(tmp_path, reports):
         stopped = reproduce(*QUICK, "--out", str(parts))
     assert stopped.exit_code == 130
     assert "The same command goes on" in stopped.stderr
-    weights = f"nps4-seed0.{10 * reports}.safetensors"
-    assert {p.name for p in (parts / "rows").iterdir()} == {"nps4-seed0.checkpoint.json", weights}
+    kept = [f"batch-{batches:010d}.safetensors" for batches in (10, 20)[:reports]]
+    assert {p.name for p in (parts / "rows/nps4-seed0").iterdir()} == {".lock", "start.safetensors", *kept}
 
     result = reproduce(*QUICK, "--out", str(parts))
     assert result.exit_code == 0, result.stderr
     assert f"from batch {10 * reports}" in result.stderr
-    names = {"nps4-seed0.json", "nps4-seed0.safetensors"}
+    names = {".lock", "nps4-seed0.json", "nps4-seed0.safetensors"}
     assert {p.name for p in (parts / "rows").iterdir()} == names
     weights, again = (load(out / "rows/nps4-seed0.safetensors").feedforward[0].to_dense() for out in (whole, parts))
     np.testing.assert_array_equal(weights, again)
@@ -101,7 +101,7 @@ def stopping_after(reports: int):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_run_folder, "CHECKPOINT_EVERY", 0.0)
+        patch.setattr(_checkpoints, "EVERY", 0.0)
         patch.setattr(table, "learning", interrupted)
         yield
 
@@ -112,7 +112,9 @@ def test_finished_rows_are_kept_and_others_added(tmp_path):
     with stopping_after(0):  # nothing is left to learn, so that nothing is stopped
         assert rows_of(reproduce(*QUICK, "--json", "--out", str(out))) == first
     # A row that was not published, as if another command had put it there.
-    (out / "rows/nps3-seed0.json").write_text(json.dumps({**first[0]["seeds"][0], "units": 3}))
+    (out / "rows/nps3-seed0.json").write_text(
+        json.dumps({**first[0]["seeds"][0], "units": 3, "format": "simatch-row-1"})
+    )
     rows = rows_of(reproduce(*QUICK, "--units", "4", "--seeds", "2", "--json", "--out", str(out)))
     assert [row["units"] for row in rows] == [3, 4]
     assert [[seed["seed"] for seed in row["seeds"]] for row in rows] == [[0], [0, 1]]

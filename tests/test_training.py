@@ -51,8 +51,10 @@ def test_a_continued_run_is_the_same_run(x):
     schedule = sm.hyperbolic(0.05, over=6)
     batches = list(sm.epochs_of(x, epochs=1, batch_size=20))
     *_, (whole, _) = sm.training(network(), batches, rate=schedule)
-    *_, (half, _) = sm.training(network(), batches[:3], rate=schedule)
-    *_, (rest, _) = sm.training(half, batches[3:], rate=schedule, start=3)
+    *_, (half, report) = sm.training(network(), batches[:3], rate=schedule)
+    *_, (rest, last) = sm.training(half, batches[3:], rate=schedule, after=report)
+    assert (last.batches, last.samples) == (7, 130)
+    assert last.seconds > report.seconds
     assert_same(whole, rest, rtol=0)
 
 

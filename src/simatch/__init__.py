@@ -61,6 +61,7 @@ from .relaxation import Settled as Settled
 from .relaxation import Solver as Solver
 from .relaxation import Status as Status
 from .relaxation import relax as relax
+from .storage import Checkpoints as Checkpoints
 from .storage import load as load
 from .storage import save as save
 

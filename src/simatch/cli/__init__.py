@@ -10,6 +10,7 @@ with Feature("The command line", extra="app"):
     import typer
 
     from ..papers import reproduce
+    from ._apply import encode_command, predict_command
     from ._demo import demo
     from ._info import info
     from ._train import train
@@ -26,6 +27,8 @@ Examples:
   simatch train --config runs/mnist-1/settings.toml
 
   simatch info runs/mnist-1/network.safetensors
+
+  simatch encode runs/mnist-1 new-images.npy --out features.npy
 """
 
 app = typer.Typer(
@@ -40,6 +43,8 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(train)
 app.command()(info)
+app.command(name="encode")(encode_command)
+app.command(name="predict")(predict_command)
 app.add_typer(reproduce)
 
 

@@ -3,13 +3,16 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import Json, Out, Overwrite, cache_compiled_programs, command_line, conclude, progress, reported
-from ..storage import keep_numbers, results_folder
+from ..console import Json, Out, Overwrite, cache_compiled_programs, command_line, conclude, drafted, progress, reported
+from ..storage import keep_numbers, results_of
 from ._results import READOUTS, SHARES, numbers_of, sentence, shares_of
+
+if TYPE_CHECKING:
+    from ..storage import Draft
 
 
 def demo(
@@ -30,7 +33,12 @@ def demo(
 
 
 def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool) -> None:
-    folder = results_folder(out, "demo", overwrite=overwrite)
+    with drafted(out, "demo", {"seed": seed, "splits": splits}, overwrite=overwrite) as own:
+        numbers = results_of(own.out) if own.published else _computed(own, seed, splits, json)
+    conclude(f"Page and figures: {own.out / 'index.html'}", numbers, json=json)
+
+
+def _computed(own: "Draft", seed: int, splits: int, json: bool) -> dict[str, Any]:
     say = functools.partial(typer.echo, err=json)
     progress(
         f"Digits, 8 by 8 pixels: {splits} random splits into three quarters to learn from and a quarter to test on."
@@ -41,13 +49,13 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
     from ..report import Page, Story, Table, provenance, write_page
 
     results: list[runs.Run] = []
-    for result in runs.demo(splits=splits, seed=seed):
+    for result in runs.demo(splits=splits, seed=seed, work=own.work):
         results.append(result)
         errors = ", ".join(f"{r.name} {r.error_percent:.2f} %" for r in result.readouts)
         say(f"split {len(results)}: errors of the same readout of {errors}")
     first = results[0]
     means = {
-        r.name: sum(own.readouts[i].error_percent for own in results) / splits for i, r in enumerate(first.readouts)
+        r.name: sum(one.readouts[i].error_percent for one in results) / splits for i, r in enumerate(first.readouts)
     }
     say(f"mean of {splits}: " + ", ".join(f"{name} {mean:.2f} %" for name, mean in means.items()))
     say(f"network of split 1: {sentence(first.certificate)}")
@@ -62,35 +70,35 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
         seed=seed,
     )
     contrast = story.contrast() or {}
-    seconds = sum(sum(own.seconds.values()) for own in results)
+    seconds = sum(sum(one.seconds.values()) for one in results)
     numbers = {
         "errors_percent": means,
         "splits": [
             {
-                "seed": own.settings.seed,
-                "errors_percent": {r.name: r.error_percent for r in own.readouts},
-                "certificate": numbers_of(own.certificate),
-                "layers": [dataclasses.asdict(layer) for layer in own.layers],
+                "seed": one.settings.seed,
+                "errors_percent": {r.name: r.error_percent for r in one.readouts},
+                "certificate": numbers_of(one.certificate),
+                "layers": [dataclasses.asdict(layer) for layer in one.layers],
             }
-            for own in results
+            for one in results
         ],
         "history": [{"samples_seen": samples, **numbers_of(found)} for samples, found in first.history],
         "similarity_contrast": contrast,
         "seed": seed,
         "seconds": seconds,
-        "out": str(folder),
+        "out": str(own.out),
     }
     page = Page(
         title="Digits, learned without labels",
         lead=f"A linear readout errs on {means['trained network']:.2f} % of held-out digits when it sees the features "
         f"that a two-layer network found by local learning rules, on {means['untrained network']:.2f} % when the "
         f"network has not learned, and on {means['raw input']:.2f} % when it sees the pixels.",
-        columns=("the same readout on", "features", *(f"seed {own.settings.seed}" for own in results), "mean"),
+        columns=("the same readout on", "features", *(f"seed {one.settings.seed}" for one in results), "mean"),
         rows=[
             (
                 name,
                 str(first.readouts[i].features),
-                *(f"{own.readouts[i].error_percent:.2f} %" for own in results),
+                *(f"{one.readouts[i].error_percent:.2f} %" for one in results),
                 f"{mean:.2f} %",
             )
             for i, (name, mean) in enumerate(means.items())
@@ -102,13 +110,13 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
                 ("seed", "primal cost", "dual cost", "distance from the optimum", *SHARES),
                 [
                     (
-                        str(own.settings.seed),
-                        f"{own.certificate.primal:#.4g}",
-                        f"{own.certificate.dual:#.4g}",
-                        f"{own.certificate.distance:.2g}",
-                        *map(", ".join, zip(*(shares_of(layer.health).values() for layer in own.layers), strict=True)),
+                        str(one.settings.seed),
+                        f"{one.certificate.primal:#.4g}",
+                        f"{one.certificate.dual:#.4g}",
+                        f"{one.certificate.distance:.2g}",
+                        *map(", ".join, zip(*(shares_of(layer.health).values() for layer in one.layers), strict=True)),
                     )
-                    for own in results
+                    for one in results
                 ],
             )
         ],
@@ -135,11 +143,12 @@ def _demo(out: Path | None, seed: int, splits: int, overwrite: bool, json: bool)
             + ", in cosine similarity.",
         ),
     )
-    path = write_page(page, folder)
-    storage.save(first.network, folder / "network.safetensors")
-    storage.write_atomically(folder / "settings.toml", first.settings.toml())
-    keep_numbers(folder, numbers)
-    conclude(f"Page and figures: {path}", numbers, json=json)
+    write_page(page, own.folder)
+    first.model.save(own.folder)
+    storage.write_atomically(own.folder / "settings.toml", first.settings.toml())
+    keep_numbers(own.folder, numbers)
+    own.publish(runs.KIND)
+    return numbers
 
 
 def _flat(settings: dict) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,16 +14,19 @@ from ..console import (
     cache_compiled_programs,
     command_line,
     conclude,
+    drafted,
     fail,
     progress,
     reported,
 )
-from ..storage import keep_numbers, results_folder
+from ..storage import keep_numbers, results_of
 from ._results import READOUTS, SHARES, numbers_of, sentence, shares_of
 
 if TYPE_CHECKING:
     from ..runs import Run
 
+# The network before the batch at which activities grew without bound.
+DIVERGED = "diverged.safetensors"
 PER_LAYER = "Once for each layer, or once for all."
 
 
@@ -85,6 +89,9 @@ def train(
     images, or on images that are held out if there is no test part. If the data have labels, a linear readout of the
     activities of all layers is tested on these images, beside the same readout of the raw images, of the untrained
     network, of principal components and of k-means clusters.
+
+    A run that was interrupted, or killed, goes on if the same command is given again. Earlier results in --out stay
+    until the new ones are complete.
     """
     options = {
         "feedback": feedback,
@@ -131,16 +138,27 @@ def _train(
     if dataset.note:
         progress(dataset.note)
     settings.network(runs.grid_of(dataset))  # raises an error about wrong settings before anything is written
-    folder = results_folder(out, dataset.name, overwrite=overwrite)
-    storage.write_atomically(folder / "settings.toml", settings.toml())
-    try:
-        run = runs.run(settings, dataset, say=progress)
-    except DivergenceError as error:
-        storage.save(error.network, folder / "network.safetensors")
-        fail(f"{error} They are in {str(folder / 'network.safetensors')!r}.", 1)
-    storage.save(run.network, folder / "network.safetensors")
-    result = functools.partial(typer.echo, err=json)
-    numbers = _numbers(run, folder)
+    with drafted(out, dataset.name, settings.model_dump(), overwrite=overwrite) as own:
+        if own.published:
+            numbers = results_of(own.out)
+        else:
+            try:
+                run = runs.run(settings, dataset, say=progress, work=own.work)
+            except DivergenceError as error:
+                storage.save(error.network, own.out / DIVERGED)
+                own.discard()
+                fail(f"{error} They are in {str(own.out / DIVERGED)!r}.", 1)
+            numbers = _numbers(run, own.out)
+            _tell(run, functools.partial(typer.echo, err=json))
+            run.model.save(own.folder)
+            storage.write_atomically(own.folder / "settings.toml", settings.toml())
+            keep_numbers(own.folder, numbers)
+            _write_page(run, own.folder)
+            own.publish(runs.KIND)
+        conclude(f"Page, figures, network and settings: {own.out / 'index.html'}", numbers, json=json)
+
+
+def _tell(run: "Run", result: Callable[[str], None]) -> None:
     result(sentence(run.certificate))
     for layer in run.layers:
         result(f"{layer.name}: {', '.join(f'{share} {name}' for name, share in shares_of(layer.health).items())}")
@@ -149,9 +167,6 @@ def _train(
             f"test error of a linear readout of {readout.name}: {readout.error_percent:.2f} % "
             f"({readout.features:,} features)"
         )
-    keep_numbers(folder, numbers)
-    page = _write_page(run, folder)
-    conclude(f"Page, figures, network and settings: {page}", numbers, json=json)
 
 
 def _numbers(run: "Run", folder: Path) -> dict[str, Any]:
@@ -159,7 +174,7 @@ def _numbers(run: "Run", folder: Path) -> dict[str, Any]:
     return {
         "data": run.settings.data,
         "test_error_percent": run.test_error_percent,
-        "readouts": [dataclasses.asdict(readout) for readout in run.readouts],
+        "readouts": [readout.numbers() for readout in run.readouts],
         "test_samples": run.test_samples,
         "held_out": run.held_out,
         "train_samples": len(run.dataset.x_train),

@@ -6,6 +6,7 @@ with Feature("The command line", extra="app"):
     from ._console import cache_compiled_programs as cache_compiled_programs
     from ._console import command_line as command_line
     from ._console import conclude as conclude
+    from ._console import drafted as drafted
     from ._console import fail as fail
     from ._console import percent as percent
     from ._console import progress as progress

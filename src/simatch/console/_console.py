@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,11 @@ from typing import Any, NoReturn
 import typer
 
 from .._extras import MissingPackageError
-from ..storage import as_json
+from ..storage import Draft, as_json, draft
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM), as by a batch system at the end of its time."""
 
 
 @contextlib.contextmanager
@@ -21,20 +26,40 @@ def reported() -> Iterator[None]:
     """Turn expected errors and warnings into one sentence on standard error, and errors into an exit code.
 
     Exit codes: 2 for wrong input or a missing package, 1 for a failure of the computation, the memory or a file, 130
-    for an interruption.
+    for an interruption and 143 for SIGTERM.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _terminable():
         warnings.showwarning = lambda message, *_: typer.echo(f"simatch: warning: {message}", err=True)
         try:
             yield
+        except Terminated:
+            fail("terminated.", 128 + signal.SIGTERM)
         except KeyboardInterrupt:
-            fail("interrupted.", 130)
+            fail("interrupted.", 128 + signal.SIGINT)
         except (ValueError, FileNotFoundError, MissingPackageError) as error:
             fail(error, 2)
         except MemoryError:
             fail("There is not enough memory; use fewer units, a smaller radius or a smaller batch.", 1)
         except (ArithmeticError, OSError) as error:
             fail(error, 1)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat SIGTERM like an interruption, so that a run keeps what it has learned."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def fail(message: object, code: int) -> NoReturn:
@@ -89,9 +114,30 @@ def percent(share: float) -> str:
 
 @contextlib.contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """On an interruption, write that the same command resumes from this folder."""
+    """On an interruption or a failure of the machine, write that the same command resumes from this folder."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError, MemoryError):
         progress(f"Stopped. The same command goes on from what {str(folder)!r} holds.")
         raise
+
+
+@contextlib.contextmanager
+def drafted(out: Path | None, name: str, settings: dict[str, Any], *, overwrite: bool) -> Iterator[Draft]:
+    """Begin a run or go on with an interrupted one (`simatch.storage.draft`), and say how to go on if it stops."""
+    with draft(out, name, settings, overwrite=overwrite) as own:
+        if own.published:
+            progress(
+                f"{str(own.out)!r} already holds the results of these settings; add --overwrite to compute them again."
+            )
+        elif own.begun:
+            progress(f"Going on with the run in {str(own.out)!r}.")
+        try:
+            yield own
+        except (KeyboardInterrupt, OSError, MemoryError):
+            progress(
+                f"Stopped. The same command goes on from what {str(own.folder)!r} holds."
+                if own.begun
+                else "Stopped before anything was learned; no file was changed."
+            )
+            raise

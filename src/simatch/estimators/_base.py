@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import jax
@@ -21,11 +22,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._progress import tracked
 from ..learning import (
+    DEFAULT_RULE,
     Certificate,
     DivergenceError,
+    Keeper,
+    NoKeeper,
     Plasticity,
     Report,
     Schedule,
+    Steps,
     arrived,
     automatic_rate,
     batches_in,
@@ -36,11 +41,14 @@ from ..learning import (
     encode,
     epochs_of,
     hyperbolic,
+    identity,
     imprinted,
+    initial_state,
     measure_on,
     recalibrated,
     reports_in,
     samples_at_once,
+    schedule_of,
     sized,
     training,
     warn_short,
@@ -49,6 +57,7 @@ from ..learning import (
 )
 from ..network import Activation, Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, is_sparse, rows_of
+from ..storage import Checkpoints
 from ._score import mean_squared_similarity, primal_cost
 from ._unit import outgrown, unit_of
 
@@ -98,6 +107,7 @@ class SimilarityMatcher(
     warm_start: bool
     solver: Solver | None
     random_state: Any
+    checkpoints: Any
     verbose: Any
 
     network_: Network
@@ -122,6 +132,7 @@ class SimilarityMatcher(
         "warm_start": ["boolean"],
         "solver": [Solver, None],
         "random_state": ["random_state"],
+        "checkpoints": [str, Path, None],
         "verbose": ["verbose"],
     }
 
@@ -171,28 +182,32 @@ class SimilarityMatcher(
         seen: list[Any] = []
 
         def learned(start: Network, pace: float) -> tuple[Network, list[Report]]:
-            net, reports = start, []
             schedule = self._schedule(size, begun, X.shape[0], total, pace)
-            order: Iterator[Any] = epochs_of(X, epochs=epochs, batch_size=size, seed=seed)
-            batches = (batch / unit for batch in order)
-            runs = certified(self._training(net, batches, schedule), measure, enough)
-            runs = tracked(runs, total, describe, label=type(self).__name__, shown=bool(self.verbose))
-            for number in range(tasks):
-                state = {"network_": net, "unit_": unit}
-                # Callbacks see every task once, also if learning begins anew.
-                task = whole.subcontext(task_name="batches") if number == len(seen) else None
-                if task is not None:
-                    seen.append(task)
-                    task.call_on_fit_task_begin(estimator=self, X=X, y=y, reconstruction_attributes=state)
-                net, report = next(runs)
-                reports.append(report)
-                state = {"network_": net, "unit_": unit}
-                metadata = {k: v for k, v in vars(report).items() if k not in ("state", "certificate")}
-                stop = task is not None and task.call_on_fit_task_end(
-                    estimator=self, X=X, y=y, metadata=metadata, reconstruction_attributes=state
-                )
-                if stop or arrived(report, enough):
-                    break
+            keeper, settings = self._kept(start, schedule, total, X, seed, unit, pace, epochs, size, enough)
+            with keeper.course(start, initial_state(start, DEFAULT_RULE, self._transform(start)), settings) as course:
+                net, reports = course.network, course.reports
+                order: Iterator[Any] = epochs_of(X, epochs=epochs, batch_size=size, seed=seed, start=course.batches)
+                runs: Steps = self._training(net, (batch / unit for batch in order), schedule, course.last)
+                runs = keeper.following(course, certified(runs, measure, enough, reports))
+                runs = tracked(runs, total, describe, label=type(self).__name__, shown=bool(self.verbose))
+                for number in range(tasks if course.complete else len(reports), tasks):
+                    state = {"network_": net, "unit_": unit}
+                    # Callbacks see every task once, also if learning begins anew.
+                    task = whole.subcontext(task_name="batches") if number == len(seen) else None
+                    if task is not None:
+                        seen.append(task)
+                        task.call_on_fit_task_begin(estimator=self, X=X, y=y, reconstruction_attributes=state)
+                    net, report = next(runs)
+                    state = {"network_": net, "unit_": unit}
+                    metadata = {k: v for k, v in vars(report).items() if k not in ("state", "certificate")}
+                    stop = task is not None and task.call_on_fit_task_end(
+                        estimator=self, X=X, y=y, metadata=metadata, reconstruction_attributes=state
+                    )
+                    if stop:
+                        break
+                    if number == tasks - 1 or arrived(report, enough):
+                        next(runs, None)  # the end of the run, which is kept
+                        break
             return net, concluded(net, reports, measure)
 
         net, reports = self._at_some_pace(learned, net)
@@ -200,7 +215,8 @@ class SimilarityMatcher(
         if not warm:
             self._forget()
         self._remember(reports)
-        self.certificate_ = reports[-1].certificate
+        # Of a complete run in checkpoints, only what every certificate has was kept.
+        self.certificate_ = measure(net) if self.checkpoints is not None else reports[-1].certificate
         self._made_from, self._reached = _LATEST, self.rate_
         self.n_iter_ = math.ceil(reports[-1].samples / X.shape[0])
         self._survey(X)
@@ -368,6 +384,11 @@ class SimilarityMatcher(
 
     def _initial(self, X: Any) -> tuple[Network, float, int]:
         """Return the network before learning, the unit of the data, and a seed for the order of samples."""
+        if self.checkpoints is not None and not isinstance(self.random_state, Integral):
+            raise ValueError(
+                f"With checkpoints, random_state must be an integer, got {self.random_state!r}, so that the run can be "
+                "begun again."
+            )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         net = self._build(X.shape[1], seed)
         if _blank(X):
@@ -436,18 +457,43 @@ class SimilarityMatcher(
         own: Schedule = rate if callable(rate) else lambda _: float(rate) if self._reached is None else self._reached
         return lambda n: own(first + n) * min(1.0, (count - n * whole) / whole)
 
+    def _kept(
+        self, start: Network, schedule: Schedule, total: int, X: Any, seed: int, unit: float, pace: float, *plan: Any
+    ) -> tuple[Keeper, dict[str, Any]]:
+        """Return what keeps the run while it learns, and what tells this run from another."""
+        if self.checkpoints is None:
+            return NoKeeper(), {}
+        settings = identity(
+            start,
+            schedule_of(schedule, float(self.ratio)),
+            total,
+            X,
+            seed=seed,
+            unit=unit,
+            plan=plan,
+            plasticity=self.plasticity,
+            solver=repr(self.solver),
+            tolerance=float(self.tolerance),
+        )
+        # A run that begins anew at another pace is another run.
+        return Checkpoints(Path(self.checkpoints) / f"pace-{pace:g}"), settings
+
+    def _transform(self, net: Network) -> Plasticity | None:
+        return Plasticity(net, self.plasticity) if self.plasticity else None
+
     def _training(
-        self, net: Network, batches: Iterable[Inputs], rate: float | Schedule
-    ) -> Iterator[tuple[Network, Report]]:
+        self, net: Network, batches: Iterable[Inputs], rate: float | Schedule, after: Report | None = None
+    ) -> Steps:
         return training(
             net,
             batches,
             rate=rate,
             ratio=float(self.ratio),
-            transform=Plasticity(net, self.plasticity) if self.plasticity else None,
+            transform=self._transform(net),
             solver=self.solver,
             tolerance=float(self.tolerance),
             report_every=_BATCHES_A_TASK,
+            after=after,
         )
 
     def _measure(self, X: Any, unit: float, seed: int):

@@ -81,6 +81,9 @@ class SimilarityMatching(SimilarityMatcher):
         Solver of the neural dynamics; `simatch.Blockwise` by default.
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights and of the order of samples. With an int, runs repeat bit for bit.
+    checkpoints : str or Path, optional
+        Folder in which `fit` is kept while it learns: every 20 seconds, at its end, and if it is interrupted. The same
+        `fit` goes on from there, and ends with the same weights, bit for bit. Needs an integer as `random_state`.
     verbose : bool or int, default=False
         Show a progress bar, if standard error is a terminal.
 
@@ -173,6 +176,7 @@ class SimilarityMatching(SimilarityMatcher):
         warm_start=False,
         solver=None,
         random_state=None,
+        checkpoints=None,
         verbose=False,
     ):
         self.n_components = n_components
@@ -190,6 +194,7 @@ class SimilarityMatching(SimilarityMatcher):
         self.warm_start = warm_start
         self.solver = solver
         self.random_state = random_state
+        self.checkpoints = checkpoints
         self.verbose = verbose
 
     def _build(self, n_features: int, seed: int) -> Network:

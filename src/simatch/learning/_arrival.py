@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..network import Network
 from ..relaxation import ConvergenceWarning, Inputs, Phase, Solver
@@ -28,7 +28,10 @@ def measure_on(x: Inputs, *, phase: Phase | None = None, solver: Solver | None, 
 
 
 def certified(
-    runs: Iterable[tuple[Network, Report]], measure: Measure, tol: float | None = None
+    runs: Iterable[tuple[Network, Report]],
+    measure: Measure,
+    tol: float | None = None,
+    earlier: Sequence[Report] = (),
 ) -> Iterator[tuple[Network, Report]]:
     """Add certificates to some reports of a run, and end the run once the distance from the optimum is at most `tol`.
 
@@ -42,21 +45,29 @@ def certified(
         Returns the certificate of a network.
     tol : float, optional
         Distance at which the run ends.
+    earlier : sequence of Report
+        Reports of the same run before these.
 
     Yields
     ------
     network : Network
     report : Report
     """
-    due = 0
+    measured = [report for report in earlier if report.certificate is not None]
+    due = _due(measured[-1]) if measured else 0
     for net, report in runs:
         if report.samples >= due:
-            found = measure(net)
-            report = dataclasses.replace(report, certificate=found)
-            due = report.samples + _SPACING * found.samples
+            report = dataclasses.replace(report, certificate=measure(net))
+            due = _due(report)
         yield net, report
         if arrived(report, tol):
             return
+
+
+def _due(report: Report) -> int:
+    """Number of samples learned from at which the next certificate after this report is due."""
+    assert report.certificate is not None
+    return report.samples + _SPACING * report.certificate.samples
 
 
 def arrived(report: Report, tol: float | None) -> bool:

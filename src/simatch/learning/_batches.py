@@ -15,7 +15,7 @@ Stack = dict[str, Float[Array, "most _ samples"]]
 
 
 def epochs_of(
-    x: Inputs, *, epochs: float = 1, batch_size: int = 100, seed: int = 0, multiple: int = 1
+    x: Inputs, *, epochs: float = 1, batch_size: int = 100, seed: int = 0, multiple: int = 1, start: int = 0
 ) -> Iterator[Inputs]:
     """Cut an array into batches, in a new random order each epoch, so that every sample is used.
 
@@ -36,6 +36,8 @@ def epochs_of(
     multiple : int
         Every batch has a multiple of so many samples, from 1 to `batch_size`: the number of devices over which
         `training` spreads it. Fewer samples than that are left out at the end.
+    start : int
+        Number of the first batch that is yielded, from 0, to continue a run.
 
     Yields
     ------
@@ -59,11 +61,12 @@ def epochs_of(
     count = count_samples(x)
     rng = np.random.default_rng(seed)
     order = np.empty(0, np.int64)
-    for size in _sizes(count, epochs, batch_size, multiple):
+    for number, size in enumerate(_sizes(count, epochs, batch_size, multiple)):
         while len(order) < size:
             order = np.concatenate([order, rng.permutation(count)])
         chosen, order = order[:size], order[size:]
-        yield rows_of(x, chosen)
+        if number >= start:
+            yield rows_of(x, chosen)
 
 
 def batches_in(count: int, *, epochs: float = 1, batch_size: int = 100, multiple: int = 1) -> int:

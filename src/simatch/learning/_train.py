@@ -1,5 +1,6 @@
 """Training: learning from an array or an iterable of batches, in compiled runs of many batches each."""
 
+import functools
 import itertools
 import time
 import warnings
@@ -16,6 +17,7 @@ from ..network import Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input
 from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
+from ._course import Keeper, NoKeeper, Steps, identity
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._health import HealthWarning, read
 from ._limits import check_rate, check_schedule
@@ -50,8 +52,7 @@ def training(
     solver: Solver | None = None,
     tolerance: float = 1e-3,
     report_every: int | None = None,
-    start: int = 0,
-    state: LearningState | None = None,
+    after: Report | None = None,
     mesh: Mesh | None = None,
 ) -> Iterator[tuple[Network, Report]]:
     """Learn from batches and yield a report every few batches; `train` is the short form.
@@ -85,10 +86,8 @@ def training(
         Largest residual at which a sample counts as converged, above 0. A tolerance of a phase takes precedence.
     report_every : int, optional
         Batches between two reports, at least 1; by default 10, or more if 10 batches have fewer than 1,000 samples.
-    start : int
-        Number of the first batch, from which schedules count when a run is continued.
-    state : LearningState, optional
-        State in the report after which a run is continued; by default a new state.
+    after : Report, optional
+        Report after which a run is continued from its network: schedules, counts and the state of learning go on.
     mesh : jax.sharding.Mesh, optional
         Devices over which the samples of every batch are distributed evenly; every device holds all weights. If there
         are several processes, each passes the same network and its own part of every batch.
@@ -114,26 +113,24 @@ def training(
     """
     rule = rule or DEFAULT_RULE
     schedule = schedule_of(rate, ratio)
-    first: dict[str, float] = dict(zip(KINDS, map(float, schedule(start)), strict=True))
+    begun = 0 if after is None else after.batches
+    first: dict[str, float] = dict(zip(KINDS, map(float, schedule(begun)), strict=True))
     if isinstance(rate, Mapping):
         check_rate(net, first, rule=rule)
     else:
         check_rate(net, first["descending"], ratio, rule)
     for phase in rule.phases:
         phase.relaxing(net)  # raises an error if the phase does not fit
-    if transform is not None and not (hasattr(transform, "init") and hasattr(transform, "update")):
-        raise ValueError(
-            f"A transform must have the methods `init` and `update`, as those of Optax have; {transform!r} does not."
-        )
     net = _in_default_precision(net)
-    if state is None:
-        state = LearningState(rule.init(net), None if transform is None else transform.init(net.parameters))
+    state = initial_state(net, rule, transform) if after is None else after.state
     if mesh is not None:
         check_same(net, mesh, "The processes hold different networks; make them from one seed and one calibration.")
         mesh = batch_mesh(mesh)
         net, state = replicated(net, mesh), replicated(state, mesh)
     method = Method(rule, transform, solver, mesh)
-    began, number, samples = time.perf_counter(), start, 0
+    began, number, samples = time.perf_counter(), begun, 0
+    if after is not None:
+        began, samples = began - after.seconds, after.samples
     for stack, count in grouped(net, batches, report_every, rule):
         rates = np.zeros((len(KINDS), len(next(iter(stack.values())))))
         rates[:, :count] = np.transpose([[float(own) for own in schedule(number + i)] for i in range(count)])
@@ -164,7 +161,7 @@ def training(
         yield (
             own,
             Report(
-                batches=number - start,
+                batches=number,
                 samples=samples,
                 cost=float(figures["cost"]),
                 residual=float(figures["residual"]),
@@ -178,6 +175,15 @@ def training(
                 state=kept,
             ),
         )
+
+
+def initial_state(net: Network, rule: Rule, transform: Any) -> LearningState:
+    """Return the state of learning before the first batch."""
+    if transform is not None and not (hasattr(transform, "init") and hasattr(transform, "update")):
+        raise ValueError(
+            f"A transform must have the methods `init` and `update`, as those of Optax have; {transform!r} does not."
+        )
+    return LearningState(rule.init(net), None if transform is None else transform.init(net.parameters))
 
 
 def _in_default_precision(net: Network) -> Network:
@@ -208,6 +214,7 @@ def train(
     progress: bool = True,
     observe: Callable[[Network, Report], None] | None = None,
     mesh: Mesh | None = None,
+    checkpoints: Keeper | None = None,
 ) -> tuple[Network, list[Report]]:
     """Learn from an array or a stream of batches.
 
@@ -242,6 +249,10 @@ def train(
         The last batch, too, has equally many samples on each: fewer samples than devices may be left out. If there are
         several processes, each passes its own samples, the same number in each. See `training` and
         ``docs/clusters.md``.
+    checkpoints : Checkpoints, optional
+        Where the run is kept while it learns (`simatch.Checkpoints`). A run that was interrupted goes on from there if
+        `train` is called again with the same network, data and settings, and ends with the same weights, bit for bit.
+        An iterable must then yield the same batches again; those that were learned from are skipped.
 
     Returns
     -------
@@ -262,8 +273,8 @@ def train(
     ------
     ValueError
         If `tol` is not above 0 or comes without `held_out`, if `epochs` or `batch_size` is out of range, or as in
-        `training`. Arrays are checked as a whole before anything
-        is learned.
+        `training`. Arrays are checked as a whole before anything is learned. Also if `checkpoints` hold another run, or
+        are used by another process.
     DivergenceError
         If activities grow without bound.
 
@@ -288,6 +299,7 @@ def train(
         raise ValueError(f"tol={tol!r} needs samples on which the distance is measured; pass held_out.")
     if held_out is not None:
         checked(net, held_out, rule.phases[:1])
+    batches: Callable[[int], Iterable[Inputs]]
     if is_input(x):
         checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
         check_plan(epochs, batch_size)
@@ -297,42 +309,75 @@ def train(
             processes, devices = whole // batch_size, len(mesh.local_devices)
             check_same(count_samples(x), mesh, "The processes hold different numbers of samples; give each as many.")
         plan = {"epochs": epochs, "batch_size": batch_size, "multiple": devices}
-        total, batches = batches_in(count_samples(x), **plan), epochs_of(x, **plan, seed=seed)
+        total = batches_in(count_samples(x), **plan)
+        batches = functools.partial(_epochs_from, x, seed=seed, **plan)
         count = processes * count_samples(x)
         own = rule.default_rate(processes * batch_size, count) if rate is None else rate
         schedule = _falling(own, total)
     else:
+        plan, total = {}, None
         stream = iter(cast(Iterable[Inputs], x))
         first = list(itertools.islice(stream, 1))
-        batches, total = itertools.chain(first, stream), None
+        whole_stream = itertools.chain(first, stream)
+        batches = lambda start: itertools.islice(whole_stream, start, None)  # noqa: E731
         schedule = rule.default_rate(count_samples(first[0]) if first else 1, None) if rate is None else rate
-    runs = training(
-        net,
-        batches,
-        rate=schedule,
-        ratio=ratio,
-        rule=rule,
-        transform=transform,
-        solver=solver,
-        tolerance=tolerance,
-        report_every=report_every,
-        mesh=mesh,
+    net = _in_default_precision(net)
+    settings = {}
+    if checkpoints is not None:
+        settings = identity(
+            net,
+            schedule_of(schedule, ratio),
+            total,
+            x if total is not None else None,
+            **plan,
+            seed=seed,
+            rule=repr(rule),
+            solver=repr(solver),
+            tolerance=tolerance,
+            tol=tol,
+            report_every=report_every,
+        )
+    keeper = checkpoints or NoKeeper()
+    measure = (
+        None if held_out is None else measure_on(held_out, phase=rule.phases[0], solver=solver, tolerance=tolerance)
     )
-    reports: list[Report] = []
-    measure = None
-    if held_out is not None:
-        measure = measure_on(held_out, phase=rule.phases[0], solver=solver, tolerance=tolerance)
-        runs = certified(runs, measure, tol)
-    for net, report in tracked(runs, total, describe, shown=progress):
-        reports.append(report)
-        if observe is not None:
-            observe(net, report)
+    with keeper.course(net, initial_state(net, rule, transform), settings) as course:
+        if mesh is not None:
+            check_same(
+                np.asarray(course.batches),
+                mesh,
+                "The processes found different checkpoints; use a folder that all share.",
+            )
+        if not course.complete:
+            runs: Steps = training(
+                course.network,
+                batches(course.batches),
+                rate=schedule,
+                ratio=ratio,
+                rule=rule,
+                transform=transform,
+                solver=solver,
+                tolerance=tolerance,
+                report_every=report_every,
+                after=course.last,
+                mesh=mesh,
+            )
+            if measure is not None:
+                runs = certified(runs, measure, tol, course.reports)
+            for now, report in tracked(keeper.following(course, runs), total, describe, shown=progress):
+                if observe is not None:
+                    observe(now, report)
+    net, reports = course.network, course.reports
     if measure is not None and reports:
         reports = concluded(net, reports, measure)
         warn_short(reports[-1], tol, "train for more epochs, or raise tol")
     warn_unconverged(reports)
     warn_unhealthy(reports)
     return net, reports
+
+
+def _epochs_from(x: Inputs, start: int, **plan: Any) -> Iterator[Inputs]:
+    return epochs_of(x, start=start, **plan)
 
 
 def _falling(rate: Rate, over: int) -> Rate:

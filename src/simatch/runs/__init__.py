@@ -5,6 +5,8 @@ from .._extras import Feature
 with Feature("simatch.runs", extra="app"):
     from ._comparison import Readout as Readout
     from ._demo import demo as demo
+    from ._model import KIND as KIND
+    from ._model import Model as Model
     from ._run import LayerState as LayerState
     from ._run import Run as Run
     from ._run import grid_of as grid_of

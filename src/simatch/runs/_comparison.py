@@ -1,6 +1,7 @@
 """What features are worth: one linear readout of a network's features, and of what else could be read out."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -25,11 +26,18 @@ class Readout:
     features : int
         Number of features.
     error_percent : float
+    classifier : LinearReadout
+        The fitted readout.
     """
 
     name: str
     features: int
     error_percent: float
+    classifier: LinearReadout = dataclasses.field(repr=False, compare=False)
+
+    def numbers(self) -> dict[str, Any]:
+        """Return name, number of features and error by name."""
+        return {"name": self.name, "features": self.features, "error_percent": self.error_percent}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Labelled:
         """Fit a linear readout on the training samples, and return its error on the test samples."""
         train, test = (np.asarray(x, np.float32).reshape(len(x), -1) for x in (train, test))
         fitted = LinearReadout(class_weight="balanced").fit(train, self.train)
-        return Readout(name, train.shape[1], 100 * float(np.mean(fitted.predict(test) != self.test)))
+        return Readout(name, train.shape[1], 100 * float(np.mean(fitted.predict(test) != self.test)), fitted)
 
 
 def principal_components(

@@ -3,6 +3,8 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -24,20 +26,21 @@ from ..learning import (
 )
 from ..network import Grid, Network
 from ..relaxation import relax
+from ..storage import Checkpoints, load, save
 from ._comparison import Labelled, Readout, clusters, principal_components
+from ._model import TOGETHER, Model
 from ._settings import RunSettings
 
 # If a set has more classes than this with fewer samples each, its labels name individuals: no readout is fitted.
 MOST_CLASSES, SAMPLES_A_CLASS = 100, 10
 HELD_OUT = 0.25
-# Samples that relax together after training, and from which the state of layers is computed: one size needs only one
-# compiled program.
-SAMPLE = 200
 # Test images on which the distance from the optimum is measured, at most.
 MEASURED = 1000
 # The course of learning has a point whenever so many times as many samples were learned from: most happens early.
 SPACING = 1.25
 TRAINED = "trained network"
+# The network before learning, in the folder of a run that may be interrupted.
+START = "start.safetensors"
 
 Say = Callable[[str], None]
 
@@ -107,6 +110,15 @@ class Run:
         return self.history[-1][1]
 
     @property
+    def model(self) -> Model:
+        """The trained network with its preprocessing and its readout."""
+        readout = next((own.classifier for own in self.readouts if own.name == TRAINED), None)
+        largest = float(np.max(np.abs(self.dataset.x_train)))
+        return Model(
+            self.network, self.preprocessing, self.settings.tolerance, largest, readout, tuple(self.dataset.classes)
+        )
+
+    @property
     def test_error_percent(self) -> float | None:
         """Test error of the readout of the activities of all layers of the trained network; None without labels."""
         return next((readout.error_percent for readout in self.readouts if readout.name == TRAINED), None)
@@ -117,7 +129,7 @@ class Run:
         return 0 if self.dataset.x_test is None else len(self.dataset.x_test)
 
 
-def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -> Run:
+def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None, work: Path | None = None) -> Run:
     """Train a network without labels, and fit linear readouts of its features and of others for comparison.
 
     Parameters
@@ -128,6 +140,8 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         is that of the settings.
     say : callable
         Called with a sentence on what happens next.
+    work : Path, optional
+        A folder in which the run is kept while it learns, and from which the same run goes on after an interruption.
 
     Returns
     -------
@@ -152,27 +166,33 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         dataset = dataset.held_out(HELD_OUT if labelled else min(HELD_OUT, MEASURED / count), seed=settings.seed)
     assert dataset.x_test is not None
     rule = settings.learning_rule()
-    untrained = settings.network(grid_of(dataset))
     preprocessing = settings.preprocessor()
     x_train, x_test = dataset.processed(preprocessing)
     assert x_test is not None
     clock = _Clock()
-    if any(layer.scale == "auto" for layer in settings.layers):
-        say("Finding the scale of the structure constants.")
-        untrained = _calibrated(untrained, x_train, settings)
+    start = None
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+        start = work / START
+    if start is not None and start.is_file():
+        untrained = load(start)
+    else:
+        untrained = _untrained(settings, dataset, x_train, say)
         clock.lap("scale")
-    # Learning would otherwise begin by finding the size of the weights.
-    untrained = sized(untrained, x_train, seed=settings.seed)
     rate = _rate(untrained, settings)
-    say(f"Learning from {len(x_train):,} samples, {settings.epochs:g} times: {untrained.synapses:,} synapses.")
+    if start is not None:
+        save(untrained, start)
+    checkpoints = None if work is None else Checkpoints(work / "checkpoints")
     measured = spread(x_test, MEASURED)
-
     measure = measure_on(measured, phase=rule.phases[0], solver=None, tolerance=settings.tolerance)
-    history = [(0, measure(untrained))]
+    # Kept with the checkpoints, because the networks in between are not.
+    notes: dict[str, Any] = {} if checkpoints is None else checkpoints.notes
+    say(f"Learning from {len(x_train):,} samples, {settings.epochs:g} times: {untrained.synapses:,} synapses.")
 
     def observe(network: Network, report: Report) -> None:
-        if report.certificate is not None or report.samples >= SPACING * history[-1][0]:
-            history.append((report.samples, report.certificate or measure(network)))
+        history = notes.setdefault("history", [])
+        if report.certificate is not None or not history or report.samples >= SPACING * history[-1][0]:
+            history.append((report.samples, dataclasses.asdict(report.certificate or measure(network))))
 
     network, reports = train(
         untrained,
@@ -188,8 +208,10 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         tol=settings.tol,
         report_every=10,
         observe=observe,
+        checkpoints=checkpoints,
     )
     assert reports[-1].certificate is not None
+    history = [(0, measure(untrained)), *((n, Certificate(**own)) for n, own in notes["history"])]
     if history[-1][0] < reports[-1].samples:
         history.append((reports[-1].samples, reports[-1].certificate))
     clock.lap("learning")
@@ -204,12 +226,22 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None) -
         preprocessing=preprocessing,
         reports=reports,
         history=history,
-        layers=layer_states(network, x_train[:SAMPLE], settings.tolerance),
+        layers=layer_states(network, x_train[:TOGETHER], settings.tolerance),
         readouts=readouts,
         held_out=held_out,
         dataset=dataset,
         seconds=clock.laps,
     )
+
+
+def _untrained(settings: RunSettings, dataset: Dataset, x_train: np.ndarray, say: Say) -> Network:
+    """Return the network before learning, with scales and sizes of weights that suit the data."""
+    network = settings.network(grid_of(dataset))
+    if any(layer.scale == "auto" for layer in settings.layers):
+        say("Finding the scale of the structure constants.")
+        network = _calibrated(network, x_train, settings)
+    # Learning would otherwise begin by finding the size of the weights.
+    return sized(network, x_train, seed=settings.seed)
 
 
 def spread(x: np.ndarray, most: int) -> np.ndarray:
@@ -235,7 +267,7 @@ def _readouts(
 
     def features(network: Network) -> list[np.ndarray]:
         return [
-            encode(network, x, layers=network.layers, batch_size=SAMPLE, tolerance=s.tolerance)
+            encode(network, x, layers=network.layers, batch_size=TOGETHER, tolerance=s.tolerance)
             for x in (x_train, x_test)
         ]
 

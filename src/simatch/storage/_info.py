@@ -22,7 +22,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path : path
-        A network, a state of learning or a checkpoint (``.safetensors``), samples (``.npy``, ``.npz``), settings
+        A network or a checkpoint (``.safetensors``), samples (``.npy``, ``.npz``), settings
         (``.toml``), results (``.json``), or a folder of such files.
 
     Returns

@@ -1,9 +1,7 @@
 """Folders for results, and results as JSON."""
 
-import contextlib
 import json
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,44 +9,16 @@ from typing import Any
 from ._atomic import write_atomically
 
 RUNS = Path("runs")
+_RESULTS = "results.json"
 
 
-def results_folder(out: Path | None, name: str, *, overwrite: bool) -> Path:
-    """Make the folder for the results of a command.
-
-    Parameters
-    ----------
-    out : Path or None
-        The folder; by default the first of ``runs/name-1``, ``runs/name-2``, ... that does not exist.
-    name : str
-        Name of a new folder.
-    overwrite : bool
-        Whether `out` may hold files.
-
-    Returns
-    -------
-    Path
-        The folder, which exists.
-
-    Raises
-    ------
-    ValueError
-        If `out` is a file, or is not empty and may not be overwritten.
-    """
-    if out is None:
-        RUNS.mkdir(exist_ok=True)
-        for number in range(1, sys.maxsize):
-            with contextlib.suppress(FileExistsError):
-                folder = RUNS / f"{name}-{number}"
-                folder.mkdir()
-                return folder
-    assert out is not None
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """Raise ValueError if a folder is a file, or is not empty and may not be overwritten."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"{str(out)!r} is a file; give --out a folder.")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
+    # Hidden files are no results.
+    if out.is_dir() and not overwrite and any(path.name[0] != "." for path in out.iterdir()):
         raise ValueError(f"The folder {str(out)!r} is not empty; give --out another one, or add --overwrite.")
-    out.mkdir(parents=True, exist_ok=True)
-    return out
 
 
 def as_json(values: Mapping[str, Any], *, indent: int | None = None) -> str:
@@ -66,4 +36,19 @@ def _finite(value: Any) -> Any:
 
 def keep_numbers(folder: Path, numbers: Mapping[str, Any]) -> None:
     """Write the numerical results of a run to ``results.json`` in its folder."""
-    write_atomically(folder / "results.json", as_json(numbers, indent=2) + "\n")
+    write_atomically(folder / _RESULTS, as_json(numbers, indent=2) + "\n")
+
+
+def results_of(folder: Path) -> dict[str, Any]:
+    """Return the numerical results that `keep_numbers` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged.
+    """
+    path = folder / _RESULTS
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"The file {str(path)!r} is damaged ({error}); delete it.") from None

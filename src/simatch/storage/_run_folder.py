@@ -1,33 +1,32 @@
-"""Folders of long runs: finished rows and checkpoints, from which an interrupted run resumes."""
+"""Folders of long runs of several networks: finished rows, and checkpoints of the one that is learning."""
 
+import contextlib
 import dataclasses
 import json
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from .._progress import tracked
-from ..learning import LearningState, Report, describe
+from ..learning import Course, Rule, Steps, describe, initial_state
 from ..network import Network
 from ._atomic import write_atomically
+from ._checkpoints import Checkpoints
+from ._lock import LOCK, locked
 from ._network_file import load, save
-from ._results import as_json, results_folder
-from ._state_file import load_state, save_state
+from ._results import as_json, check_free
 
-# Seconds between two checkpoints, and so the most learning that is lost if the process is killed.
-CHECKPOINT_EVERY = 20.0
+FORMAT, ROW_FORMAT = "simatch-rows-1", "simatch-row-1"
+_START = "start.safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """Folder of a long run: its settings, its finished rows, and a checkpoint of the row that is being computed.
+    """Folder of a long run: its settings, its finished rows, and checkpoints of the row that is being computed.
 
     A row is the result of one network, such as one line of a table. A finished row is a JSON file ``rows/NAME.json``
-    with the network beside it. A checkpoint is a JSON file that names the files of its network and of its state of
-    learning, so the three fit together whenever the process ends.
+    with the network beside it. While a row is computed, the folder ``rows/NAME`` holds its checkpoints. Files that this
+    class did not write are never changed.
 
     Parameters
     ----------
@@ -38,18 +37,19 @@ class RunFolder:
     --------
     >>> import pathlib, tempfile, simatch as sm
     >>> with tempfile.TemporaryDirectory() as place:
-    ...     kept = sm.storage.RunFolder.open(pathlib.Path(place, "run"), {"rate": 0.1}, overwrite=False)
-    ...     net = sm.layered(4, [sm.Layer(units=2)])
-    ...     kept.finish("a", {"units": 2, "seed": 0, "error": 1.5}, net)
-    ...     kept.rows()
-    [{'units': 2, 'seed': 0, 'error': 1.5}]
+    ...     with sm.storage.RunFolder.open(pathlib.Path(place, "run"), {"rate": 0.1}, overwrite=False) as kept:
+    ...         net = sm.layered(4, [sm.Layer(units=2)])
+    ...         kept.finish("a", {"error": 1.5}, net)
+    ...         kept.rows()
+    [{'error': 1.5}]
     """
 
     folder: Path
 
     @classmethod
-    def open(cls, out: Path, settings: Mapping[str, Any], *, overwrite: bool) -> "RunFolder":
-        """Open the folder of an earlier run with the same settings, or make a new one.
+    @contextlib.contextmanager
+    def open(cls, out: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Iterator["RunFolder"]:
+        """Open the folder of an earlier run with the same settings, or make a new one, for one process at a time.
 
         Parameters
         ----------
@@ -57,50 +57,58 @@ class RunFolder:
         settings : mapping of str to values that JSON can hold
             Everything that determines the rows.
         overwrite : bool
-            Whether the contents of the folder may be replaced; then all earlier rows are deleted.
+            Whether earlier rows may be replaced. An interrupted run of the same settings goes on all the same.
 
-        Returns
-        -------
+        Yields
+        ------
         RunFolder
 
         Raises
         ------
         ValueError
-            If the folder holds other files, or rows of other settings, or if its settings are damaged.
+            If the folder holds other files, or rows of other settings, if its settings are damaged, or if another
+            process works in it.
         """
         file, rows = out / "settings.json", out / "rows"
-        if not overwrite and file.is_file() and rows.is_dir():
-            earlier = _read(file)
+        settings = json.loads(as_json({"format": FORMAT, **settings}))
+        earlier = _settings_in(file)
+        finished = earlier is not None and earlier.pop("finished", False)
+        if earlier is None:
+            check_free(out, overwrite=overwrite)
+        elif not overwrite:
             for name, value in settings.items():
                 if earlier.get(name) != value:
                     raise ValueError(
                         f"The folder {str(out)!r} holds rows with {name.replace('_', ' ')} {earlier.get(name)!r}, not "
                         f"{value!r}; give --out another folder, or add --overwrite to begin again."
                     )
-            return cls(out)
-        results_folder(out, out.name, overwrite=overwrite)
+        if rows.is_symlink():
+            raise ValueError(f"{str(rows)!r} is a link, where a run writes nothing; give --out another folder.")
+        out.mkdir(parents=True, exist_ok=True)
         rows.mkdir(exist_ok=True)
-        for old in [*rows.glob("*.json"), *rows.glob("*.safetensors")]:
-            old.unlink()
-        write_atomically(file, as_json(settings, indent=2) + "\n")
-        return cls(out)
+        with locked(rows):
+            if earlier != settings or (overwrite and finished):
+                _delete_rows(rows)
+            write_atomically(file, as_json({**settings, "finished": False}, indent=2) + "\n")
+            yield cls(out)
+            write_atomically(file, as_json({**settings, "finished": True}, indent=2) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return all finished rows, sorted by their values ``"units"`` and ``"seed"``, which every row must have."""
-        rows = [_read(p) for p in self._rows.glob("*.json") if not p.name.endswith(".checkpoint.json")]
-        return sorted(rows, key=lambda row: (row["units"], row["seed"]))
+        """Return all finished rows, in the order of their names."""
+        found = (_row_in(path) for path in sorted(self._rows.glob("*.json")))
+        return [row for row in found if row is not None]
 
     def network(self, name: str) -> Network:
         """Return the network of a finished row, as `simatch.load` does."""
         return load(self._rows / f"{name}.safetensors")
 
-    def finished(self, name: str) -> tuple[dict[str, Any], Network] | None:
-        """Return a row and its network if the row is finished, otherwise None."""
-        row = self._rows / f"{name}.json"
-        return (_read(row), self.network(name)) if row.is_file() else None
+    def finished(self, name: str) -> dict[str, Any] | None:
+        """Return a row if it is finished, otherwise None."""
+        path = self._rows / f"{name}.json"
+        return _row_in(path) if path.is_file() else None
 
     def finish(self, name: str, row: Mapping[str, Any], network: Network) -> None:
-        """Save a finished row and its network, and delete its checkpoint.
+        """Save a finished row and its network, and delete its checkpoints.
 
         Parameters
         ----------
@@ -110,118 +118,92 @@ class RunFolder:
         network : Network
         """
         save(network, self._rows / f"{name}.safetensors")
-        write_atomically(self._rows / f"{name}.json", as_json(row, indent=2) + "\n")
-        self._checkpoint(name).unlink(missing_ok=True)
-        self._clear(name)
+        write_atomically(self._rows / f"{name}.json", as_json({"format": ROW_FORMAT, **row}, indent=2) + "\n")
+        _delete_checkpoints(self._rows / name)
 
     def learn(
-        self,
-        name: str,
-        steps: Iterable[tuple[int, Network, Report]],
-        planned: int,
-        state: dict[str, Any],
-        network: Network,
-        noted: Callable[[Report], Mapping[str, Any]],
-    ) -> tuple[dict[str, Any], Network]:
-        """Run through the steps of learning, with a progress bar and a checkpoint about every 20 seconds.
+        self, name: str, start: Callable[[], Network], steps: Callable[[Course], Steps], rule: Rule, planned: int
+    ) -> Course:
+        """Learn a row from where its checkpoints end, with a progress bar.
 
         Parameters
         ----------
         name : str
             Name of the row.
-        steps : iterable of (int, Network, Report)
-            Number of batches learned from in all, the network after them, and a report.
+        start : callable
+            Returns the network before learning. It is called once, also if the run is interrupted later.
+        steps : callable
+            Returns, for the course so far, the steps that are left, such as those of `simatch.training` with
+            ``after=course.last``.
+        rule : Rule
+            Rule of learning.
         planned : int
-            Number of batches of the whole run.
-        state : dict
-            State of the row before these steps, with ``"batches"`` and ``"unconverged_samples"``.
-        network : Network
-            The network before these steps.
-        noted : callable
-            Returns, for a report, further values of the state.
+            Number of batches of the whole row.
 
         Returns
         -------
-        state : dict
-        network : Network
-            Both after the last step.
-        """
-        missed, saved = state["unconverged_samples"], time.monotonic()
-        for done, network, report in tracked(steps, planned, lambda step: (step[0], describe(step[1:])[1])):
-            missed += report.unconverged
-            state = {"batches": done, "unconverged_samples": missed, **noted(report)}
-            if done == planned or time.monotonic() - saved > CHECKPOINT_EVERY:
-                self.checkpoint(name, state, network, report.state)
-                saved = time.monotonic()
-        return state, network
-
-    def checkpoint(
-        self, name: str, state: Mapping[str, Any], network: Network, learning: LearningState | None = None
-    ) -> None:
-        """Save a checkpoint of a row, in place of the one before.
-
-        Parameters
-        ----------
-        name : str
-            Name of the row.
-        state : mapping of str to values that JSON can hold
-            State of the row, with the number of ``"batches"``.
-        network : Network
-        learning : LearningState, optional
-            State of the rule and of the transformation.
-        """
-        weights = f"{name}.{state['batches']}.safetensors"
-        kept = f"{name}.{state['batches']}.learning.safetensors" if jax.tree.leaves(learning) else None
-        save(network, self._rows / weights)
-        if kept:
-            save_state(learning, self._rows / kept)
-        files = {"weights": weights, "learning": kept}
-        write_atomically(self._checkpoint(name), as_json({**state, **files}) + "\n")
-        self._clear(name, but=(weights, kept))
-
-    def resume(self, name: str, like: LearningState | None = None) -> tuple[dict[str, Any], Network, Any] | None:
-        """Return the last checkpoint of a row, or None if there is none.
-
-        Parameters
-        ----------
-        name : str
-            Name of the row.
-        like : LearningState, optional
-            State of learning before the first batch (see `simatch.Rule.init`), for rules and transformations with a
-            state.
-
-        Returns
-        -------
-        state : dict
-        network : Network
-        learning : LearningState, or `like` if the checkpoint has none
+        Course
+            The complete course.
 
         Raises
         ------
         ValueError
-            If the checkpoint is damaged, or its state of learning does not have the layout of `like`.
+            If the checkpoints are damaged or of another network.
         """
-        if not self._checkpoint(name).is_file():
-            return None
-        state = _read(self._checkpoint(name))
-        network, kept = load(self._rows / state.pop("weights")), state.pop("learning", None)
-        return state, network, load_state(self._rows / kept, like) if kept else like
+        folder = self._rows / name
+        folder.mkdir(exist_ok=True)
+        if not (folder / _START).is_file():
+            save(start(), folder / _START)
+        net, kept = load(folder / _START), Checkpoints(folder)
+        with kept.course(net, initial_state(net, rule, None), {}) as course:
+            if not course.complete:
+                for _ in tracked(kept.following(course, steps(course)), planned, describe):
+                    pass
+        return course
 
     @property
     def _rows(self) -> Path:
         return self.folder / "rows"
 
-    def _checkpoint(self, name: str) -> Path:
-        return self._rows / f"{name}.checkpoint.json"
 
-    def _clear(self, name: str, *, but: Sequence[str | None] = ()) -> None:
-        for old in self._rows.glob(f"{name}.*.safetensors"):
-            if old.name not in but:
-                old.unlink()
+def _settings_in(file: Path) -> dict[str, Any] | None:
+    """Settings of a run in its folder; None if there is no run."""
+    if not file.is_file():
+        return None
+    found = _read(file)
+    return found if isinstance(found, dict) and "format" in found else None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _row_in(path: Path) -> dict[str, Any] | None:
+    """Row of a file; None if it is a file of something else."""
+    found = _read(path)
+    if not isinstance(found, dict) or found.get("format") != ROW_FORMAT:
+        return None
+    return {name: value for name, value in found.items() if name != "format"}
+
+
+def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"The file {str(path)!r} is damaged ({error}); delete it, or add --overwrite.") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"The file {str(path)!r} is damaged ({error}); delete it.") from None
+
+
+def _delete_rows(rows: Path) -> None:
+    """Delete rows, their networks and checkpoints, and nothing else."""
+    for path in rows.glob("*.json"):
+        if not path.is_symlink() and _row_in(path) is not None:
+            path.unlink()
+            path.with_suffix(".safetensors").unlink(missing_ok=True)
+    for path in rows.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            _delete_checkpoints(path)
+
+
+def _delete_checkpoints(folder: Path) -> None:
+    if not folder.is_dir():
+        return
+    for path in [*folder.glob("batch-*.safetensors"), folder / _START, folder / LOCK]:
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something of the user's is in it
+        folder.rmdir()

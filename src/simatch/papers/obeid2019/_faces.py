@@ -17,8 +17,9 @@ from ...data import Dataset, default_preprocessing
 from ...learning import (
     PUBLISHED_RATIO,
     SILENT_BELOW,
+    Course,
     GradientRule,
-    Report,
+    Steps,
     calibrate,
     encode,
     epochs_of,
@@ -34,6 +35,7 @@ Responses = dict[str, Float[np.ndarray, "samples neurons"]]
 
 # Radii in pixels, measured on the published mosaics.
 PUBLISHED_EXTENT = (8, 12, 24)
+RULE = GradientRule()
 REPORT_EVERY, TOGETHER = 10, 200
 
 
@@ -154,32 +156,25 @@ def beginning(setting: Setting, below: Sequence[Network], data: Faces, seed: int
     return calibrate(net, few, level=setting.level, batches=batches, batch_size=setting.batch_size, seed=seed)
 
 
-def learning(
-    setting: Setting, below: Sequence[Network], network: Network, data: Faces, seed: int, *, done: int = 0
-) -> Iterator[tuple[int, Network, Report]]:
-    """Learn one stage. Yields the number of batches learned from, the network, and a report.
-
-    A network that has learned from `done` batches continues with the samples and rates of an uninterrupted run.
-    """
+def learning(setting: Setting, below: Sequence[Network], data: Faces, seed: int, course: Course) -> Steps:
+    """Learn what is left of a stage, with the samples and rates of a stage that was not interrupted."""
     together = len(below) == len(setting.units)
     planned = setting.feedback_batches if together else setting.batches
     epochs = planned * setting.batch_size / len(data.x) + 1
-    order = epochs_of(data.x, epochs=epochs, batch_size=setting.batch_size, seed=seed)
-    batches: Iterator[Any] = itertools.islice(order, done, planned)
-    runs = training(
-        network,
+    order = epochs_of(data.x, epochs=epochs, batch_size=setting.batch_size, seed=seed, start=course.batches)
+    batches: Iterator[Any] = itertools.islice(order, planned - course.batches)
+    return training(
+        course.network,
         batches if together else _heard(setting, below, batches),
         rate=hyperbolic(
-            setting.rate * largest_rate(network, PUBLISHED_RATIO, GradientRule()), over=planned, decay=setting.decay
+            setting.rate * largest_rate(course.network, PUBLISHED_RATIO, RULE), over=planned, decay=setting.decay
         ),
         ratio=PUBLISHED_RATIO,
-        rule=GradientRule(),
+        rule=RULE,
         tolerance=setting.tolerance,
         report_every=REPORT_EVERY,
-        start=done,
+        after=course.last,
     )
-    for network, report in runs:
-        yield done + report.batches, network, report
 
 
 def stacked(setting: Setting, networks: Sequence[Network], feedback: float) -> Network:

@@ -26,6 +26,7 @@ from ...console import (
 from ...storage import RUNS, keep_numbers
 
 if TYPE_CHECKING:
+    from ...learning import Course, Steps
     from ...network import Network
     from ...storage import RunFolder
     from . import _faces as experiment
@@ -58,31 +59,31 @@ def _faces(setting: "experiment.Setting", out: Path, seed: int, overwrite: bool,
     say = functools.partial(typer.echo, err=json)
     data = experiment.faces(load_dataset("lfw"), setting, seed)
     settings = {"seed": seed, **dataclasses.asdict(setting), "units": [*setting.units], "radii": [*setting.radii]}
-    kept = RunFolder.open(out, settings, overwrite=overwrite)
     cache_compiled_programs()
-    seconds: dict[str, float] = {}
-    learned: list[Network] = []
-    with resumable(kept.folder):
-        for stage in setting.stages:
-            row, network = kept.finished(stage) or _stage(setting, stage, learned, data, seed, kept)
-            seconds[stage] = row["seconds"]
-            learned.append(network)
-    began = time.perf_counter()
-    *alone, together = learned
-    networks = {
-        "before learning": experiment.untrained(setting, data, seed),
-        "no feedback": experiment.stacked(setting, alone, 0.0),
-        f"feedback {setting.feedback:g}": together,
-    }
-    measured = {}
-    for name, network in networks.items():
-        tell = functools.partial(lambda what, name: progress(f"{name}: measuring with {what}"), name=name)
-        measured[name] = experiment.measure(setting, network, data, seed, say=tell)
-    seconds["measures"] = time.perf_counter() - began
-    numbers, page = _write(setting, settings, kept, data, networks, measured, seconds)
-    for title, values in _rows(measured):
-        say(f"{title}: {values[-1]}")
-    conclude(f"Page and figures: {page}", numbers, json=json)
+    with RunFolder.open(out, settings, overwrite=overwrite) as kept:
+        seconds: dict[str, float] = {}
+        learned: list[Network] = []
+        with resumable(kept.folder):
+            for stage in setting.stages:
+                row, network = _stage(setting, stage, learned, data, seed, kept)
+                seconds[stage] = row["seconds"]
+                learned.append(network)
+        began = time.perf_counter()
+        *alone, together = learned
+        networks = {
+            "before learning": experiment.untrained(setting, data, seed),
+            "no feedback": experiment.stacked(setting, alone, 0.0),
+            f"feedback {setting.feedback:g}": together,
+        }
+        measured = {}
+        for name, network in networks.items():
+            tell = functools.partial(lambda what, name: progress(f"{name}: measuring with {what}"), name=name)
+            measured[name] = experiment.measure(setting, network, data, seed, say=tell)
+        seconds["measures"] = time.perf_counter() - began
+        numbers, page = _write(setting, settings, kept, data, networks, measured, seconds)
+        for title, values in _rows(measured):
+            say(f"{title}: {values[-1]}")
+        conclude(f"Page and figures: {page}", numbers, json=json)
 
 
 def _stage(
@@ -96,22 +97,24 @@ def _stage(
     """Learn one stage, and resume from its checkpoint if there is one."""
     from . import _faces as experiment
 
-    planned, began = setting.planned(stage), time.perf_counter()
-    state: dict[str, Any] = {"batches": 0, "seconds": 0.0, "unconverged_samples": 0}
-    if earlier := kept.resume(stage):
-        state, network, _ = earlier
-        progress(f"{stage}: learning from batch {state['batches']}")
-    else:
+    if row := kept.finished(stage):
+        return row, kept.network(stage)
+    planned = setting.planned(stage)
+
+    def start() -> "Network":
         progress(f"{stage}: setting its scale" if len(below) < len(setting.units) else f"{stage}: all layers together")
-        network = experiment.beginning(setting, below, data, seed)
-        progress(f"{stage}: learning from {planned} batches with {network.synapses:,} synapses")
-    earlier_seconds = state["seconds"]
-    steps = experiment.learning(setting, below, network, data, seed, done=state["batches"])
-    state, network = kept.learn(
-        stage, steps, planned, state, network, lambda _: {"seconds": earlier_seconds + time.perf_counter() - began}
-    )
-    kept.finish(stage, state, network)
-    return state, network
+        return experiment.beginning(setting, below, data, seed)
+
+    def steps(course: "Course") -> "Steps":
+        began = f"from batch {course.batches}" if course.batches else f"from {planned} batches"
+        progress(f"{stage}: learning {began} with {course.network.synapses:,} synapses")
+        return experiment.learning(setting, below, data, seed, course)
+
+    course = kept.learn(stage, start, steps, experiment.RULE, planned)
+    missed = sum(report.unconverged for report in course.reports)
+    row = {"batches": course.batches, "seconds": course.reports[-1].seconds, "unconverged_samples": missed}
+    kept.finish(stage, row, course.network)
+    return row, course.network
 
 
 # Title, attribute and format of a row.

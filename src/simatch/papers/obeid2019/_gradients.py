@@ -11,6 +11,8 @@ The same numbers are computed in three ways that share as little code as possibl
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -19,10 +21,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from ...data import load_dataset
-from ...learning import PUBLISHED_RATIO, GradientRule, objective, similarity_cost, training
+from ...learning import PUBLISHED_RATIO, GradientRule, Report, objective, similarity_cost, train
 from ...models import Layer, layered
 from ...network import Activities, Grid, Network, Pathway, total_cost
 from ...relaxation import Accelerated, Relaxation, check_inputs, relax, settle
+from ...storage import Checkpoints
 
 Matrix = Float[np.ndarray, "_ _"]
 Pairs = Int[np.ndarray, "_ 2"]
@@ -221,17 +224,59 @@ def _differences(
 
 
 def learning(
-    net: Network, x: Float[np.ndarray, "samples *image"], *, steps: int, rate: float, points: int = 40
-) -> Iterator[tuple[Network, Point]]:
-    """Learn by the local rules from the whole data set, and measure costs and gradient at about `points` steps."""
+    net: Network,
+    x: Float[np.ndarray, "samples *image"],
+    *,
+    steps: int,
+    rate: float,
+    points: int = 40,
+    work: Path | None = None,
+) -> tuple[Network, list[Point]]:
+    """Learn by the local rules from the whole data set, and measure costs and gradient at about `points` steps.
+
+    Parameters
+    ----------
+    net : Network
+    x : array of samples
+    steps : int
+    rate : float
+    points : int
+    work : Path, optional
+        Folder in which the run is kept while it learns.
+
+    Returns
+    -------
+    network : Network
+        The network after 1/20 of the points.
+    points : list of Point
+    """
+    every = max(1, steps // points)
+    early = every * max(1, -(-steps // every) // 20)
     with jax.enable_x64(True):
-        yield net, _point(net, x, 0)
-        batches, every = (x for _ in range(steps)), max(1, steps // points)
-        runs = training(
-            net, batches, rate=rate, ratio=PUBLISHED_RATIO, rule=GradientRule(), report_every=every, tolerance=1e-8
-        )
-        for net, report in runs:
-            yield net, _point(net, x, report.batches)
+        found, begun, networks = [_point(net, x, 0)], 0, []
+        for name, until in (("early", early), ("late", steps)):
+            checkpoints = None if work is None else Checkpoints(work / name)
+            notes: dict[str, Any] = {} if checkpoints is None else checkpoints.notes
+
+            def observe(now: Network, report: Report, notes=notes, begun=begun) -> None:
+                notes.setdefault("points", []).append(dataclasses.asdict(_point(now, x, begun + report.batches)))
+
+            net, _ = train(
+                net,
+                (x for _ in range(until - begun)),
+                rate=rate,
+                ratio=PUBLISHED_RATIO,
+                rule=GradientRule(),
+                report_every=every,
+                tolerance=1e-8,
+                progress=False,
+                observe=observe,
+                checkpoints=checkpoints,
+            )
+            networks.append(net)
+            found += [Point(**own) for own in notes.get("points", [])]
+            begun = until
+    return networks[0], found
 
 
 def _point(net: Network, x: np.ndarray, steps: int) -> Point:
@@ -269,8 +314,12 @@ def gradients(
     rate: float,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
+    work: Path | None = None,
 ) -> Iterator[Claim]:
-    """Check the claim for every kind of network: rules against gradients, and both costs over learning."""
+    """Check the claim for every kind of network: rules against gradients, and both costs over learning.
+
+    The folder `work` keeps what was learned, so that the same run goes on from there after an interruption.
+    """
     x = digits(samples, seed=seed)
     with jax.enable_x64(True):
         kinds = networks(seed=seed)
@@ -278,7 +327,8 @@ def gradients(
         say(f"{name}: moving every weight" if most is None else f"{name}: moving {most} weights a pathway")
         before = compare(net, x, most=most, seed=seed)
         say(f"{name}: learning")
-        path = list(learning(net, x, steps=steps, rate=rate))
+        own = None if work is None else work / name.replace(" ", "-")
+        early, points = learning(net, x, steps=steps, rate=rate, work=own)
         say(f"{name}: moving weights again, during learning")
-        during = compare(path[len(path) // 20][0], x, most=most, seed=seed)
-        yield Claim(name, before, during, [point for _, point in path])
+        during = compare(early, x, most=most, seed=seed)
+        yield Claim(name, before, during, points)

@@ -3,7 +3,7 @@
 import functools
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,10 +16,14 @@ from ...console import (
     cache_compiled_programs,
     command_line,
     conclude,
+    drafted,
     progress,
     reported,
 )
-from ...storage import keep_numbers, results_folder
+from ...storage import keep_numbers, results_of
+
+if TYPE_CHECKING:
+    from ...storage import Draft
 
 FULL: dict[str, Any] = {"samples": 60, "most": None, "steps": 4000, "rate": 0.02}
 QUICK: dict[str, Any] = {"samples": 30, "most": 8, "steps": 800, "rate": 0.05}
@@ -39,7 +43,13 @@ def gradients(
 
 
 def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) -> None:
-    folder = results_folder(out, "gradients", overwrite=overwrite)
+    settings = {"quick": quick, "seed": seed, **(QUICK if quick else FULL)}
+    with drafted(out, "gradients", settings, overwrite=overwrite) as own:
+        numbers = results_of(own.out) if own.published else _computed(own, quick, seed, json)
+    conclude(f"Page and figures: {own.out / 'index.html'}", numbers, json=json)
+
+
+def _computed(own: "Draft", quick: bool, seed: int, json: bool) -> dict[str, Any]:
     say = functools.partial(typer.echo, err=json)
     cache_compiled_programs()
 
@@ -51,7 +61,7 @@ def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: 
     began = time.perf_counter()
     settings = QUICK if quick else FULL
     claims: list[Claim] = []
-    for claim in claims_of(**settings, seed=seed, say=progress):
+    for claim in claims_of(**settings, seed=seed, say=progress, work=own.work):
         claims.append(claim)
         for c, later in zip(claim.before, claim.during, strict=True):
             say(
@@ -86,7 +96,7 @@ def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: 
         "settings": settings,
         "seed": seed,
         "seconds": seconds,
-        "out": str(folder),
+        "out": str(own.out),
     }
 
     page = Page(
@@ -147,9 +157,10 @@ def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: 
             "During learning: after a twentieth of the steps. Errors grow there as the gradient vanishes.",
         ],
     )
-    path = write_page(page, folder)
-    keep_numbers(folder, numbers)
-    conclude(f"Page and figures: {path}", numbers, json=json)
+    write_page(page, own.folder)
+    keep_numbers(own.folder, numbers)
+    own.publish("gradients")
+    return numbers
 
 
 def _path(points: list[Any]) -> str:

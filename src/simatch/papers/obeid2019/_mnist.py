@@ -7,7 +7,7 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...data import Dataset, Preprocessing
-from ...learning import PUBLISHED_RATIO, GradientRule, Report, encode, epochs_of, hyperbolic, training
+from ...learning import PUBLISHED_RATIO, Course, GradientRule, Steps, encode, epochs_of, hyperbolic, training
 from ...models import Layer, layered
 from ...network import Grid, Network
 from ...readout import LinearReadout
@@ -28,6 +28,7 @@ TEST_IMAGES = 10_000
 # The paper learns from 120,000 samples and does not give C. The numbers of samples and C here were chosen on validation
 # data at NPS 4, 8 and 16.
 PUBLISHED_SAMPLES, SMALL_SAMPLES, SMALL_UNITS, COST_TIMES_UNITS = 120_000, 20_000, 4, 1.6
+RULE = GradientRule()
 # Batches between two reports, images encoded at once, and classes fitted at the same time. Larger numbers would need
 # memory that the features of the largest network occupy.
 REPORT_EVERY, ENCODE_AT_ONCE, CLASSES_AT_ONCE = 10, 5_000, 2
@@ -184,29 +185,21 @@ def untrained(setting: Setting, units: int, seed: int, data: Images) -> Network:
     return layered(Grid(*data.x.shape[1:]), [layer], seed=seed)
 
 
-def learning(
-    setting: Setting, units: int, network: Network, seed: int, data: Images, *, done: int = 0
-) -> Iterator[tuple[int, Network, Report]]:
-    """Learn. Yields the number of batches learned from, the network, and a report.
-
-    A network that has learned from `done` batches continues with the samples and rates of an uninterrupted run, and
-    ends with the same weights, bit for bit.
-    """
+def learning(setting: Setting, units: int, seed: int, data: Images, course: Course) -> Steps:
+    """Learn what is left of a course, which ends with the same weights wherever it was interrupted, bit for bit."""
     batches = setting.batches_for(units)
     epochs = math.ceil(setting.samples_for(units) / len(data.x)) + 1
-    order = epochs_of(data.x, epochs=epochs, batch_size=setting.batch_size, seed=seed)
-    runs = training(
-        network,
-        itertools.islice(order, done, batches),
+    order = epochs_of(data.x, epochs=epochs, batch_size=setting.batch_size, seed=seed, start=course.batches)
+    return training(
+        course.network,
+        itertools.islice(order, batches - course.batches),
         rate=hyperbolic(setting.rate, over=batches, decay=setting.decay),
         ratio=PUBLISHED_RATIO,
-        rule=GradientRule(),
+        rule=RULE,
         tolerance=setting.tolerance,
         report_every=REPORT_EVERY,
-        start=done,
+        after=course.last,
     )
-    for network, report in runs:
-        yield done + report.batches, network, report
 
 
 def score(

@@ -4,13 +4,24 @@ import dataclasses
 import functools
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...console import Json, KeptOut, Overwrite, Quick, Seed, command_line, conclude, percent, reported
+from ...console import (
+    Json,
+    KeptOut,
+    Overwrite,
+    Quick,
+    Seed,
+    cache_compiled_programs,
+    command_line,
+    conclude,
+    percent,
+    reported,
+)
 from ...storage import RUNS, keep_numbers
-from ._mnist_command import computed
+from ._mnist_command import computed, rows_of
 
 if TYPE_CHECKING:
     from ...storage import RunFolder
@@ -45,23 +56,26 @@ def mnist_best(
 
 
 def _mnist_best(setting: "Setting", runs: list[tuple[int, int]], out: Path, overwrite: bool, json: bool) -> None:
+    from ...data import load_dataset
     from ...storage import RunFolder
 
     say = functools.partial(typer.echo, err=json)
-    kept = RunFolder.open(out, dataclasses.asdict(setting), overwrite=overwrite)
-    for _, seed, row in computed(setting, runs, kept):
-        say(f"Seed {seed}: {row['test_error_percent']:.2f} % test error, {row['seconds']:.0f} s")
-    rows = kept.rows()
-    numbers = {
-        "test_error_percent": statistics.mean(row["test_error_percent"] for row in rows),
-        "seeds": rows,
-        "settings": dataclasses.asdict(setting),
-        "out": str(out),
-    }
-    say(f"{numbers['test_error_percent']:.2f} % test error, mean of {len(rows)}")
-    keep_numbers(out, numbers)
-    page = _write_page(setting, kept, numbers["test_error_percent"])
-    conclude(f"Page and figure: {page}", numbers, json=json)
+    dataset = load_dataset("mnist")
+    cache_compiled_programs()
+    with RunFolder.open(out, dataclasses.asdict(setting), overwrite=overwrite) as kept:
+        for _, seed, row in computed(setting, runs, dataset, kept):
+            say(f"Seed {seed}: {row['test_error_percent']:.2f} % test error, {row['seconds']:.0f} s")
+        rows = rows_of(kept)
+        numbers = {
+            "test_error_percent": statistics.mean(row["test_error_percent"] for row in rows),
+            "seeds": rows,
+            "settings": dataclasses.asdict(setting),
+            "out": str(out),
+        }
+        say(f"{numbers['test_error_percent']:.2f} % test error, mean of {len(rows)}")
+        keep_numbers(out, numbers)
+        page = _write_page(setting, kept, numbers["test_error_percent"])
+        conclude(f"Page and figure: {page}", numbers, json=json)
 
 
 def _write_page(setting: "Setting", kept: "RunFolder", error: float) -> Path:
@@ -69,7 +83,7 @@ def _write_page(setting: "Setting", kept: "RunFolder", error: float) -> Path:
     from ...report import Figure, Page, mosaic, provenance, write_page
     from ._mnist import PUBLISHED
 
-    rows: list[dict[str, Any]] = kept.rows()
+    rows = rows_of(kept)
     fields = receptive_fields(kept.network(f"nps{rows[0]['units']}-seed{rows[0]['seed']}").feedforward[0])
     silent = max(row["silent"] for row in rows)
     page = Page(

@@ -26,7 +26,8 @@ from ...console import (
 from ...storage import RUNS, keep_numbers
 
 if TYPE_CHECKING:
-    from ...learning import Report
+    from ...data import Dataset
+    from ...learning import Course, Steps
     from ...storage import RunFolder
     from . import _mnist as table
 
@@ -74,29 +75,29 @@ def mnist(
 
 
 def _mnist(setting: "table.Setting", runs: list[tuple[int, int]], out: Path, overwrite: bool, json: bool) -> None:
+    from ...data import load_dataset
     from ...storage import RunFolder
 
     say = functools.partial(typer.echo, err=json)
-    kept = RunFolder.open(out, dataclasses.asdict(setting), overwrite=overwrite)
-    written = None
-    for units, seed, row in computed(setting, runs, kept):
-        say(f"NPS {units}, seed {seed}: {row['test_error_percent']:.2f} % test error, {row['seconds']:.0f} s")
-        written = _write(setting, kept)  # now, so that the page can be read while the next row is computed
-    rows, page = written or _write(setting, kept)
-    for row in rows:
-        say(f"NPS {row['units']:3}: {_ours(row)}   published {_published(row)}")
-    conclude(f"Page and figure: {page}", _numbers(setting, rows, kept), json=json)
+    dataset = load_dataset("mnist")
+    cache_compiled_programs()
+    with RunFolder.open(out, dataclasses.asdict(setting), overwrite=overwrite) as kept:
+        written = None
+        for units, seed, row in computed(setting, runs, dataset, kept):
+            say(f"NPS {units}, seed {seed}: {row['test_error_percent']:.2f} % test error, {row['seconds']:.0f} s")
+            written = _write(setting, kept)  # now, so that the page can be read while the next row is computed
+        rows, page = written or _write(setting, kept)
+        for row in rows:
+            say(f"NPS {row['units']:3}: {_ours(row)}   published {_published(row)}")
+        conclude(f"Page and figure: {page}", _numbers(setting, rows, kept), json=json)
 
 
 def computed(
-    setting: "table.Setting", runs: list[tuple[int, int]], kept: "RunFolder"
+    setting: "table.Setting", runs: list[tuple[int, int]], dataset: "Dataset", kept: "RunFolder"
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Compute the rows (pairs of units and seed) that the folder does not hold yet; yield each after it is saved."""
-    from ...data import load_dataset
     from . import _mnist as table
 
-    dataset = load_dataset("mnist")
-    cache_compiled_programs()
     finished = {(row["units"], row["seed"]) for row in kept.rows()}
     with resumable(kept.folder):
         for units, seed in runs:
@@ -109,26 +110,35 @@ def _row(setting: "table.Setting", units: int, seed: int, data: "table.Images", 
     from . import _mnist as table
 
     name = f"nps{units}-seed{seed}"
-    state: dict[str, Any] = {"batches": 0, "learning_seconds": 0.0, "unconverged_samples": 0}
-    network = table.untrained(setting, units, seed, data)
-    if earlier := kept.resume(name):
-        state, network, _ = earlier
-    began = f"from batch {state['batches']:,} " if earlier else ""
-    progress(f"NPS {units}, seed {seed}: learning {began}with {network.synapses:,} synapses.")
-    earlier_seconds = state["learning_seconds"]
 
-    def noted(report: "Report") -> dict[str, float]:
-        shares = {share: max(getattr(report, share).values()) for share in ("saturated", "silent")}
-        return {"learning_seconds": earlier_seconds + report.seconds, **shares}
+    def steps(course: "Course") -> "Steps":
+        began = f"from batch {course.batches:,} " if course.batches else ""
+        progress(f"NPS {units}, seed {seed}: learning {began}with {course.network.synapses:,} synapses.")
+        return table.learning(setting, units, seed, data, course)
 
-    steps = table.learning(setting, units, network, seed, data, done=state["batches"])
-    state, network = kept.learn(name, steps, setting.batches_for(units), state, network, noted)
+    untrained = functools.partial(table.untrained, setting, units, seed, data)
+    course = kept.learn(name, untrained, steps, table.RULE, setting.batches_for(units))
     progress(f"NPS {units}, seed {seed}: encoding {len(data.x) + len(data.x_test):,} images and reading out.")
-    score = table.score(setting, units, network, data)
-    row = {"units": units, "seed": seed, "synapses": network.synapses, **state, **dataclasses.asdict(score)}
+    score = table.score(setting, units, course.network, data)
+    last = course.reports[-1]
+    row = {
+        "units": units,
+        "seed": seed,
+        "synapses": course.network.synapses,
+        "batches": last.batches,
+        "learning_seconds": last.seconds,
+        "unconverged_samples": sum(report.unconverged for report in course.reports),
+        **{share: max(getattr(last, share).values()) for share in ("saturated", "silent")},
+        **dataclasses.asdict(score),
+    }
     row["seconds"] = sum(row[f"{part}_seconds"] for part in ("learning", "encoding", "readout"))
-    kept.finish(name, row, network)
+    kept.finish(name, row, course.network)
     return row
+
+
+def rows_of(kept: "RunFolder") -> list[dict[str, Any]]:
+    """Return finished rows, sorted by units and seed."""
+    return sorted(kept.rows(), key=lambda row: (row["units"], row["seed"]))
 
 
 def _summary(kept: "RunFolder") -> list[dict[str, Any]]:
@@ -136,7 +146,7 @@ def _summary(kept: "RunFolder") -> list[dict[str, Any]]:
     from ._mnist import PUBLISHED
 
     rows = []
-    for units, group in itertools.groupby(kept.rows(), key=lambda row: row["units"]):
+    for units, group in itertools.groupby(rows_of(kept), key=lambda row: row["units"]):
         seeds = list(group)
         error = sum(row["test_error_percent"] for row in seeds) / len(seeds)
         published = PUBLISHED.get(units)

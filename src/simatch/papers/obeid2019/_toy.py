@@ -7,14 +7,16 @@ the activities of the other.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ... import analysis
-from ...learning import PUBLISHED_RATIO, GradientRule, similarity_cost, training
+from ...learning import PUBLISHED_RATIO, GradientRule, Report, similarity_cost, train
 from ...network import AntiHebbian, Dense, Grid, Hebbian, Network, Population
 from ...relaxation import relax
+from ...storage import Checkpoints
 
 STREAMS = {"left": "left subnetwork", "right": "right subnetwork"}
 TOP = "top"
@@ -136,7 +138,7 @@ class World:
         return self.setting.strength * (x + noise * self.rng.normal(size=x.shape))
 
 
-def toy(setting: Setting, feedback: float, *, seed: int = 0) -> Toy:
+def toy(setting: Setting, feedback: float, *, seed: int = 0, checkpoints: Checkpoints | None = None) -> Toy:
     """Learn from familiar pairs, one at a time, and compare the subnetworks on familiar and on new inputs.
 
     With the same `seed`, networks with and without feedback learn from the same samples in the same order.
@@ -150,14 +152,24 @@ def toy(setting: Setting, feedback: float, *, seed: int = 0) -> Toy:
     order = rng.integers(setting.pairs, size=setting.samples)
     stream_of_samples = world.familiar(order)
 
-    start = net = network(setting, feedback, seed=seed)
-    history = [(0, similarity_cost(start, shown["familiar"]))]
-    batches = ({name: x[i : i + 1] for name, x in stream_of_samples.items()} for i in range(setting.samples))
-    for net, report in training(
-        start, batches, rate=setting.rate, ratio=PUBLISHED_RATIO, rule=GradientRule(), report_every=20
-    ):
-        history.append((report.samples, similarity_cost(net, shown["familiar"])))
+    start = network(setting, feedback, seed=seed)
+    notes: dict[str, Any] = {} if checkpoints is None else checkpoints.notes
 
+    def observe(net: Network, report: Report) -> None:
+        notes.setdefault("history", []).append((report.samples, similarity_cost(net, shown["familiar"])))
+
+    net, _ = train(
+        start,
+        ({name: x[i : i + 1] for name, x in stream_of_samples.items()} for i in range(setting.samples)),
+        rate=setting.rate,
+        ratio=PUBLISHED_RATIO,
+        rule=GradientRule(),
+        report_every=20,
+        progress=False,
+        observe=observe,
+        checkpoints=checkpoints,
+    )
+    history = [(0, similarity_cost(start, shown["familiar"])), *map(tuple, notes["history"])]
     responses = {condition: _responses(net, x) for condition, x in shown.items()}
     matrices = {
         condition: {name: analysis.similarity(r) for name, r in (shown[condition] | parts).items()}

@@ -1,11 +1,12 @@
 """``simatch reproduce toy``."""
 
+import dataclasses
 import functools
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,12 +19,14 @@ from ...console import (
     cache_compiled_programs,
     command_line,
     conclude,
+    drafted,
     progress,
     reported,
 )
-from ...storage import keep_numbers, results_folder
+from ...storage import keep_numbers, results_of
 
 if TYPE_CHECKING:
+    from ...storage import Draft
     from ._toy import Toy
 
 FEEDBACK = 0.4
@@ -43,13 +46,20 @@ def toy(
 
 
 def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) -> None:
-    folder = results_folder(out, "toy", overwrite=overwrite)
+    from ._toy import Setting
+
+    settings = {"quick": quick, "seed": seed, **dataclasses.asdict(Setting())}
+    with drafted(out, "toy", settings, overwrite=overwrite) as own:
+        numbers = results_of(own.out) if own.published else _computed(own, quick, seed, json)
+    conclude(f"Page and figures: {own.out / 'index.html'}", numbers, json=json)
+
+
+def _computed(own: "Draft", quick: bool, seed: int, json: bool) -> dict[str, Any]:
     say = functools.partial(typer.echo, err=json)
     cache_compiled_programs()
 
-    import dataclasses
-
     from ...report import Figure, Page, provenance, write_page
+    from ...storage import Checkpoints
     from ._toy import Setting
     from ._toy import toy as learned
     from ._toy_figures import costs, feedback_title, similarities
@@ -61,7 +71,8 @@ def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) 
         group = []
         for number in range(seed, seed + (1 if quick else NETWORKS)):
             progress(f"feedback {feedback:g}, seed {number}: learning from {setting.samples} pairs, one at a time")
-            group.append(learned(setting, feedback, seed=number))
+            checkpoints = Checkpoints(own.work / f"feedback-{feedback:g}-seed-{number}")
+            group.append(learned(setting, feedback, seed=number, checkpoints=checkpoints))
         groups.append(group)
     seconds = time.perf_counter() - began
 
@@ -83,7 +94,7 @@ def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) 
         "settings": {**dataclasses.asdict(setting), "feedback": FEEDBACK},
         "seed": seed,
         "seconds": seconds,
-        "out": str(folder),
+        "out": str(own.out),
     }
     # Adding 0 turns a rounded -0 into 0.
     pulled = [round(_mean(MEASURES[CONTRAST], group), 2) + 0.0 for group in reversed(groups)]
@@ -134,9 +145,10 @@ def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) 
             ),
         ),
     )
-    path = write_page(page, folder)
-    keep_numbers(folder, numbers)
-    conclude(f"Page and figures: {path}", numbers, json=json)
+    write_page(page, own.folder)
+    keep_numbers(own.folder, numbers)
+    own.publish("toy")
+    return numbers
 
 
 CONTRAST = "order in the new stream's subnetwork, one pair against others"
