@@ -511,6 +511,7 @@ def main() -> None:
         # The signal ends the process, even inside of compiled code; the file that it read is in the folder.
         found = attack(kept, own.count, own.seed, limit=lambda: signal.alarm(SECONDS))
         signal.alarm(0)
+        shutil.rmtree(kept)  # it stays after a failure, with the file
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) / 1024
     for name, counter in found.items():
         sys.stdout.write(f"{name}: {', '.join(f'{k} {v}' for k, v in sorted(counter.items()))}\n")
