@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND := Agg
 
-.PHONY: help install demo benchmark test test-all survive lint format types docs lock clean
+.PHONY: help install demo benchmark test test-all fuzz survive lint format types docs lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(STAMP)  ## Run the tests and the examples in docstrings
 
 test-all: $(STAMP)  ## Run the slow tests too
 	"$(BIN)/python" -m pytest -m "" $(ARGS)
+
+fuzz: $(STAMP)  ## Read ten thousand damaged files
+	"$(BIN)/python" tests/fuzz.py $(ARGS)
 
 survive: $(STAMP)  ## Kill long runs at 100 random moments; the weights must be those of runs that were not killed
 	"$(BIN)/python" -m pytest -m slow -n 0 -s tests/test_surviving.py

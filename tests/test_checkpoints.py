@@ -136,9 +136,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(x, tmp_path):
     content = bytearray(second.read_bytes())
     content[-3] ^= 1  # one bit of a weight
     second.write_bytes(content)
-    with pytest.warns(
-        UserWarning, match=rf"{second.name}' is truncated or damaged .* The checkpoint before it is used"
-    ):
+    with pytest.warns(UserWarning, match=rf"{second.name}' is damaged.* The checkpoint before it is used"):
         resumed, _ = sm.train(linear(), x, checkpoints=sm.Checkpoints(tmp_path), **SETTINGS)
     same(whole.weights, resumed.weights)
     for path in tmp_path.glob("*.safetensors"):
@@ -237,7 +235,7 @@ def test_arrays_files(tmp_path):
     content = path.read_bytes()
     for place in range(0, len(content), 7):
         path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
-        with pytest.raises(ValueError, match="is truncated or damaged"):
+        with pytest.raises(ValueError, match="damaged"):
             read_arrays(path)
 
 

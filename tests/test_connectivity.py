@@ -136,3 +136,31 @@ def test_bad_geometry():
         sm.Local(sm.Grid(8, 8), sm.Grid(4, 2), 2.0)
     with pytest.raises(ValueError, match="positive whole number"):
         sm.Grid(0, 3)
+
+
+def test_the_number_of_local_weights_is_known_before_they_are_made(rng):
+    """Files are compared with it. Its search for a disc that is much too large must not take memory either."""
+    made = 0
+    for _ in range(60):
+        stride, height, width = rng.integers(1, 6, 3).tolist()
+        pre, post = sm.Grid(height * stride, width * stride, 2), sm.Grid(height, width, 3)
+        radius = float(rng.choice([0.0, 0.5, 0.71, 1.0, 1.5, 2.5, 7.0, 1e4, 1e300]))
+        try:
+            synapses = sm.Local(pre, post, radius).synapses
+        except ValueError:
+            continue  # reaches no input
+        made += 1
+        assert sm.Local.planned(synapses, pre=pre, post=post, radius=radius) == synapses
+    assert made > 30
+    huge = sm.Grid(10**9, 10**9)
+    assert sm.Local.planned(1000, pre=huge, post=sm.Grid(1, 1), radius=1e9) > 1000
+    assert sm.Local.planned(1000, pre=huge, post=huge, radius=0.0) > 1000
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, scipy.sparse.csr_array])
+def test_structure_is_made_of_real_numbers(wrap):
+    below, above = sm.Grid(1, 1, 3), sm.Grid(1, 1, 2)
+    kind = sm.Dense if wrap is np.asarray else sm.Sparse
+    assert kind(below, above, wrap(np.eye(2, 3, dtype=int))).structure.dtype == jnp.zeros(()).dtype
+    with pytest.raises(ValueError, match="real numbers, got an array of type complex128"):
+        kind(below, above, wrap(1j * np.eye(2, 3)))

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import zipfile
 from types import SimpleNamespace
 from urllib.error import URLError
@@ -11,8 +12,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
+from simatch.data import Preprocessing, known_datasets, load_dataset
 from simatch.data import _datasets as datasets
-from simatch.data import known_datasets, load_dataset
 
 REAL = os.environ.get("SIMATCH_DATA")
 
@@ -257,7 +258,7 @@ def test_npy(tmp_path, rng, shape, expected):
 def test_npz_with_names_and_a_test_part(tmp_path, pixels):
     x = pixels(4, 3, 3)
     np.savez_compressed(
-        tmp_path / "a.npz", x=x, y=np.array(["b", "a", "b", "a"]), x_test=x[:2], y_test=np.array(["c", "a"]), other=1
+        tmp_path / "a.npz", x=x, y=np.array(["b", "a", "b", "a"]), x_test=x[:2], y_test=np.array(["c", "a"])
     )
     mine = load_dataset(tmp_path / "a.npz")
     assert mine.classes == ("a", "b", "c")
@@ -319,14 +320,161 @@ def test_objects_are_never_unpickled(tmp_path):
 
 def test_npz_without_images_names_what_it_holds(tmp_path):
     np.savez(tmp_path / "a.npz", pictures=np.ones((2, 3, 3)), z=1)
-    with pytest.raises(ValueError, match="no array named x_train or x, but 'pictures', 'z'"):
+    with pytest.raises(ValueError, match=r"none of the arrays x_train, x, .* but 'pictures', 'z'"):
         load_dataset(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz")
     with pytest.raises(ValueError, match="none at all"):
         load_dataset(tmp_path / "b.npz")
 
 
+def as_zip(path, entries, **options):
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+
+
+def as_npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def header(text, version=b"\x01\x00"):
+    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text
+
+
+HEADERS = {
+    "endless": header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (3"),
+    "nested": header(b"(" * 9000),
+    "text": header(b"'" * 9),
+    "calls": header(b"{'descr': print(), 'fortran_order': False, 'shape': (3,)}"),
+    "negative": header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}"),
+    "negatives": header(b"{'descr': '|u1', 'fortran_order': False, 'shape': (-1, -3)}") + b"abc",
+    "terabytes": header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999,)}"),
+    "huge": header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (%d,)}" % 10**30),
+    "long": header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}" + b" " * 30_000),
+    "version": header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}", b"\x09\x00") + bytes(24),
+    "more": header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}") + bytes(25),
+    "type": header(b"{'descr': 'nonsense', 'fortran_order': False, 'shape': (3,)}"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_headers_that_lie(tmp_path, name, packed):
+    path = tmp_path / ("a.npz" if packed else "a.npy")
+    if packed:
+        as_zip(path, [("x.npy", HEADERS[name])])
+    else:
+        path.write_bytes(HEADERS[name])
+    with pytest.raises(ValueError, match=r"a.np[yz]' is truncated, damaged"):
+        load_dataset(path)
+
+
 X = np.ones((4, 3, 3))
+
+
+def test_archives_that_numpy_does_not_write(tmp_path):
+    path = tmp_path / "a.npz"
+    as_zip(path, [("x.npy", as_npy(X))], compression=zipfile.ZIP_BZIP2)
+    with pytest.raises(ValueError, match=r"a.npz', x is packed by method 12, which NumPy does not use"):
+        load_dataset(path)
+    as_zip(path, [("x.npy", as_npy(X))])
+    content = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + place] |= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a.npz', x is encrypted"):
+        load_dataset(path)
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        as_zip(path, [("x.npy", as_npy(X)), ("x.npy", as_npy(2 * X))])
+    with pytest.raises(ValueError, match="two arrays named 'x'"):
+        load_dataset(path)
+    as_zip(path, [("x.npy", as_npy(X)), ("../../y.npy", as_npy(X)), ("/etc/passwd", b"root"), ("deep/", b"")])
+    with pytest.warns(UserWarning, match=r"also holds '../../y', '/etc/passwd', 'deep/', which are ignored"):
+        assert load_dataset(path).y_train is None
+    as_zip(path, [("x.npy", as_npy(np.zeros(3, [("a", int)])))])
+    with pytest.raises(ValueError, match="x holds records"):
+        load_dataset(path)
+
+
+def test_a_small_archive_of_gigabytes_is_not_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x=np.zeros((1000, 50, 50)))
+    assert load_dataset(path).shape == (50, 50, 1)
+    monkeypatch.setattr("simatch.storage._numpy_file.SMALL", 10**6)
+    with pytest.raises(ValueError, match=r"a.npz' unpacks to 0.0 GB, 1,0\d\d times its size"):
+        load_dataset(path)
+    monkeypatch.setattr("simatch.storage._reading.memory", lambda: 10**7)
+    with pytest.raises(ValueError, match=r"a.npz' declares arrays of 0.0 GB, but this machine has 0.0 GB of memory"):
+        load_dataset(path)
+
+
+def test_arrays_that_are_ignored_are_told(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=X, labels=np.arange(4))
+    with pytest.warns(
+        UserWarning, match=r"a.npz' also holds 'labels', which is ignored; understood are .* y_train, y,"
+    ):
+        load_dataset(path)
+    np.savez(path, x=X, x_train=2 * X)
+    with pytest.warns(UserWarning, match=r"a.npz', x is ignored, because there is x_train"):
+        assert load_dataset(path).x_train.max() == 2
+    np.savez(path, x=X, y_test=np.arange(4))
+    with pytest.warns(UserWarning, match="y_test is ignored, because there is no x_test and y_train"):
+        load_dataset(path)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_first_is_asked_about(tmp_path, rng, channels):
+    x = rng.random((5, channels, 8, 9))
+    path = tmp_path / "a.npy"
+    np.save(path, x)
+    with pytest.raises(ValueError, match=r"x has shape .* store x.transpose\(0, 2, 3, 1\), channels last; or"):
+        load_dataset(path)
+    for order, shape in (((0, 2, 3, 1), (8, 9, channels)), ((0, 2, 1, 3), (8, channels, 9))):
+        np.save(path, x.transpose(order))
+        assert load_dataset(path).shape == shape
+
+
+def test_what_was_understood_is_said(tmp_path, pixels):
+    np.savez(tmp_path / "a.npz", x=pixels(5, 4, 3), x_test=pixels(2, 4, 3))
+    np.save(tmp_path / "b.npy", X.reshape(4, 9))
+    assert load_dataset(tmp_path / "a.npz").note == (
+        "Read as 5 images of 4 by 3 pixels with 1 channel and scaled from 0..255 to 0..1, and 2 of the same shape for "
+        "tests."
+    )
+    assert load_dataset(tmp_path / "b.npy").note == "Read as 4 samples of 9 features."
+
+
+def test_parts_of_different_scales_are_refused(tmp_path, pixels):
+    x = pixels(5, 4, 3)
+    for train, test in ((x, x.astype(float)), (x.astype(np.int32), x)):
+        np.savez(tmp_path / "a.npz", x_train=train, x_test=test)
+        with pytest.raises(ValueError, match=r"is of type uint8, so that 0..255 becomes 0..1, but .* up to 2"):
+            load_dataset(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", x_train=x, x_test=x / 255)
+    np.testing.assert_allclose(
+        *(getattr(load_dataset(tmp_path / "a.npz"), n) for n in ("x_train", "x_test")), rtol=1e-6
+    )
+
+
+def test_names_in_bytes(tmp_path):
+    names = [n.encode() for n in ("äpfel", "birnen", "äpfel", "²")]
+    np.savez(tmp_path / "a.npz", x=X, y=np.array(names))
+    assert load_dataset(tmp_path / "a.npz").classes == ("birnen", "²", "äpfel")
+    np.savez(tmp_path / "a.npz", x=X, y=np.array([b"\xff", *names[1:]]))
+    with pytest.raises(ValueError, match=r"a.npz', y holds names that are not UTF-8"):
+        load_dataset(tmp_path / "a.npz")
+
+
+def test_too_few_images_to_hold_out(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X[:2], y=np.arange(2))
+    with pytest.raises(ValueError, match=r"Holding out 0.25 of 2 images .* choose a fraction from 0.5 to 0.5"):
+        load_dataset(tmp_path / "a.npz").held_out()
+    np.save(tmp_path / "a.npy", X[:1])
+    with pytest.raises(ValueError, match=r"Holding out 0.25 of 1 images leaves a part empty; give more images"):
+        load_dataset(tmp_path / "a.npy").held_out()
 
 
 @pytest.mark.parametrize(
@@ -342,6 +490,8 @@ X = np.ones((4, 3, 3))
         ({"x": X * 1e300}, "beyond float32"),
         ({"x": X, "y": np.arange(3)}, r"y has shape \(3,\), but there are 4 images"),
         ({"x": X, "y": np.arange(4) + 0.5}, "whole numbers or names"),
+        ({"x": X, "y": np.array([1.0, np.nan, 2.0, np.nan])}, "y holds NaN for 2 of 4 images, first for image 1"),
+        ({"x": X, "y": np.arange(4) * 1e300}, "whole numbers or names"),
         ({"x": X, "y": np.arange(4) * 1j}, "whole numbers or names"),
         ({"x": X, "y": np.arange(4), "x_test": X, "y_test": np.arange(2)}, "y_test has shape"),
         ({"x": X, "y": np.arange(4), "x_test": X, "y_test": np.array(list("abcd"))}, "both be text"),
@@ -354,3 +504,24 @@ def test_unusable_arrays(tmp_path, arrays, message):
     with pytest.raises(ValueError, match=message) as error:
         load_dataset(tmp_path / "bad.npz")
     assert "bad.npz" in str(error.value)
+
+
+def test_images_are_called_by_their_numbers_in_the_file(tmp_path, rng):
+    x = rng.random((40, 3, 3))
+    x[7] = 0.5
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(40) % 2)
+    data = load_dataset(tmp_path / "a.npz")
+    told = set()
+    for seed in range(8):
+        for part in (data.held_out(seed=seed), data.held_out(0.2, seed=seed).held_out(0.6, seed=seed)):
+            told |= {"train" if 7 in part.rows[0] else "test" if 7 in part.rows[1] else "neither"}
+            if 7 not in np.concatenate(part.rows):
+                part.processed(Preprocessing(own_mean=True))
+                continue
+            with pytest.raises(ValueError, match=r"In x_train, image 7 is constant \(every value is 0.5\)") as error:
+                part.processed(Preprocessing(own_mean=True))
+            assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)  # noqa: S301
+    assert told == {"train", "test", "neither"}
+    np.savez(tmp_path / "a.npz", x=x[8:], x_test=x)
+    with pytest.raises(ValueError, match="In x_test, image 7 has nothing left to be scaled"):
+        load_dataset(tmp_path / "a.npz").processed(Preprocessing(blur=1.0, own_scale=True))

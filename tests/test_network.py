@@ -129,3 +129,12 @@ def test_one_network_is_one_pytree():
     x = np.ones((2, 36))
     np.testing.assert_array_equal(sm.relax(net, x)["layer2"], sm.relax(again, x)["layer2"])
     assert oracle.importance(0.2, 1, 2) == again.energy_weight["layer1"]
+
+
+def test_a_bias_of_another_size_is_refused():
+    below, above = sm.Grid(1, 1, 3), sm.Grid(1, 1, 2)
+    with pytest.raises(ValueError, match="A bias of 3 numbers does not fit population 'r', which has 2 neurons"):
+        sm.Network(
+            {"x": sm.Population(below), "r": sm.Population(above, "tanh")},
+            [sm.Hebbian("x", "r", sm.Dense(below, above)), sm.Bias("r", below)],
+        )

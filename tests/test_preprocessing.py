@@ -97,7 +97,7 @@ def test_constant_image_is_named(x):
         Preprocessing(own_mean=True).fit(x)
     with pytest.raises(ValueError, match="Image 1 is constant"):
         Preprocessing(own_mean=True).fit(x[:5]).transform(x[6:])
-    with pytest.raises(ValueError, match="image 9"):
+    with pytest.raises(ValueError, match="Image 9 has nothing left"):
         Preprocessing(own_scale=True).fit(x)
 
 

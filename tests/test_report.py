@@ -40,6 +40,16 @@ def test_story(story):
     assert story.contrast()["Input"] > 0
 
 
+def test_classes_with_names_that_look_like_numbers(rng):
+    net = sm.layered(sm.Grid(2, 2), [sm.Layer(units=2)])
+    x, labels = rng.normal(size=(12, 2, 2, 1)).astype("f4"), np.arange(12) % 3
+    history = [(n, sm.certificate(net, x)) for n in (0, 12)]
+    net, reports = sm.train(net, x, batch_size=5, progress=False)
+    for classes in (("²", "3", "4"), ("1", "9" * 30, "2"), ("10", "2", "1")):
+        story = report.Story.of(net, reports, history, x, labels, classes)
+        assert {str(name) for name in story.labels} == set(classes)
+
+
 def test_figures_have_axes_with_names(story):
     for figure in story.figures():
         assert min(size_of(figure.render("png"))) > 300

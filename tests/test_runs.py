@@ -1,6 +1,7 @@
 """Runs: features for comparison against NumPy, and automatic scales."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.svm import LinearSVC
 
-from simatch.data import load_dataset
+from simatch.data import Dataset, load_dataset
 from simatch.learning import encode
 from simatch.runs import _comparison as comparison
 from simatch.runs import merged, run, spread
+from simatch.storage import write_atomically
 
 
 @pytest.fixture
@@ -72,3 +74,41 @@ def test_automatic_scales_suit_the_activities_at_the_end_of_learning():
         activities = encode(result.network, result.preprocessing.transform(few.x_train), layers=(layer,))
         assert 0.4 < np.sqrt(np.mean(activities**2)) < 0.6  # the level that `calibrate` aims at is 0.5
     assert result.certificate.distance < 0.2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a = " + b"[" * 100_000, "nested too deeply"),
+        (b"a = " + b"9" * 5000, "cannot be read as TOML"),
+        (bytes(range(256)), "cannot be read as TOML"),
+        (b"#" * 300_000, "has 300,000 bytes, where 262,144 are allowed"),
+        (b"a." * 100_000 + b"a = 1", "nested too deeply"),
+        (b'data = "digits"\nseed = "' + b"x" * 5000 + b'"', "The seed in the settings file"),
+        (b"seed = 3", "No data set was named in the settings file"),
+    ],
+)
+def test_settings_files_that_are_none(tmp_path, content, message):
+    path = tmp_path / "settings.toml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        merged(None, file=path)
+    assert str(path) in str(error.value)
+    assert len(str(error.value)) < 1000
+    with pytest.raises(ValueError, match="is a folder"):
+        merged(None, file=tmp_path)
+
+
+def test_names_that_are_not_utf8_survive_in_settings(tmp_path):
+    name = os.fsdecode(b"b\xffld.npy")
+    write_atomically(tmp_path / "settings.toml", merged(name).toml())
+    assert merged(None, file=tmp_path / "settings.toml") == merged(name)
+    assert b'"b\xffld.npy"' in (tmp_path / "settings.toml").read_bytes()
+
+
+def test_images_are_called_by_their_numbers_before_the_split(rng):
+    x = rng.random((40, 4, 4, 1))
+    x[7] = 0.5
+    settings = merged("mine", layers={"units": [2]})
+    with pytest.raises(ValueError, match="In x_train, image 7 is constant"):
+        run(settings, Dataset("mine", x.astype(np.float32), np.arange(40) % 2, classes=("a", "b")))

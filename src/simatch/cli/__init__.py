@@ -12,6 +12,7 @@ with Feature("The command line", extra="app"):
     from ..papers import reproduce
     from ._apply import encode_command, predict_command
     from ._demo import demo
+    from ._info import info
     from ._train import train
 
 EPILOG = """
@@ -24,6 +25,8 @@ Examples:
   simatch train faces.npz --units 8 --units 16 --stride 2 --radius 6 --feedback 0.1
 
   simatch train --config runs/mnist-1/settings.toml
+
+  simatch info runs/mnist-1/network.safetensors
 
   simatch encode runs/mnist-1 new-images.npy --out features.npy
 """
@@ -39,6 +42,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(train)
+app.command()(info)
 app.command(name="encode")(encode_command)
 app.command(name="predict")(predict_command)
 app.add_typer(reproduce)

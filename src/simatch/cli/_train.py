@@ -135,6 +135,8 @@ def _train(
     cache_compiled_programs()
     progress(f"Loading {settings.data}.")
     dataset = load_dataset(settings.data)
+    if dataset.note:
+        progress(dataset.note)
     settings.network(runs.grid_of(dataset))  # raises an error about wrong settings before anything is written
     with drafted(out, dataset.name, settings.model_dump(), overwrite=overwrite) as own:
         if own.published:

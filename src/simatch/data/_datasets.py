@@ -6,7 +6,6 @@ import importlib.util
 import io
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +18,13 @@ from sklearn.model_selection import train_test_split
 
 from .._extras import Feature
 from .._progress import tracked
+from ..storage import read_numpy, regular
+from ._columns import KEYS, Images, check_same_scale, images_of, key_of, labels_of, tell_ignored
+from ._image_error import ImageError
+from ._preprocessing import Preprocessing
 
-Images = Float[np.ndarray, "samples height width channels"]
-Labels = Int[np.ndarray, " samples"]
-
+# Bytes of one picture of 32 by 32 pixels, at most.
+_LARGEST_JPEG = 1 << 20
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -44,7 +46,9 @@ class Dataset:
     classes : tuple of str
         Names of the classes; empty without labels.
     note : str
-        Remark on this copy of the data, for display beside results; often empty.
+        Remark on this copy of the data, such as how a file was understood, for display beside results; often empty.
+    rows : pair of int arrays, or None
+        After `held_out`, the numbers of the training and of the test images in the data set that they come from.
 
     See Also
     --------
@@ -58,6 +62,7 @@ class Dataset:
     y_test: Int[np.ndarray, " test"] | None = None
     classes: tuple[str, ...] = ()
     note: str = ""
+    rows: tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,22 +102,72 @@ class Dataset:
         count = len(self.x_train)
         held = round(fraction * count) if 0 < fraction < 1 else 0
         if not 0 < held < count:
-            raise ValueError(
-                f"Holding out {fraction!r} of {count} images leaves a part empty; choose a fraction between 0 and 1."
+            remedy = (
+                f"choose a fraction from {1 / count:.2g} to {1 - 1 / count:.2g}, or give more images"
+                if count > 1
+                else "give more images"
             )
+            raise ValueError(f"Holding out {fraction!r} of {count} images leaves a part empty; {remedy}.")
         y = self.y_train
         sizes = np.unique(y, return_counts=True)[1] if y is not None else np.zeros(0)
         proportional = y is not None and sizes.min() >= 2 and min(held, count - held) >= len(sizes)
         train, test = train_test_split(
             np.arange(count), test_size=held, random_state=seed, stratify=y if proportional else None
         )
+        rows = np.arange(count) if self.rows is None else self.rows[0]
         return dataclasses.replace(
             self,
+            rows=(rows[train], rows[test]),
             x_train=self.x_train[train],
             x_test=self.x_train[test],
             y_train=None if y is None else y[train],
             y_test=None if y is None else y[test],
         )
+
+    def processed(
+        self, preprocessing: Preprocessing
+    ) -> tuple[
+        Float[np.ndarray, "train height width channels"], Float[np.ndarray, "test height width channels"] | None
+    ]:
+        """Fit preprocessing on the training images, and return the training and the test images processed.
+
+        Parameters
+        ----------
+        preprocessing : Preprocessing
+            It is fitted.
+
+        Returns
+        -------
+        x_train, x_test : arrays of shape (samples, height, width, channels), float32
+            `x_test` is None if the set has no test part.
+
+        Raises
+        ------
+        ValueError
+            As by `Preprocessing`; images are called by their numbers before `held_out`.
+
+        Examples
+        --------
+        >>> from simatch.data import Preprocessing, load_dataset
+        >>> x_train, x_test = load_dataset("digits").held_out(0.2).processed(Preprocessing(own_mean=True))
+        >>> len(x_train), len(x_test)
+        (1438, 359)
+        """
+        train, test = self.rows or (None, None)
+        with _numbered("x_train", train):
+            x_train = preprocessing.fit_transform(self.x_train)
+        with _numbered("x_test" if test is None else "x_train", test):
+            return x_train, None if self.x_test is None else preprocessing.transform(self.x_test)
+
+
+@contextmanager
+def _numbered(part: str, rows: Int[np.ndarray, " samples"] | None) -> Iterator[None]:
+    """Call an image by its number in the part of the data that the user gave."""
+    try:
+        yield
+    except ImageError as error:
+        image = error.image if rows is None else int(rows[error.image])
+        raise ImageError(error.text, image, f"In {part}, image") from None
 
 
 def load_dataset(name: str | os.PathLike[str], *, size: int = 16, count: int = 10_000, seed: int = 0) -> Dataset:
@@ -228,7 +283,7 @@ def _patches(size: int, count: int, seed: int) -> Dataset:
 
 def _mnist() -> Dataset:
     if path := _local_copy("mnist.npz"):
-        return _dataset("mnist", _read(path), path)
+        return _dataset("mnist", read_numpy(path, KEYS), path)
     x, y = _openml("mnist_784", "mnist", "mnist.npz")
     x = x.reshape(-1, 28, 28)
     return _dataset("mnist", {"x_train": x[:60_000], "y_train": y[:60_000], "x_test": x[60_000:], "y_test": y[60_000:]})
@@ -236,7 +291,7 @@ def _mnist() -> Dataset:
 
 def _lfw() -> Dataset:
     if path := _local_copy("lfw64.npz"):
-        return _dataset("lfw", _read(path), path)
+        return _dataset("lfw", read_numpy(path, KEYS), path)
     centre = slice(50, 200)
     with _downloading("lfw", "lfw64.npz"):
         # A little more than 64 / 150: scikit-learn rounds down.
@@ -296,31 +351,18 @@ def _downloading(name: str, filename: str) -> Iterator[None]:
 
 
 def _load_file(path: Path) -> Dataset:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {str(path)!r}; check the path.")
-    return _dataset(path.stem, _read(path), path)
+    arrays = read_numpy(path, KEYS)
+    dataset = _dataset(path.stem, arrays, path)
+    scaled = " and scaled from 0..255 to 0..1" if arrays[key_of("x_train", arrays) or ""].dtype == np.uint8 else ""
+    test = "" if dataset.x_test is None else f", and {len(dataset.x_test):,} of the same shape for tests"
+    return dataclasses.replace(dataset, note=f"Read as {_in_words(dataset.x_train)}{scaled}{test}.")
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a ``.npz`` file by name, or the array of a ``.npy`` file as ``x``."""
-    try:
-        # Opened here, because numpy.load leaves a damaged file open.
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"x": loaded}
-            return {key: loaded[key] for key in loaded.files if key in _KEYS} or dict.fromkeys(
-                loaded.files, np.empty(0)
-            )
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError) as error:
-        if "Object arrays" in str(error):
-            raise ValueError(
-                f"The file {str(path)!r} holds Python objects, which are never unpickled; store arrays of numbers."
-            ) from error
-        raise ValueError(
-            f"The file {str(path)!r} is truncated, damaged, or no NumPy file ({error or type(error).__name__}); "
-            "write it again with numpy.save or numpy.savez."
-        ) from error
+def _in_words(x: Images) -> str:
+    count, height, width, channels = x.shape
+    if (height, width) == (1, 1):
+        return f"{count:,} samples of {channels:,} features"
+    return f"{count:,} images of {height} by {width} pixels with {channels} channel{'s' * (channels > 1)}"
 
 
 def _read_image_folder(path: Path) -> dict[str, np.ndarray]:
@@ -329,6 +371,7 @@ def _read_image_folder(path: Path) -> dict[str, np.ndarray]:
         from PIL import Image
 
     arrays: dict[str, np.ndarray] = {}
+    regular(path)
     try:
         with zipfile.ZipFile(path) as folder:
             names = [Path(n) for n in folder.namelist() if n.endswith(".jpg") and n.count("/") == 2]
@@ -337,11 +380,11 @@ def _read_image_folder(path: Path) -> dict[str, np.ndarray]:
             for part in ("train", "test"):
                 chosen = [n for n in names if n.parts[0] == part]
                 pixels = [
-                    np.asarray(Image.open(io.BytesIO(folder.read(n.as_posix()))).convert("RGB"))
+                    _pixels(folder.getinfo(n.as_posix()), folder, Image)
                     for n in tracked(chosen, None, lambda _: (0, ""), label=f"reading {part} images")
                 ]
                 arrays |= {f"x_{part}": np.array(pixels), f"y_{part}": np.array([n.parts[1] for n in chosen])}
-    except (ValueError, OSError, EOFError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # whatever `zipfile`, zlib and Pillow raise about damaged bytes
         raise ValueError(
             f"The file {str(path)!r} is truncated, damaged, or no zipped folder of JPEG images "
             f"({error or type(error).__name__}); copy it again."
@@ -349,71 +392,42 @@ def _read_image_folder(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-# --- From arrays to a data set
+def _pixels(entry: zipfile.ZipInfo, folder: zipfile.ZipFile, pillow: Any) -> np.ndarray:
+    if entry.file_size > _LARGEST_JPEG:
+        raise ValueError(f"{entry.filename!r} has {entry.file_size:,} bytes")
+    image = pillow.open(io.BytesIO(folder.read(entry)))
+    if image.size != (32, 32):
+        raise ValueError(f"{entry.filename!r} has {image.size[0]} by {image.size[1]} pixels, not 32 by 32")
+    return np.asarray(image.convert("RGB"))
 
-_KEYS = ("x_train", "x", "y_train", "y", "person", "x_test", "y_test")
+
+# --- From arrays to a data set
 
 
 def _dataset(name: str, arrays: dict[str, np.ndarray], path: Path | None = None, note: str = "") -> Dataset:
     where = f"file {str(path)!r}" if path else f"data set {name!r}"
-    x_key = next((key for key in ("x_train", "x") if key in arrays), None)
-    y_key = next((key for key in ("y_train", "y", "person") if key in arrays), None)
+    x_key, y_key = key_of("x_train", arrays), key_of("y_train", arrays)
     if x_key is None:
         raise ValueError(
             f"The {where} holds no array named x_train or x, but {', '.join(map(repr, arrays)) or 'none at all'}; "
             "rename the array of images."
         )
-    x_train = _images(arrays[x_key], x_key, where)
-    x_test = _images(arrays["x_test"], "x_test", where) if "x_test" in arrays else None
+    check_same_scale(arrays, x_key, where)
+    x_train = images_of(arrays[x_key], x_key, where)
+    x_test = images_of(arrays["x_test"], "x_test", where) if "x_test" in arrays else None
     if x_test is not None and x_test.shape[1:] != x_train.shape[1:]:
         raise ValueError(
             f"In the {where}, {x_key} and x_test hold images of shapes {arrays[x_key].shape[1:]} and "
             f"{arrays['x_test'].shape[1:]}; they must agree."
         )
-    y_train = _labels(arrays[y_key], y_key, len(x_train), where) if y_key else None
+    y_train = labels_of(arrays[y_key], y_key, len(x_train), where) if y_key else None
     y_test = None
     if y_train is not None and x_test is not None and "y_test" in arrays:
-        y_test = _labels(arrays["y_test"], "y_test", len(x_test), where)
+        y_test = labels_of(arrays["y_test"], "y_test", len(x_test), where)
+    tell_ignored(arrays, y_test is not None, where)
     labels = [y for y in (y_train, y_test) if y is not None]
     if len({y.dtype.kind == "U" for y in labels}) > 1:
         raise ValueError(f"In the {where}, {y_key} and y_test must both be numbers, or both be text.")
     classes = np.unique(np.concatenate(labels)) if labels else np.empty(0)
     y_train, y_test = (None if y is None else np.searchsorted(classes, y) for y in (y_train, y_test))
     return Dataset(name, x_train, y_train, x_test, y_test, tuple(map(str, classes)), note)
-
-
-def _images(x: np.ndarray, key: str, where: str) -> Images:
-    if x.dtype.kind not in "fiub":
-        raise ValueError(f"In the {where}, {key} must be an array of real numbers, got one of type {x.dtype}.")
-    if x.ndim not in (2, 3, 4):
-        raise ValueError(
-            f"In the {where}, {key} has shape {x.shape}, but (samples, height, width), (samples, height, width, "
-            "channels) or (samples, features) is needed."
-        )
-    if not x.size:
-        raise ValueError(f"In the {where}, {key} is empty (shape {x.shape}); it needs at least one image.")
-    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, and is reported below
-        images = x.astype(np.float32)
-    if x.dtype == np.uint8:
-        images /= 255
-    bad = np.asarray(~np.isfinite(images).all(axis=tuple(range(1, x.ndim))))
-    if bad.any():
-        raise ValueError(
-            f"In the {where}, {key} holds NaN, infinity or numbers beyond float32 in {bad.sum()} of {len(bad)} images, "
-            f"first in image {bad.argmax()}; remove or replace them."
-        )
-    height, width, channels = {2: (1, 1, -1), 3: (*x.shape[1:], 1), 4: x.shape[1:]}[x.ndim]
-    return images.reshape(len(x), height, width, channels)
-
-
-def _labels(y: np.ndarray, key: str, count: int, where: str) -> np.ndarray:
-    if y.shape not in ((count,), (count, 1)):
-        raise ValueError(
-            f"In the {where}, {key} has shape {y.shape}, but there are {count} images: one label for each."
-        )
-    y = y.reshape(count)
-    if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.round(y)).all():
-        return y.astype(np.int64)
-    if y.dtype.kind not in "iubUS":
-        raise ValueError(f"In the {where}, {key} must hold whole numbers or names, got values of type {y.dtype}.")
-    return y.astype(np.str_) if y.dtype.kind == "S" else y

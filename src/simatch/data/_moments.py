@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import affine_transform
 
+from ._image_error import ImageError
+
 Images = Float[np.ndarray, "samples height width channels"]
 
 
@@ -33,9 +35,10 @@ def framed(x: Images, *, deskew: bool, spread: float) -> Images:
     """
     each = (1, 2, 3)
     if (bad := (x.min(each) < 0) | (x.max(each) == 0)).any():
-        raise ValueError(
-            f"Image {bad.argmax()} has no centre of mass: deskew and spread need pixels of at least 0, not all of them "
-            "0; remove the image or set deskew and spread to 0."
+        raise ImageError(
+            "has no centre of mass: deskew and spread need pixels of at least 0, not all of them 0; remove the image, "
+            "or set deskew and spread to 0.",
+            int(bad.argmax()),
         )
     middle = (np.array(x.shape[1:3]) - 1) / 2
     centres, covariances = _moments(x)

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._image_error import ImageError
 from ._moments import framed
 
 Images = Float[np.ndarray, "samples height width channels"]
@@ -235,9 +236,9 @@ class Preprocessing(TransformerMixin, BaseEstimator):
             )
         if self.own_mean and (flat := x.min(each) == x.max(each)).any():
             first = int(flat.argmax())
-            raise ValueError(
-                f"Image {first} is constant (every value is {x[first].flat[0]:g}), so it carries nothing to learn "
-                "from; remove it."
+            raise ImageError(
+                f"is constant (every value is {x[first].flat[0]:g}), so it carries nothing to learn from; remove it.",
+                first,
             )
         return x
 
@@ -255,7 +256,7 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         if self.own_scale:
             rms = _rms(x, each)
             if not rms.all():
-                raise ValueError(f"Nothing is left of image {rms.argmin()} to be scaled; remove it.")
+                raise ImageError("has nothing left to be scaled; remove it.", int(rms.argmin()))
             x /= rms
         return x
 

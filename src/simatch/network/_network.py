@@ -15,6 +15,7 @@ from ._graph import Stages, energy_weights, stages, term_weight
 from ._pathway import AntiHebbian, Hebbian, Pathway
 from ._population import Population
 from ._term import Term
+from ._terms import Bias
 
 
 @final
@@ -259,6 +260,11 @@ def _check_graph(populations: Mapping[str, Population], terms: Sequence[Term]) -
                     f"{described(term).capitalize()} names the unknown population {name!r}; "
                     f"there are {', '.join(map(repr, populations))}."
                 )
+        if isinstance(term, Bias) and term.grid.size != populations[term.population].grid.size:
+            raise ValueError(
+                f"A bias of {term.grid.size} numbers does not fit population {term.population!r}, which has "
+                f"{populations[term.population].grid.size} neurons."
+            )
     for p in (term for term in terms if isinstance(term, Pathway)):
         for end, grid in ((p.pre, p.connectivity.pre), (p.post, p.connectivity.post)):
             if populations[end].grid != grid:

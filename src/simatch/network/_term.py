@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Collection
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -56,6 +56,11 @@ class Term(eqx.Module):
 
     signs: ClassVar[PyTree] = -1
     homogeneous: ClassVar[bool] = False
+
+    @classmethod
+    def planned(cls, most: int, **arguments: Any) -> int:
+        """Return how many parameters a term made with these arguments would have, as `Connectivity.planned` does."""
+        return 0
 
     @property
     @abc.abstractmethod

@@ -98,6 +98,10 @@ class Bias(Term):
         self.grid = grid if isinstance(grid, Grid) else Grid(1, 1, grid)
         self.parameters = parameters
 
+    @classmethod
+    def planned(cls, most: int, *, population: str, grid: Grid) -> int:
+        return grid.size
+
     @property
     def populations(self) -> tuple[str, ...]:
         return (self.population,)

@@ -100,7 +100,7 @@ class Story:
             chosen = analysis.class_samples(labels[:MOST_SEEN], 20, seed=seed)
             chosen = chosen[np.isin(labels[chosen], kinds)]
             names = labels[chosen] if not classes else np.array(classes)[labels[chosen]]
-            if names.dtype.kind == "U" and all(str(n).isdigit() for n in names):
+            if names.dtype.kind == "U" and all(str(n).isdecimal() and len(str(n)) < 19 for n in names):
                 names = names.astype(int)
         states = {"Input": few, **{titles[name]: r for name, r in activities.items()}}
         matrices = {title: analysis.similarity(r[chosen]) for title, r in states.items()}

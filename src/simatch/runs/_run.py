@@ -167,8 +167,8 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None, w
     assert dataset.x_test is not None
     rule = settings.learning_rule()
     preprocessing = settings.preprocessor()
-    x_train = preprocessing.fit_transform(dataset.x_train)
-    x_test = preprocessing.transform(dataset.x_test)
+    x_train, x_test = dataset.processed(preprocessing)
+    assert x_test is not None
     clock = _Clock()
     start = None
     if work is not None:

@@ -1,7 +1,6 @@
 """Settings of a training run: defaults, overridden by a TOML file, overridden by options; validated."""
 
 import copy
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from ..data import Preprocessing, default_preprocessing
 from ..learning import AveragingRule, GradientRule, Rule
 from ..models import Layer, layered
 from ..network import Grid, Network, activation
+from ..storage import read_toml
 
 Settings = dict[str, Any]
 
@@ -138,10 +138,12 @@ def merged(
     given = {} if file is None else _read(file)
     data = data or given.get("data")
     if not isinstance(data, str):
-        raise SettingsError('No data set was named; give one, or a settings file with a line `data = "..."`.')
+        raise SettingsError(
+            f'No data set was named{_in(file)}; give one, or a settings file with a line `data = "..."`.'
+        )
     values = {**defaults(data), **{k: v for k, v in given.items() if k != "layers"}, "data": data}
     values |= {name: value for name, value in (options or {}).items() if value is not None}
-    values["layers"] = _layers(values["layers"], given.get("layers"), layers or {})
+    values["layers"] = _layers(values["layers"], given.get("layers"), layers or {}, file)
     try:
         return RunSettings.model_validate(values)
     except pydantic.ValidationError as error:
@@ -183,11 +185,13 @@ _DEFAULTS: dict[str, Settings] = {
 }
 
 
-def _layers(base: list[Settings], file: Any, options: Mapping[str, Sequence[Any]]) -> list[Any]:
+def _layers(
+    base: list[Settings], file: Any, options: Mapping[str, Sequence[Any]], path: Path | None = None
+) -> list[Any]:
     counts = {name: len(values) for name, values in options.items() if values}
     if file is not None:
         if not isinstance(file, list) or not all(isinstance(layer, dict) for layer in file):
-            raise SettingsError("`layers` in the settings file must be a list of tables: [[layers]].")
+            raise SettingsError(f"`layers`{_in(path)} must be a list of tables: [[layers]].")
         base = [{**base[min(i, len(base) - 1)], **layer} for i, layer in enumerate(file)]
     # A single value stands for all layers, unless it is that of `units` and no file describes the layers.
     described = file is None and "units" in counts
@@ -213,11 +217,11 @@ def _layers(base: list[Settings], file: Any, options: Mapping[str, Sequence[Any]
 
 def _read(file: Path) -> Settings:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return read_toml(file)
     except FileNotFoundError:
         raise SettingsError(f"There is no settings file {str(file)!r}.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"The settings file {str(file)!r} cannot be read as TOML: {error}.") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(str(error)) from None
 
 
 def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:
@@ -227,14 +231,23 @@ def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:
         *_, name = first["loc"]
         known = LayerSettings.model_fields if "layers" in first["loc"] else RunSettings.model_fields
         where = f"{str(file)!r} has" if file else "There is"
-        return f"{where} an unknown setting {name!r}; known ones are {', '.join(known)}."
+        return f"{where} an unknown setting {_short(name)}; known ones are {', '.join(known)}."
     message = first["msg"].removeprefix("Value error, ").removesuffix(".")
     where = [str(part) for part in first["loc"] if not str(part).startswith(("literal", "constrained"))]
     if len(where) > 1 and where[0] == "layers":
         name = f"{where[2].replace('_', '-') if len(where) > 2 else 'settings'} of layer {int(where[1]) + 1}"
     else:
         name = where[0].replace("_", "-")
-    return f"The {name} cannot be {first['input']!r}: {message[0].lower()}{message[1:]}."
+    return f"The {name[:100]}{_in(file)} cannot be {_short(first['input'])}: {message[0].lower()}{message[1:500]}."
+
+
+def _in(file: Path | None) -> str:
+    return f" in the settings file {str(file)!r}" if file else ""
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _spelled(value: Any) -> Any:

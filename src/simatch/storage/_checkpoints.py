@@ -17,7 +17,9 @@ import numpy as np
 from ..learning import Certificate, Course, Health, Keeper, LearningState, Report, Steps
 from ..network import Network
 from ._arrays_file import read_arrays, write_arrays
+from ._atomic import UNFINISHED
 from ._lock import locked
+from ._reading import reason
 
 FORMAT = "simatch-checkpoint-1"
 # Seconds between two checkpoints, and so the most learning that is lost if the process is killed.
@@ -149,6 +151,10 @@ class Checkpoints(Keeper):
                 f"The file {str(path)!r} is of the format {description.get('format')!r}, not {FORMAT!r}; use the "
                 "version of simatch that wrote it."
             )
+        parts = {"settings": dict, "reports": list, "notes": dict, "complete": bool}
+        for name, kind in parts.items():
+            if not isinstance(description.get(name), kind):
+                raise ValueError(f"{str(path)!r} does not hold together as a checkpoint: it lacks {name}; delete it.")
         # Other processes have other parts of the data.
         own = {} if jax.process_index() else _in_json(self._settings)
         for name, value in own.items():
@@ -166,8 +172,13 @@ class Checkpoints(Keeper):
                 "same settings."
             )
         network, last = _filled(like, arrays)
-        reports = [_report(own) for own in description["reports"]]
-        reports[-1] = dataclasses.replace(reports[-1], state=last)
+        try:
+            reports = [_report(own) for own in description["reports"]]
+            reports[-1] = dataclasses.replace(reports[-1], state=last)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{str(path)!r} does not hold together as a checkpoint: {reason(error)}; delete it."
+            ) from error
         self.notes.clear()
         self.notes.update(description["notes"])
         return Course(network, reports, description["complete"])
@@ -177,7 +188,7 @@ class Checkpoints(Keeper):
         return sorted(self.folder.glob("batch-*.safetensors"), reverse=True)
 
     def _clear_temporary(self) -> None:
-        for left in self.folder.glob(".batch-*"):
+        for left in self.folder.glob(f"{UNFINISHED}*"):
             left.unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 """The interface of all kinds of connectivity."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -37,6 +38,26 @@ class Connectivity(eqx.Module):
     pre: eqx.AbstractVar[Grid]
     post: eqx.AbstractVar[Grid]
     structure: eqx.AbstractVar[PyTree]
+
+    @classmethod
+    def planned(cls, most: int, **arguments: Any) -> int:
+        """Return how many weights a connectivity made with these arguments would have, without making it.
+
+        Files are compared with it before anything large is made of what they declare.
+
+        Parameters
+        ----------
+        most : int
+            If there would be more weights than this, any larger number may be returned.
+        **arguments
+            Arguments of the class.
+
+        Returns
+        -------
+        int
+            0 (the default) if it is not known.
+        """
+        return 0
 
     @property
     @abc.abstractmethod

@@ -50,6 +50,10 @@ class Dense(Connectivity):
         """Arguments of the class that recreate this connectivity."""
         return {"pre": self.pre, "post": self.post, "structure": self.structure if self.structure.ndim else None}
 
+    @classmethod
+    def planned(cls, most: int, *, pre: Grid, post: Grid, structure: Any = None) -> int:
+        return pre.size * post.size
+
     @property
     def synapses(self) -> int:
         return int(np.count_nonzero(np.broadcast_to(self.structure, (self.post.size, self.pre.size))))

@@ -1,5 +1,6 @@
 """Local connectivity: every neuron receives from a disc of the grid below (section 4 of ``docs/mathematics.md``)."""
 
+import math
 from typing import final
 
 import equinox as eqx
@@ -65,6 +66,18 @@ class Local(Connectivity):
         self.order = jnp.asarray(np.argsort(np.concatenate(groups)), jnp.int32)
         self.own_site = len(sources) == 1 and np.array_equal(sources[0], np.arange(pre.sites)[:, None])
 
+    @classmethod
+    def planned(cls, most: int, *, pre: Grid, post: Grid, radius: float) -> int:
+        if post.size > most:
+            return most + 1  # every neuron has an input
+        stride = _checked_stride(pre, post, radius)
+        down, right = _reach(pre.height, post.height, stride, radius), _reach(pre.width, post.width, stride, radius)
+        # The first and the last site together see at least an eighth of all offsets.
+        if len(down) * len(right) > 16 * most + 64:
+            return most + 1
+        rows, columns = _times(down, pre.height, post.height, stride), _times(right, pre.width, post.width, stride)
+        return int(rows @ _disc(down, right, stride, radius) @ columns) * pre.units * post.units
+
     @property
     def synapses(self) -> int:
         return sum(s.size for s in self.sources) * self.pre.units * self.post.units
@@ -122,20 +135,12 @@ class Local(Connectivity):
 
 def _receptive_fields(pre: Grid, post: Grid, radius: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Group the sites of `post` by their number of inputs: for each group, its sites and the sites that each reads."""
-    if not np.isfinite(radius) or radius < 0:
-        raise ValueError(f"A radius must be finite and at least 0, got {radius!r}.")
-    stride = pre.height // post.height
-    if (post.height * stride, post.width * stride) != (pre.height, pre.width):
-        raise ValueError(
-            f"A grid of {post.height} by {post.width} sites does not lie on one of {pre.height} by {pre.width}: "
-            "both sides must shrink by the same whole factor."
-        )
+    stride = _checked_stride(pre, post, radius)
     # Offsets from the corner (i s, j s) of a site to every site that can lie in its disc. They are the same for all
     # sites, so the work grows with the number of sites, not with its square.
-    reach = np.arange(int(np.floor(stride / 2 - radius - 0.5)), int(np.ceil(stride / 2 + radius)) + 1)
-    down, right = (o.ravel() for o in np.meshgrid(reach, reach, indexing="ij"))
-    inside = (down + 0.5 - stride / 2) ** 2 + (right + 0.5 - stride / 2) ** 2 <= radius**2 * (1 + 1e-12) + 1e-12
-    down, right = down[inside], right[inside]
+    ranges = _reach(pre.height, post.height, stride, radius), _reach(pre.width, post.width, stride, radius)
+    inside = _disc(*ranges, stride, radius)
+    down, right = (o[inside] for o in np.meshgrid(*ranges, indexing="ij"))
     row = (np.arange(post.height) * stride)[:, None, None] + down
     column = (np.arange(post.width) * stride)[None, :, None] + right
     exists = (row >= 0) & (row < pre.height) & (column >= 0) & (column < pre.width)
@@ -150,3 +155,34 @@ def _receptive_fields(pre: Grid, post: Grid, radius: float) -> tuple[list[np.nda
         )
     groups = [np.flatnonzero(count == k) for k in np.unique(count)]
     return groups, [source[g][exists[g]].reshape(len(g), -1) for g in groups]
+
+
+def _checked_stride(pre: Grid, post: Grid, radius: float) -> int:
+    if not np.isfinite(radius) or radius < 0:
+        raise ValueError(f"A radius must be finite and at least 0, got {radius!r}.")
+    stride = pre.height // post.height
+    if (post.height * stride, post.width * stride) != (pre.height, pre.width):
+        raise ValueError(
+            f"A grid of {post.height} by {post.width} sites does not lie on one of {pre.height} by {pre.width}: "
+            "both sides must shrink by the same whole factor."
+        )
+    return stride
+
+
+def _reach(below: int, above: int, stride: int, radius: float) -> range:
+    """Offsets along one side at which a site of this side can have an input: as far as radius and grid reach."""
+    first = max(math.floor(stride / 2 - radius - 0.5), -(above - 1) * stride)
+    return range(first, min(math.ceil(stride / 2 + radius), below - 1) + 1)
+
+
+def _disc(down: range, right: range, stride: int, radius: float) -> np.ndarray:
+    """Whether each pair of offsets lies in the disc."""
+    squares = [(np.asarray(offsets) + 0.5 - stride / 2) ** 2 for offsets in (down, right)]
+    return squares[0][:, None] + squares[1] <= radius * radius * (1 + 1e-12) + 1e-12
+
+
+def _times(offsets: range, below: int, above: int, stride: int) -> np.ndarray:
+    """For every offset along one side, the number of sites of this side that it leads to an existing site below."""
+    o = np.asarray(offsets)
+    first, last = np.maximum(-(o // stride), 0), np.minimum((below - 1 - o) // stride, above - 1)
+    return np.maximum(last - first + 1, 0).astype(float)

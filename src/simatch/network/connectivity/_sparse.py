@@ -58,6 +58,10 @@ class Sparse(Connectivity):
         """Arguments of the class that recreate this connectivity."""
         return {"pre": self.pre, "post": self.post, "structure": self._matrix()}
 
+    @classmethod
+    def planned(cls, most: int, *, pre: Grid, post: Grid, structure: Any) -> int:
+        return structure.nnz if scipy.sparse.issparse(structure) else np.size(structure)
+
     @property
     def synapses(self) -> int:
         return self.structure.size

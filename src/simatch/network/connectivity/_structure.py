@@ -16,7 +16,10 @@ def checked_structure(structure: Any, pre: Grid, post: Grid) -> Any:
     ValueError
         If the shape is not (post.size, pre.size), or if a number is negative, not finite, or none is above 0.
     """
-    matrix: Any = np.asarray(structure, dtype=float) if not scipy.sparse.issparse(structure) else structure.tocsr()
+    given: Any = structure.tocsr() if scipy.sparse.issparse(structure) else np.asarray(structure)
+    if given.dtype.kind not in "fiubO":
+        raise ValueError(f"Structure constants must be real numbers, got an array of type {given.dtype}.")
+    matrix = given.astype(float)  # weights have the type of the constants, and must not be whole numbers
     if matrix.shape != (post.size, pre.size):
         raise ValueError(
             f"Structure constants have shape {matrix.shape}, but {pre.size} neurons that project to {post.size} "
