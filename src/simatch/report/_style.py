@@ -4,9 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import matplotlib as mpl
-import matplotlib.style
 from cycler import cycler
+from matplotlib.style import context
 
 # Palette of Okabe and Ito for colour-blind readers, ordered so that the first two colours have the most contrast.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -59,5 +58,5 @@ def style() -> Iterator[None]:
 
     It starts from Matplotlib's defaults, not from the user's, which may need programs such as LaTeX that are missing.
     """
-    with mpl.style.context(["default", _SETTINGS]):
+    with context(["default", _SETTINGS]):
         yield
