@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._unchanged import unchanged_if_failed
 from ._moments import framed
 
 Images = Float[np.ndarray, "samples height width channels"]
@@ -96,7 +97,7 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         self.scale = scale
 
     def fit(self, X: np.ndarray, y: object = None) -> "Preprocessing":
-        """Fit the mean image and the scale.
+        """Fit the mean image and the scale. If it fails, what was fitted before is kept.
 
         Parameters
         ----------
@@ -204,6 +205,7 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         restored.shape_, restored.factor_ = shape, factor
         return restored
 
+    @unchanged_if_failed
     def _fit(self, X: np.ndarray) -> np.ndarray:
         for name in ("spread", "blur", "scale"):
             if not 0 <= getattr(self, name) < np.inf:

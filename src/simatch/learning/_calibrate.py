@@ -1,7 +1,6 @@
 """Calibration: setting the scale of the structure constants from data."""
 
 import itertools
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from .._checks import number, whole
 from ..network import Activities, Network, Pathway, Term, optimal_parameters
 from ..relaxation import (
     ConvergenceWarning,
@@ -19,6 +19,7 @@ from ..relaxation import (
     Solver,
     Status,
     check_inputs,
+    check_solving,
     checked,
     count_samples,
     is_sparse,
@@ -112,7 +113,7 @@ def calibrate(
     >>> net.feedforward[0].scale < 0.1
     Array(True, dtype=bool)
     """
-    _check(net, level, batches, batch_size, rate)
+    _check(net, level, batches, batch_size, rate, seed, solver)
     if not any((r.data if is_sparse(r) else r).any() for r in checked(net, x).values()):
         raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
     count = count_samples(x)
@@ -165,10 +166,11 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     return net if near else _search(net, inputs, level, solver)
 
 
-def _check(net: Network, level: float, batches: int, batch_size: int, rate: float) -> None:
+def _check(
+    net: Network, level: float, batches: int, batch_size: int, rate: float, seed: int, solver: Solver | None
+) -> None:
     """Raise ValueError if a setting is out of range."""
-    if not (math.isfinite(level) and level > 0):
-        raise ValueError(f"The level of activity must be above 0, got {level!r}.")
+    number(level, "The level of activity", above=0)
     for name in _calibrated(net):
         f = net.activations[name]
         bound = max(abs(f.lower), abs(f.upper))
@@ -176,11 +178,12 @@ def _check(net: Network, level: float, batches: int, batch_size: int, rate: floa
             raise ValueError(
                 f"The level of activity must be below the bound {bound:g} of the activities of {name!r}, got {level!r}."
             )
-    if batches < 1:
-        raise ValueError(f"The number of batches must be at least 1, got {batches!r}.")
-    if not 0 <= rate <= 1:
+    whole(batches, "The number of batches")
+    if not 0 <= number(rate, "The rate") <= 1:
         raise ValueError(f"The rate must be a fraction of a distance, between 0 and 1, got {rate!r}.")
     check_plan(batches, batch_size)
+    whole(seed, "The seed", least=0)
+    check_solving(solver)
 
 
 def _search(net: Network, few: Activities, level: float, solver: Solver | None) -> Network:

@@ -17,6 +17,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from .._unchanged import unchanged_if_failed
+
 # Rows that are multiplied at once: enough for BLAS to be fast, few enough for the temporary arrays to be small.
 _CHUNK = 2048
 
@@ -113,8 +115,9 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.n_jobs = n_jobs
 
+    @unchanged_if_failed
     def fit(self, X: Any, y: Any) -> "LinearReadout":
-        """Find the weights.
+        """Find the weights. If it fails, the readout is as it was before.
 
         Parameters
         ----------
@@ -154,7 +157,7 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
                 f"The readout is within {gap.max():.1e} of its optimum after {steps} steps, not within {self.tol:g}; "
                 "raise max_iter or tol, or pass float64 features.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         self.classes_ = classes
         self.coef_ = weights[:-1].T.astype(X.dtype)

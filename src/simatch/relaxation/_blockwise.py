@@ -3,7 +3,6 @@
 import math
 from typing import final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -13,6 +12,7 @@ from ..network import Activation, Activities, entry_of
 from ._accelerated import Accelerated
 from ._direct import solvable, solve_directly
 from ._problem import Problem
+from ._settings import count_field
 from ._solver import Settled, Solver, Status
 
 # The matrices of larger blocks do not fit into the cache of a core, and XLA multiplies matrices of this size fast.
@@ -44,7 +44,12 @@ class Blockwise(Solver):
     Parameters
     ----------
     max_steps : int
-        Largest number of steps; a sample that has not converged by then gets the status MAX_STEPS.
+        Largest number of steps, at least 1; a sample that has not converged by then gets the status MAX_STEPS.
+
+    Raises
+    ------
+    ValueError
+        If `max_steps` is out of range.
 
     References
     ----------
@@ -60,7 +65,7 @@ class Blockwise(Solver):
     True
     """
 
-    max_steps: int = eqx.field(static=True, default=1000)
+    max_steps: int = count_field("max_steps", 1000)
 
     def solve(
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ..._checks import number
 from .._grid import Grid
 from .._registry import register
 from ._base import Connectivity
@@ -57,8 +58,9 @@ class Local(Connectivity):
     own_site: bool = eqx.field(static=True)
 
     def __init__(self, pre: Grid, post: Grid, radius: float):
+        radius = number(radius, "A radius", least=0)
         groups, sources = _receptive_fields(pre, post, radius)
-        self.pre, self.post, self.radius = pre, post, float(radius)
+        self.pre, self.post, self.radius = pre, post, radius
         self.structure = tuple(jnp.ones(()) for _ in sources)
         self.sources = tuple(jnp.asarray(s, jnp.int32) for s in sources)
         # Position of every site in the concatenation of the groups.
@@ -122,8 +124,6 @@ class Local(Connectivity):
 
 def _receptive_fields(pre: Grid, post: Grid, radius: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Group the sites of `post` by their number of inputs: for each group, its sites and the sites that each reads."""
-    if not np.isfinite(radius) or radius < 0:
-        raise ValueError(f"A radius must be finite and at least 0, got {radius!r}.")
     stride = pre.height // post.height
     if (post.height * stride, post.width * stride) != (pre.height, pre.width):
         raise ValueError(
@@ -131,9 +131,10 @@ def _receptive_fields(pre: Grid, post: Grid, radius: float) -> tuple[list[np.nda
             "both sides must shrink by the same whole factor."
         )
     # Offsets from the corner (i s, j s) of a site to every site that can lie in its disc. They are the same for all
-    # sites, so the work grows with the number of sites, not with its square.
-    reach = np.arange(int(np.floor(stride / 2 - radius - 0.5)), int(np.ceil(stride / 2 + radius)) + 1)
-    down, right = (o.ravel() for o in np.meshgrid(reach, reach, indexing="ij"))
+    # sites, so the work grows with the number of sites, not with its square. None is longer than a side of the grid.
+    shortest, longest = int(np.floor(stride / 2 - radius - 0.5)), int(np.ceil(stride / 2 + radius))
+    sides = [np.arange(max(shortest, 1 - n), min(longest, n - 1) + 1) for n in (pre.height, pre.width)]
+    down, right = (o.ravel() for o in np.meshgrid(*sides, indexing="ij"))
     inside = (down + 0.5 - stride / 2) ** 2 + (right + 0.5 - stride / 2) ** 2 <= radius**2 * (1 + 1e-12) + 1e-12
     down, right = down[inside], right[inside]
     row = (np.arange(post.height) * stride)[:, None, None] + down
