@@ -19,6 +19,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._arrays import refuse_masked
 from .._progress import tracked
 from .._unchanged import unchanged_if_failed
 from ..learning import (
@@ -32,6 +33,7 @@ from ..learning import (
     batches_in,
     calibrate,
     certified,
+    check_rate,
     concluded,
     describe,
     encode,
@@ -366,6 +368,7 @@ class SimilarityMatcher(
 
     def _validated(self, X: Any, *, reset: bool) -> Any:
         """Return an array of shape (samples, features), or a CSR matrix."""
+        refuse_masked(X, "X")
         # Values that overflow in the engine's precision become infinite, and validation rejects them.
         with np.errstate(over="ignore", invalid="ignore"):
             X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=precision())
@@ -444,6 +447,8 @@ class SimilarityMatcher(
     def _training(
         self, net: Network, batches: Iterable[Inputs], rate: float | Schedule
     ) -> Iterator[tuple[Network, Report]]:
+        if isinstance(self.learning_rate, Real):
+            check_rate(net, float(self.learning_rate), float(self.ratio))
         return training(
             net,
             batches,

@@ -81,7 +81,8 @@ def reports_in(count: int, report_every: int, *, epochs: float = 1, batch_size: 
 def _sizes(count: int, epochs: float, batch_size: int, multiple: int) -> list[int]:
     """Numbers of samples in the batches of `epochs_of`."""
     check_plan(epochs, batch_size)
-    if not 1 <= whole(multiple, "The multiple") <= batch_size:
+    epochs, batch_size, multiple = float(epochs), int(batch_size), whole(multiple, "The multiple")
+    if multiple > batch_size:
         raise ValueError(
             f"Batches of at most {batch_size} samples cannot have a multiple of {multiple!r}; use a `multiple` from 1 "
             f"to {batch_size}."

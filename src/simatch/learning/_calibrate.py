@@ -120,7 +120,7 @@ def calibrate(
     chosen = np.random.default_rng(seed).permutation(count)[:_SAMPLES]
     few = check_inputs(net, rows_of(x, chosen))
     net = _search(net, few, level, solver)
-    epochs = batches * min(batch_size, count) / count
+    epochs = int(batches) * min(int(batch_size), count) / count
     for batch in epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed):
         net = _follow(net, check_inputs(net, batch), jnp.asarray(level), jnp.asarray(rate), solver)
     net = _search(net, few, level, solver)

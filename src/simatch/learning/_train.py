@@ -312,6 +312,7 @@ def train(
         checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
         epochs, batch_size = 1 if epochs is None else epochs, 100 if batch_size is None else batch_size
         check_plan(epochs, batch_size)
+        batch_size = int(batch_size)
         seed = whole(0 if seed is None else seed, "The seed", least=0)
         processes, devices = 1, 1
         if mesh is not None:

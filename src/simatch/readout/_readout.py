@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from .._arrays import refuse_masked
 from .._unchanged import unchanged_if_failed
 
 # Rows that are multiplied at once: enough for BLAS to be fast, few enough for the temporary arrays to be small.
@@ -141,6 +142,7 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
             there is only one class.
         """
         self._validate_params()
+        refuse_masked(X, "X")
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
@@ -182,6 +184,7 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
             If the data do not have the number of features of the fit, or are not finite.
         """
         check_is_fitted(self)
+        refuse_masked(X, "X")
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         scores = X @ self.coef_.T.astype(X.dtype) + self.intercept_
         return scores[:, 0] if scores.shape[1] == 1 else scores

@@ -5,6 +5,7 @@ from ._adaptive import Adaptive as Adaptive
 from ._blockwise import Blockwise as Blockwise
 from ._euler import Euler as Euler
 from ._euler import shorter as shorter
+from ._inputs import LARGEST as LARGEST
 from ._inputs import Inputs as Inputs
 from ._inputs import aligned as aligned
 from ._inputs import check_inputs as check_inputs
