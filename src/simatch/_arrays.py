@@ -41,7 +41,7 @@ def real(x: Any, what: str, *axes: str) -> np.ndarray:
     low, high = float(array.min()), float(array.max())
     size = max(-low, high)
     if not size <= _TOO_LARGE:
-        wrong = ~(abs(array) <= _TOO_LARGE)
+        wrong = ~(abs(array.astype(float)) <= _TOO_LARGE)
         raise ValueError(
             f"{what} must hold finite numbers below {_TOO_LARGE:g}, but {int(wrong.sum())} of {array.size} are not, "
             f"first at {np.argwhere(wrong)[0].tolist()}; remove or replace them."

@@ -202,7 +202,7 @@ def class_samples(
     Raises
     ------
     ValueError
-        If `labels` do not have one axis, are empty or hold NaN, or if a setting is out of range.
+        If `labels` do not have one axis, are empty or hold NaN or infinity, or if a setting is out of range.
 
     Examples
     --------
@@ -265,6 +265,6 @@ def _labels(labels: Any) -> Shaped[np.ndarray, " samples"]:
     found = plain(labels, "Labels")
     if found.ndim != 1 or not found.size:
         raise ValueError(f"Labels must have shape (samples,) and not be empty, got {found.shape}.")
-    if found.dtype.kind == "f" and np.isnan(found).any():
-        raise ValueError(f"Labels must be known, but that of sample {int(np.isnan(found).argmax())} is NaN; remove it.")
+    if found.dtype.kind == "c" or (found.dtype.kind == "f" and not np.isfinite(found).all()):
+        raise ValueError("Labels must not be NaN, infinite or complex; remove the samples, or number their classes.")
     return found

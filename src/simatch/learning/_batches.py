@@ -46,7 +46,7 @@ def epochs_of(
     Raises
     ------
     ValueError
-        If `epochs`, `batch_size` or `multiple` is out of range.
+        If there are no samples, or if `epochs`, `batch_size` or `multiple` is out of range.
 
     Examples
     --------
@@ -57,7 +57,8 @@ def epochs_of(
     [100, 99]
     """
     x = jax.tree.map(lambda a: a.tocsr() if is_sparse(a) else a, x)  # the format that rows can be taken from
-    count = count_samples(x)
+    if not np.ndim(jax.tree.leaves(x)[0]) or not (count := count_samples(x)):
+        raise ValueError("There are no samples to cut into batches; pass an array with at least one on its first axis.")
     rng = np.random.default_rng(seed)
     order = np.empty(0, np.int64)
     for size in _sizes(count, epochs, batch_size, multiple):

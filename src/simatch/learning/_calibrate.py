@@ -149,6 +149,13 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     Network
         `net` itself if its activities are near the level.
 
+    Raises
+    ------
+    ValueError
+        If the input does not fit.
+    DivergenceError
+        If scales and weights leave the range of numbers.
+
     Examples
     --------
     >>> import numpy as np, simatch as sm
@@ -163,7 +170,11 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     inputs = check_inputs(net, x)
     _, levels, _ = _nearer(net, inputs, jnp.asarray(level), jnp.asarray(_TOLERANCE), solver)
     near = all(level / _STRAYED < float(own) < level * _STRAYED for own in levels.values())
-    return net if near else _search(net, inputs, level, solver)
+    if near:
+        return net
+    found = _search(net, inputs, level, solver)
+    _require_finite(found)
+    return found
 
 
 def _check(
@@ -207,14 +218,7 @@ def _off(levels: dict[str, Float[Array, ""]], level: float, most: float) -> dict
 def _judge(net: Network, few: Activities, level: float, solver: Solver | None) -> None:
     """Raise an error, or warn, if the network is not what was asked for."""
     _, levels, status = _nearer(net, few, jnp.asarray(level), jnp.asarray(_TOLERANCE / 10), solver)
-    numbers = jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array))
-    good = all(jnp.all(jnp.isfinite(a)) for a in numbers) and all(p.scale > 0 for p in net.pathways)
-    if not good or jnp.any(status == Status.DIVERGED):
-        raise DivergenceError(
-            "Calibration found no scales at which activities and weights stay finite; divide the data by their "
-            "standard deviation, or lower the feedback.",
-            net,
-        )
+    _require_finite(net, bool(jnp.any(status == Status.DIVERGED)))
     unsettled = int(jnp.sum(status == Status.MAX_STEPS))
     if unsettled:
         warnings.warn(
@@ -231,6 +235,17 @@ def _judge(net: Network, few: Activities, level: float, solver: Solver | None) -
             "standardise the data.",
             HealthWarning,
             stacklevel=3,
+        )
+
+
+def _require_finite(net: Network, diverged: bool = False) -> None:
+    """Raise DivergenceError if a scale or a weight has left the range of numbers, or activities have."""
+    numbers = jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array))
+    if diverged or not (all(jnp.all(jnp.isfinite(a)) for a in numbers) and all(p.scale > 0 for p in net.pathways)):
+        raise DivergenceError(
+            "Calibration found no scales at which activities and weights stay finite; divide the data by their "
+            "standard deviation, or lower the feedback.",
+            net,
         )
 
 

@@ -5,7 +5,7 @@ from typing import final
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .. import _native as native
 from ..network import Activation, Activities, entry_of
@@ -136,9 +136,22 @@ def _solve(problem: Problem, start: Activities | None, tolerance: Float[Array, "
     potentials, activities, steps, defect, size = settle_blocks(problem, start, tolerance, max_steps)
     defect, size = jnp.sum(defect, axis=0), jnp.sum(size, axis=0)
     residual = jnp.where(defect == 0, 0, jnp.sqrt(defect / jnp.where(size > 0, size, 1)))
-    residual = jnp.where((size == 0) & (defect > 0), math.inf, residual)
+    residual = jnp.where(((size == 0) & (defect > 0)) | _hidden(problem, size), math.inf, residual)
     status = jnp.where(residual <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
     bounded = jnp.isfinite(defect) & (size < 1e24)
     return Settled(
         potentials, activities, residual, jnp.max(steps, axis=0), jnp.where(bounded, status, Status.DIVERGED)
     )
+
+
+def _hidden(problem: Problem, size: Float[Array, " samples"]) -> Bool[Array, " samples"]:
+    """Whether activities are so small that their squares vanish, so that nothing can be said about convergence."""
+    ((_, drive),) = problem.drive.items()
+    tiny = jnp.finfo(drive.dtype).tiny
+
+    def look(drive):
+        largest = jnp.max(jnp.abs(drive), axis=0)
+        return (size <= tiny) & (largest > 0) & (largest < 1e3 * jnp.sqrt(tiny))
+
+    # Another pass over the drive, only if some sample is silent.
+    return jax.lax.cond(jnp.any(size <= tiny), look, lambda drive: jnp.zeros(drive.shape[-1], bool), drive)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from ..._arrays import plain
 from .._grid import Grid
 
 
@@ -16,7 +17,10 @@ def checked_structure(structure: Any, pre: Grid, post: Grid) -> Any:
     ValueError
         If the shape is not (post.size, pre.size), or if a number is negative, not finite, or none is above 0.
     """
-    matrix: Any = np.asarray(structure, dtype=float) if not scipy.sparse.issparse(structure) else structure.tocsr()
+    matrix: Any = structure.tocsr() if scipy.sparse.issparse(structure) else plain(structure, "Structure constants")
+    if matrix.dtype.kind not in "fiub":
+        raise ValueError(f"Structure constants must be real numbers, got numbers of type {matrix.dtype}.")
+    matrix = matrix.astype(float)
     if matrix.shape != (post.size, pre.size):
         raise ValueError(
             f"Structure constants have shape {matrix.shape}, but {pre.size} neurons that project to {post.size} "
