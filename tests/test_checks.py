@@ -2,7 +2,9 @@
 
 import time
 import tracemalloc
+import warnings
 
+import jax
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ import simatch as sm
 from simatch import analysis
 from simatch._checks import number, whole
 from simatch.learning import epochs_of, published_schedule, recalibrated
+from simatch.runs import SettingsError, merged
 
 # Users pass what beartype would refuse in tests.
 pytestmark = pytest.mark.usefixtures("untyped")
@@ -181,3 +184,60 @@ def test_number():
             number(value, "It")
     with pytest.raises(ValueError, match="It must be finite and at least 0, got -1"):
         number(-1, "It", least=0)
+
+
+@pytest.mark.parametrize("name", ["epochs", "tol", "tolerance", "rate", "ratio", "feedback"])
+@pytest.mark.parametrize("value", [np.inf, np.nan, -1.0])
+def test_settings_of_runs(name, value):
+    with pytest.raises(SettingsError, match=f"The {name} cannot be {value}"):
+        merged("digits", options={name: value})
+
+
+@pytest.mark.parametrize("name", ["radius", "lateral_radius", "scale", "lateral_scale"])
+@pytest.mark.parametrize("value", [np.inf, np.nan, -1.0])
+def test_settings_of_layers(name, value):
+    with pytest.raises(SettingsError, match=f"cannot be {value}"):
+        merged("digits", layers={name: [value]})
+
+
+@pytest.mark.parametrize(
+    ("solver", "activation"),
+    [
+        (None, "linear"),
+        (None, "tanh"),
+        (None, "relu"),
+        (sm.Accelerated(max_steps=50), "relu"),
+        (sm.Adaptive(max_steps=50), "tanh"),
+        (sm.Euler(max_steps=50), "linear"),
+    ],
+)
+def test_inputs_whose_squares_vanish_are_not_called_settled(solver, activation):
+    """Near 1e-30 activities are 0 and the residual, a ratio of squares, 0 of 0."""
+    net = sm.layered(4, [sm.Layer(units=3, activation=activation)])
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        tiny = sm.relax(net, x * np.float32(1e-30), solver=solver)
+    # All activations are linear near 0, on each side of it.
+    exact = sm.relax(net, 1e-3 * x, solver=sm.Accelerated(), tolerance=1e-6).states["layer1"] * 1e-27
+    right = np.isclose(tiny.states["layer1"], exact, rtol=1e-2, atol=1e-33).all(axis=0)
+    settled = np.asarray(tiny.converged)
+    assert np.all(right[settled])
+    assert settled.all() or "multiply a tiny input" in str(given[0].message)
+    assert solver is not None or not settled.any()
+    assert bool(sm.relax(net, np.zeros((6, 4))).converged.all())  # zeros are settled at once
+
+
+def test_double_precision_sees_smaller_numbers():
+    with jax.enable_x64(True):
+        assert bool(sm.relax(sm.layered(4, [sm.Layer(units=3)]), np.full((6, 4), 1e-30)).converged.all())
+
+
+def test_silent_units_are_settled():
+    """Units of ReLU that inputs of a usual size do not drive are 0, and this is right."""
+    net = sm.layered(4, [sm.Layer(units=3, activation="relu")])
+    weights = jax.tree.map(lambda w: -np.abs(w), net.feedforward[0].weights)
+    silent = net.with_weights((weights, net.lateral[0].weights))
+    out = sm.relax(silent, np.ones((6, 4), np.float32))
+    assert bool(out.converged.all())
+    assert not np.any(out.states["layer1"])
