@@ -250,3 +250,36 @@ def test_unknown_entries_of_a_batch(x):
         sm.train(network(), [good, good, {**good, "label": x[:10]}], rate=0.1, progress=False)
     assert "batch 3" in caught.value.__notes__[0]
     same(caught.value.network, sm.train(network(), [good, good], rate=0.1, progress=False)[0])
+
+
+class Interrupting:
+    """A callback of scikit-learn in which Ctrl-C arrives."""
+
+    def __init__(self):
+        self.events = []
+
+    def setup(self, estimator, context):
+        self.events.append("setup")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_in_a_callback(x, rng):
+    """Callbacks are torn down, and the estimator is as before."""
+    callback = Interrupting()
+    model = SimilarityMatching(2, max_iter=1, tol=0, random_state=0).fit(x)
+    outputs = model.transform(x)
+    model.set_callbacks(callback)
+    names = set(vars(model))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(rng.normal(size=(400, 8)))
+    assert callback.events == ["setup", "teardown"]
+    assert set(vars(model)) == names
+    np.testing.assert_array_equal(model.transform(x), outputs)

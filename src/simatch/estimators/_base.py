@@ -132,8 +132,8 @@ class SimilarityMatcher(
     def _build(self, n_features: int, seed: int) -> Network:
         """Return the network before learning."""
 
+    @unchanged_if_failed  # outside, so that callbacks are torn down before
     @_fit_context(prefer_skip_nested_validation=True)
-    @unchanged_if_failed
     def fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
         """Learn from passes over the data, in random order, until the network is at the optimum of learning.
 
@@ -214,8 +214,8 @@ class SimilarityMatcher(
         whole.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
 
+    @unchanged_if_failed  # outside, so that callbacks are torn down before
     @_fit_context(prefer_skip_nested_validation=True)
-    @unchanged_if_failed
     def partial_fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
         """Learn once from each row, in the given order.
 
