@@ -146,11 +146,12 @@ def _solve(problem: Problem, start: Activities | None, tolerance: Float[Array, "
 
 def _hidden(problem: Problem, size: Float[Array, " samples"]) -> Bool[Array, " samples"]:
     """Whether activities are so small that their squares vanish, so that nothing can be said about convergence."""
-    ((_, drive),) = problem.drive.items()
+    ((name, drive),) = problem.drive.items()
     tiny = jnp.finfo(drive.dtype).tiny
 
     def look(drive):
-        largest = jnp.max(jnp.abs(drive), axis=0)
+        # Activities of 0 are settled if the drive alone elicits none.
+        largest = jnp.max(jnp.abs(problem.activations[name](drive)), axis=0)
         return (size <= tiny) & (largest > 0) & (largest < 1e3 * jnp.sqrt(tiny))
 
     # Another pass over the drive, only if some sample is silent.
