@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -18,3 +19,12 @@ def x64() -> Iterator[None]:
     """Double precision in JAX, for this test only."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def untyped() -> Iterator[None]:
+    """The package as a user has it, without the checks of types that beartype makes in tests, for this test only."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)

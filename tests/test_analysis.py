@@ -86,3 +86,51 @@ def test_similarity_contrast():
     assert analysis.similarity_contrast(matrix, np.array([0, 0, 1])) == 2.0 - 0.5
     with pytest.raises(ValueError, match="two classes"):
         analysis.similarity_contrast(matrix, np.array([0, 0, 0]))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "use",
+    [
+        analysis.similarity,
+        lambda x: analysis.reverse_correlation(x, np.ones((4, 2))),
+        lambda x: analysis.reverse_correlation(np.ones((4, 2)), x),
+        analysis.orientation_selectivity,
+        analysis.sparseness,
+        lambda x: analysis.phase_scrambled(x[:, :, None, None]),
+        lambda x: analysis.occluded(x[:, :, None, None], 1),
+        lambda x: analysis.similarity_contrast(x @ x.T, np.array([0, 0, 1, 1])),
+    ],
+)
+def test_numbers_that_are_none_are_refused(use, bad):
+    """They were taken for silence: a similarity, a correlation or a selectivity of 0."""
+    x = np.ones((4, 3))
+    x[2, 1] = bad
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="must hold finite numbers"):
+        use(x)
+
+
+def test_sizes_do_not_matter(rng):
+    """Squares in single precision overflow at 1e20 and vanish at 1e-25; those of uint8 wrap around."""
+    x = np.abs(rng.normal(size=(6, 3))).astype(np.float32)
+    for use in (analysis.similarity, analysis.sparseness, analysis.orientation_selectivity):
+        for factor in (1e30, 1e-30):
+            np.testing.assert_allclose(use(x * np.float32(factor)), use(x), rtol=1e-5)
+        mixed = x.copy()
+        mixed[0] *= np.float32(1e-30)
+        assert np.isfinite(use(mixed)).all()
+        whole = rng.integers(0, 255, size=(6, 3), dtype=np.uint8)
+        np.testing.assert_allclose(use(whole), use(whole.astype(float)), rtol=1e-5)
+    tiny = x.copy()
+    tiny[0] *= np.float32(1e-30)
+    np.testing.assert_allclose(analysis.similarity(tiny), analysis.similarity(x), rtol=1e-5)
+    np.testing.assert_allclose(
+        analysis.reverse_correlation(x * np.float32(1e30), x), analysis.reverse_correlation(x, x), rtol=1e-5
+    )
+
+
+def test_masks_are_not_ignored():
+    x = np.ma.masked_array(np.ones((4, 3)), np.eye(4, 3))
+    for use in (analysis.similarity, analysis.sparseness, analysis.orientation_selectivity):
+        with pytest.raises(ValueError, match="must not have masked values"):
+            use(x)

@@ -134,7 +134,7 @@ def test_bad_geometry():
         sm.Local(sm.Grid(8, 8), sm.Grid(4, 4), -1.0)
     with pytest.raises(ValueError, match="same whole factor"):
         sm.Local(sm.Grid(8, 8), sm.Grid(4, 2), 2.0)
-    with pytest.raises(ValueError, match="positive whole number"):
+    with pytest.raises(ValueError, match="a whole number of at least 1"):
         sm.Grid(0, 3)
 
 

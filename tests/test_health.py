@@ -239,7 +239,7 @@ def test_calibration_raises_instead_of_returning_what_is_not_finite(rng):
         ({"level": np.nan}, "above 0"),
         ({"level": 1.0}, "below the bound 1 of the activities of 'layer1', got 1.0"),
         ({"rate": 1.5}, "between 0 and 1, got 1.5"),
-        ({"batches": 0}, "number of batches must be at least 1, got 0"),
+        ({"batches": 0}, "number of batches must be a whole number of at least 1, got 0"),
         ({"batch_size": 0}, "batch size"),
     ],
 )

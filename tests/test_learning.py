@@ -145,7 +145,9 @@ def test_the_ratio_multiplies_lateral_changes(rng, x64):
         np.testing.assert_allclose(learned.lateral[0].to_dense() - L, change, atol=1e-12)
         trained, _ = sm.train(net, iter([x]), rate=0.1, ratio=ratio, tolerance=1e-12, progress=False)
         np.testing.assert_allclose(trained.lateral[0].to_dense() - L, change, atol=1e-9)
-    with pytest.raises(ValueError, match="ratio of lateral to feedforward learning rates must be above 0, got 0"):
+    with pytest.raises(
+        ValueError, match="ratio of lateral to feedforward learning rates must be finite and above 0, got 0"
+    ):
         sm.train(net, x, ratio=0.0, progress=False)
     with pytest.raises(ValueError, match="already have a ratio"):
         sm.train(net, x, rate={"descending": 0.1, "ascending": 0.1}, ratio=1.0, progress=False)

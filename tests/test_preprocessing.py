@@ -196,3 +196,24 @@ def test_an_upright_image_in_the_middle_stays(strokes):
 def test_framing_needs_ink(strokes, change):
     with pytest.raises(ValueError, match="Image 1 has no centre of mass"):
         Preprocessing(deskew=True).fit(np.concatenate([strokes, change(strokes)]))
+
+
+def test_a_pixel_beyond_all_bounds_is_named(rng):
+    """One pixel of 1e30 would make all other images 0."""
+    x = rng.random((5, 4, 4, 1))
+    x[3, 1, 1] = 1e30
+    with pytest.raises(ValueError, match="numbers beyond 1e\\+18, first in image 3"):
+        Preprocessing(scale=1.0).fit(x)
+
+
+@pytest.mark.parametrize("settings", [{"scale": 0.5}, {"own_mean": True, "own_scale": True}])
+def test_images_of_tiny_numbers(settings, rng):
+    x = rng.random((5, 4, 4, 1)).astype(np.float32)
+    expected = Preprocessing(**settings).fit_transform(x)
+    np.testing.assert_allclose(Preprocessing(**settings).fit_transform(np.float32(1e-30) * x), expected, rtol=1e-4)
+
+
+def test_masks_of_images_are_not_ignored():
+    x = np.ma.masked_less(np.arange(64.0).reshape(4, 4, 4, 1), 3)
+    with pytest.raises(ValueError, match="must not have masked values"):
+        Preprocessing(scale=1.0).fit(x)

@@ -1,5 +1,6 @@
 """Streams: what `partial_fit` and iterators track, and rows that come in an unusual size, number or order."""
 
+import contextlib
 import copy
 import pickle
 import warnings
@@ -11,6 +12,7 @@ import scipy.sparse
 from sklearn.decomposition import IncrementalPCA
 
 from benchmarks.streams import KEPT, NOISE, VARIANCES, angles, angles_of_train, best_memory, jumping, matching, rotating
+from simatch import ConvergenceWarning
 from simatch.estimators import SimilarityMatching
 
 AXES = rotating(0.0)(0)
@@ -178,7 +180,9 @@ def test_single_rows_of_another_size_change_no_scale(activation):
     learner = new(activation=activation).partial_fit(data(400))
     scale, unit = float(learner.network_.feedforward[0].scale), learner.unit_
     for size in (1e-3, 1e-25, 2.0):
-        learner.partial_fit(size * data(1))
+        # The squares of 1e-25 vanish, so that nobody knows whether the row has settled.
+        with pytest.warns(ConvergenceWarning, match="1 of 1") if size == 1e-25 else contextlib.nullcontext():
+            learner.partial_fit(size * data(1))
         assert (float(learner.network_.feedforward[0].scale), learner.unit_) == (scale, unit)
 
 

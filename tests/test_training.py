@@ -164,10 +164,11 @@ def test_every_rate_of_a_schedule_is_checked(x, bad, shown):
     schedule = lambda n: bad if n == 25 else 0.01  # noqa: E731
     batches = (x[:20] for _ in range(40))
     runs = sm.training(network(), batches, rate=schedule, report_every=10)
-    assert [next(runs)[1].batches for _ in range(2)] == [10, 20]
+    assert [next(runs)[1].batches for _ in range(3)] == [10, 20, 25]
     with pytest.raises(ValueError, match=f"gives batch 25 the learning rate {shown}"):
         next(runs)
     sm.train(network(), x, rate=lambda n: 0.1 * (n == 0), progress=False)  # later rates may be 0
+    sm.train(network(), x, rate=lambda n: 0.01 * n, progress=False)  # and the first, if a schedule gives it
 
 
 class Explosive(sm.Rule):
@@ -291,7 +292,7 @@ def test_batch_sizes_are_checked(size, x):
         lambda: next(sm.epochs_of(x, batch_size=size)),
         lambda: sm.train(network(), x, batch_size=size, progress=False),
     ):
-        with pytest.raises(ValueError, match=f"batch size must be at least 1, got {size}"):
+        with pytest.raises(ValueError, match=f"batch size must be a whole number of at least 1, got {size}"):
             use()
 
 

@@ -1,10 +1,12 @@
 """Features of units, and similarities in a layer: functions from networks and arrays to arrays."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from .._arrays import plain, real
+from .._checks import whole
 from ..network import Network, Pathway
 
 Images = Float[np.ndarray, "neurons height width channels"]
@@ -116,7 +118,7 @@ def reverse_correlation(
     Raises
     ------
     ValueError
-        If `activities` and `inputs` do not have the same number of samples.
+        If `activities` and `inputs` do not have the same number of samples, are empty, or hold NaN or infinity.
 
     Examples
     --------
@@ -125,15 +127,14 @@ def reverse_correlation(
     >>> analysis.reverse_correlation(np.array([[1.0], [3.0]]), np.array([[0.0], [1.0]]))
     array([[0.75]])
     """
-    if len(activities) != len(inputs):
-        raise ValueError(
-            f"There are {len(activities)} samples of activity but {len(inputs)} of input; give as many of each."
-        )
-    r = np.asarray(activities, np.result_type(activities, np.float32)).reshape(len(activities), -1)
-    total = np.abs(r).sum(axis=0)[:, None]
-    flat = np.asarray(inputs, r.dtype).reshape(len(inputs), -1)
-    mean = np.divide(r.T @ flat, total, out=np.zeros((r.shape[1], flat.shape[1]), r.dtype), where=total > 0)
-    return mean.reshape(-1, *np.shape(inputs)[1:])
+    r, x = real(activities, "Activities", "samples", "..."), real(inputs, "Inputs", "samples", "...")
+    if len(r) != len(x):
+        raise ValueError(f"There are {len(r)} samples of activity but {len(x)} of input; give as many of each.")
+    r, flat = r.reshape(len(r), -1), x.reshape(len(x), -1)
+    # Shares of at most 1, so that no product leaves the range of numbers.
+    total = np.abs(r).sum(axis=0)
+    shares = np.divide(r, total, out=np.zeros_like(r), where=total > 0)
+    return (shares.T @ flat).reshape(-1, *x.shape[1:])
 
 
 def similarity(
@@ -156,7 +157,7 @@ def similarity(
     Raises
     ------
     ValueError
-        If `kind` is neither "cosine" nor "inner".
+        If `kind` is neither "cosine" nor "inner", or if `activities` are empty or hold NaN or infinity.
 
     Examples
     --------
@@ -168,10 +169,14 @@ def similarity(
     """
     if kind not in ("cosine", "inner"):
         raise ValueError(f"There is no similarity {kind!r}; use 'cosine' or 'inner'.")
-    r = np.asarray(activities, np.result_type(activities, np.float32)).reshape(len(activities), -1)
+    r = real(activities, "Activities", "samples", "...")
+    r = r.reshape(len(r), -1)
     if kind == "cosine":
+        # In units of the largest number of each sample, so that squares neither overflow nor vanish.
+        largest = np.abs(r).max(axis=1, keepdims=True)
+        r = r / np.where(largest > 0, largest, 1)
         norm = np.linalg.norm(r, axis=1, keepdims=True)
-        r = np.divide(r, norm, out=np.zeros_like(r), where=norm > 0)
+        r /= np.where(norm > 0, norm, 1)
     return r @ r.T
 
 
@@ -185,14 +190,19 @@ def class_samples(
     labels : array of shape (samples,)
         Class of each sample.
     per_class : int
-        Largest number of samples of a class.
+        Largest number of samples of a class, at least 1.
     seed : int
-        Seed of the choice.
+        Seed of the choice, at least 0.
 
     Returns
     -------
     int array of shape (chosen,)
         Indices of the chosen samples, sorted by class.
+
+    Raises
+    ------
+    ValueError
+        If `labels` do not have one axis, are empty or hold NaN or infinity, or if a setting is out of range.
 
     Examples
     --------
@@ -202,14 +212,15 @@ def class_samples(
     >>> labels[analysis.class_samples(labels, 2)]
     array([0, 0, 1, 1])
     """
-    rng = np.random.default_rng(seed)
+    labels, per_class = _labels(labels), whole(per_class, "per_class")
+    rng = np.random.default_rng(whole(seed, "The seed", least=0))
     return np.concatenate(
         [np.sort(rng.permutation(np.flatnonzero(labels == c))[:per_class]) for c in np.unique(labels)]
     )
 
 
 def similarity_contrast(
-    similarities: Float[np.ndarray, "samples samples"], labels: Shaped[np.ndarray, " samples"]
+    similarities: Shaped[np.ndarray, "samples samples"], labels: Shaped[np.ndarray, " samples"]
 ) -> float:
     """Mean similarity of samples of the same class minus that of samples of different classes.
 
@@ -227,7 +238,8 @@ def similarity_contrast(
     Raises
     ------
     ValueError
-        If all samples are of one class, or no class has two samples.
+        If all samples are of one class, or no class has two samples; if `similarities` do not have one row and one
+        column for each label, or hold NaN or infinity.
 
     Examples
     --------
@@ -236,8 +248,23 @@ def similarity_contrast(
     >>> analysis.similarity_contrast(np.kron(np.eye(2), np.ones((2, 2))), np.array([0, 0, 1, 1]))
     1.0
     """
+    own, labels = real(similarities, "Similarities", "samples", "samples"), _labels(labels)
+    if own.shape != (len(labels), len(labels)):
+        raise ValueError(
+            f"There are {len(labels)} labels but similarities of shape {own.shape}; give one row and one column for "
+            "each label."
+        )
     same: Bool[np.ndarray, "samples samples"] = np.equal.outer(labels, labels)
     pairs = same & ~np.eye(len(labels), dtype=bool)
     if same.all() or not pairs.any():
         raise ValueError("A contrast needs two classes, and two samples of at least one of them.")
-    return float(similarities[pairs].mean() - similarities[~same].mean())
+    return float(own[pairs].mean(dtype=float) - own[~same].mean(dtype=float))
+
+
+def _labels(labels: Any) -> Shaped[np.ndarray, " samples"]:
+    found = plain(labels, "Labels")
+    if found.ndim != 1 or not found.size:
+        raise ValueError(f"Labels must have shape (samples,) and not be empty, got {found.shape}.")
+    if found.dtype.kind == "c" or (found.dtype.kind == "f" and not np.isfinite(found).all()):
+        raise ValueError("Labels must not be NaN, infinite or complex; remove the samples, or number their classes.")
+    return found

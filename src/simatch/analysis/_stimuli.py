@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
+from .._arrays import real
+from .._checks import number, whole
+
+_AXES = "samples", "height", "width", "channels"
 Images = Float[np.ndarray, "samples height width channels"]
 
 
-def phase_scrambled(images: Images, *, seed: int = 0) -> Images:
+def phase_scrambled(images: Shaped[np.ndarray, "samples height width channels"], *, seed: int = 0) -> Images:
     """Randomise the phases of images and keep the amplitude spectrum of each image.
 
     An image keeps the power at each spatial frequency and orientation, but loses its edges and parts and their
@@ -22,7 +26,12 @@ def phase_scrambled(images: Images, *, seed: int = 0) -> Images:
 
     Returns
     -------
-    array of the same shape and type
+    array of the same shape and type, float32 for whole numbers
+
+    Raises
+    ------
+    ValueError
+        If `images` have another shape, are empty, or hold NaN or infinity.
 
     Examples
     --------
@@ -33,9 +42,10 @@ def phase_scrambled(images: Images, *, seed: int = 0) -> Images:
     >>> bool(np.allclose(amplitude(phase_scrambled(x)), amplitude(x)))
     True
     """
+    images = real(images, "Images", *_AXES)
     axes, size = (1, 2), images.shape[1:3]
     # The phases of a real image have the symmetry that makes the inverse transform real.
-    noise = np.random.default_rng(seed).standard_normal((len(images), *size, 1))
+    noise = np.random.default_rng(whole(seed, "The seed", least=0)).standard_normal((len(images), *size, 1))
     phases = np.exp(1j * np.angle(np.fft.rfft2(noise, axes=axes)))
     # The mean of an image and its sign do not change.
     phases[:, 0, 0] = 1
@@ -52,17 +62,22 @@ def gratings(
     height, width : int
         Size of the image, in pixels.
     orientations : int
-        Number of orientations, evenly spaced over half a turn. The stripes of orientation k run along the angle
-        ``pi k / orientations``, from the axis of columns towards that of rows.
+        Number of orientations, at least 1, evenly spaced over half a turn. The stripes of orientation k run along the
+        angle ``pi k / orientations``, from the axis of columns towards that of rows.
     wavelengths : sequence of float
-        Wavelengths, in pixels.
+        Wavelengths, above 0, in pixels.
     phases : int
-        Number of phases, evenly spaced over a period.
+        Number of phases, at least 1, evenly spaced over a period.
 
     Returns
     -------
     float32 array of shape (orientations, wavelengths, phases, height, width)
         Each image has a root mean square of 1.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
 
     Examples
     --------
@@ -70,6 +85,9 @@ def gratings(
     >>> gratings(16, 16, orientations=4, phases=2).shape
     (4, 3, 2, 16, 16)
     """
+    height, width = whole(height, "The height"), whole(width, "The width")
+    orientations, phases = whole(orientations, "The number of orientations"), whole(phases, "The number of phases")
+    wavelengths = [number(length, "A wavelength", above=0) for length in wavelengths]
     angle = (np.pi * np.arange(orientations) / orientations)[:, None, None, None, None]
     length = np.asarray(wavelengths, float)[:, None, None, None]
     phase = (2 * np.pi * np.arange(phases) / phases)[:, None, None]
@@ -89,14 +107,19 @@ def edges(
     orientations : int
         Number of orientations, as in `gratings`.
     spacing : int
-        Distance of neighbouring centres, in pixels; the first centre is half of it from the border.
+        Distance of neighbouring centres, at least 1, in pixels; the first centre is half of it from the border.
     wavelength, size : float
-        Wavelength of the grating, and standard deviation of its Gaussian envelope, in pixels.
+        Wavelength of the grating, and standard deviation of its Gaussian envelope, above 0, in pixels.
 
     Returns
     -------
     float32 array of shape (orientations, rows, columns, 2, height, width)
         On the fourth axis, 0 is an edge (odd) and 1 a bar (even). Each image has a root mean square of 1.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
 
     Examples
     --------
@@ -104,6 +127,9 @@ def edges(
     >>> edges(16, 16, spacing=8).shape
     (4, 2, 2, 2, 16, 16)
     """
+    height, width = whole(height, "The height"), whole(width, "The width")
+    orientations, spacing = whole(orientations, "The number of orientations"), whole(spacing, "The spacing")
+    wavelength, size = number(wavelength, "The wavelength", above=0), number(size, "The size", above=0)
     angle = (np.pi * np.arange(orientations) / orientations)[:, None, None, None, None]
     down = np.arange(height)[:, None] - (np.arange(spacing / 2, height, spacing) - 0.5)[:, None, None, None]
     right = np.arange(width) - (np.arange(spacing / 2, width, spacing) - 0.5)[:, None, None]
@@ -113,7 +139,9 @@ def edges(
     return _unit(np.stack(waves, axis=3))
 
 
-def occluded(images: Images, size: int) -> Float[np.ndarray, "rows columns samples height width channels"]:
+def occluded(
+    images: Shaped[np.ndarray, "samples height width channels"], size: int
+) -> Float[np.ndarray, "rows columns samples height width channels"]:
     """Copies of images in each of which one square is covered with 0.
 
     Parameters
@@ -130,7 +158,8 @@ def occluded(images: Images, size: int) -> Float[np.ndarray, "rows columns sampl
     Raises
     ------
     ValueError
-        If the squares do not cover the image evenly.
+        If the squares do not cover the image evenly, or if `images` have another shape, are empty, or hold NaN or
+        infinity.
 
     Examples
     --------
@@ -142,8 +171,9 @@ def occluded(images: Images, size: int) -> Float[np.ndarray, "rows columns sampl
            [1., 1., 1., 1.],
            [1., 1., 1., 1.]])
     """
+    images, size = real(images, "Images", *_AXES), whole(size, "The side of a square")
     height, width = images.shape[1:3]
-    if size < 1 or height % size or width % size:
+    if height % size or width % size:
         raise ValueError(
             f"Squares of {size} pixels do not cover images of {height} by {width} evenly; use a divisor of both sides."
         )

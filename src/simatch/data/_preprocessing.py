@@ -9,6 +9,9 @@ from scipy.ndimage import gaussian_filter
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._arrays import plain
+from .._unchanged import unchanged_if_failed
+from ..relaxation import LARGEST
 from ._image_error import ImageError
 from ._moments import framed
 
@@ -97,7 +100,7 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         self.scale = scale
 
     def fit(self, X: np.ndarray, y: object = None) -> "Preprocessing":
-        """Fit the mean image and the scale.
+        """Fit the mean image and the scale. If it fails, what was fitted before is kept.
 
         Parameters
         ----------
@@ -205,6 +208,7 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         restored.shape_, restored.factor_ = shape, factor
         return restored
 
+    @unchanged_if_failed
     def _fit(self, X: np.ndarray) -> np.ndarray:
         for name in ("spread", "blur", "scale"):
             if not 0 <= getattr(self, name) < np.inf:
@@ -223,16 +227,18 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         return x
 
     def _checked(self, X: np.ndarray) -> np.ndarray:
-        x = np.asarray(X)
+        x = plain(X, "Images")
         if x.dtype.kind not in "fiub":
             raise ValueError(f"Images must be an array of real numbers, got one of type {x.dtype}.")
         if x.ndim != 4 or not x.size:
             raise ValueError(f"Images must have shape (samples, height, width, channels), got {x.shape}.")
-        x = x.astype(np.float32)  # a copy: the steps work in place
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float32)  # a copy: the steps work in place
         each = (1, 2, 3)
-        if (bad := ~np.isfinite(x).all(each)).any():
+        if (bad := ~((x.min(each) >= -LARGEST) & (x.max(each) <= LARGEST))).any():
             raise ValueError(
-                f"The images hold NaN or infinity, first in image {bad.argmax()}; remove or replace such values."
+                f"The images hold NaN or infinity, or numbers beyond {LARGEST:g}, first in image {bad.argmax()}; "
+                "remove or replace such values, or divide all images by their size."
             )
         if self.own_mean and (flat := x.min(each) == x.max(each)).any():
             first = int(flat.argmax())
@@ -289,4 +295,8 @@ def default_preprocessing(name: str) -> Preprocessing:
 
 
 def _rms(x: np.ndarray, axis: tuple[int, ...] | None) -> np.ndarray:
-    return np.sqrt(np.mean(np.square(x), axis=axis, keepdims=True, dtype=np.float64)).astype(np.float32)
+    # In units of the largest pixel, whose square would vanish in single precision if it is tiny.
+    largest = max(-float(x.min()), float(x.max())) or 1.0
+    square = x / np.float32(largest)
+    np.square(square, out=square)
+    return (largest * np.sqrt(np.mean(square, axis=axis, keepdims=True, dtype=np.float64))).astype(np.float32)

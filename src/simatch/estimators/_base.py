@@ -20,7 +20,9 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._arrays import refuse_masked
 from .._progress import tracked
+from .._unchanged import unchanged_if_failed
 from ..learning import (
     DEFAULT_RULE,
     Certificate,
@@ -36,6 +38,7 @@ from ..learning import (
     batches_in,
     calibrate,
     certified,
+    check_rate,
     concluded,
     describe,
     encode,
@@ -140,9 +143,12 @@ class SimilarityMatcher(
     def _build(self, n_features: int, seed: int) -> Network:
         """Return the network before learning."""
 
+    @unchanged_if_failed  # outside, so that callbacks are torn down before
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
         """Learn from passes over the data, in random order, until the network is at the optimum of learning.
+
+        If it fails or is interrupted, the estimator is as it was before.
 
         Parameters
         ----------
@@ -157,7 +163,7 @@ class SimilarityMatcher(
         Raises
         ------
         ValueError
-            If a parameter or the data are out of range; the estimator is then unchanged.
+            If a parameter or the data are out of range.
         DivergenceError
             If activities grow without bound; lower `learning_rate` or `scale`.
 
@@ -220,10 +226,11 @@ class SimilarityMatcher(
         self._made_from, self._reached = _LATEST, self.rate_
         self.n_iter_ = math.ceil(reports[-1].samples / X.shape[0])
         self._survey(X)
-        warn_short(reports[-1], acceptable, "raise max_iter for longer learning, or raise tol", stacklevel=4)
+        warn_short(reports[-1], acceptable, "raise max_iter for longer learning, or raise tol", stacklevel=5)
         whole.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
 
+    @unchanged_if_failed  # outside, so that callbacks are torn down before
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self: Estimator, X: Any, y: Any = None) -> Estimator:
         """Learn once from each row, in the given order.
@@ -237,7 +244,7 @@ class SimilarityMatcher(
         With ``learning_rate="auto"`` the rate falls with the number of rows seen, but not below 0.02 for batches of 400
         rows, so that the network forgets within about 20,000 rows and follows changes of the data. A number is a
         constant rate; after `fit`, the rate that `fit` had reached. The network forgets within about ``batch_size /
-        learning_rate`` rows (``docs/streams.md``).
+        learning_rate`` rows (``docs/streams.md``). If the call fails, the estimator is as it was before.
 
         Parameters
         ----------
@@ -251,9 +258,9 @@ class SimilarityMatcher(
         Raises
         ------
         ValueError
-            If a parameter or the data are out of range; the estimator is then unchanged.
+            If a parameter or the data are out of range.
         DivergenceError
-            If activities grow without bound; the estimator keeps the network from before the call.
+            If activities grow without bound.
 
         Warns
         -----
@@ -267,7 +274,7 @@ class SimilarityMatcher(
         latest = self._with_latest(X)
         if begun and not len(_nonzero(X)):
             # Weights would decay, in the end to 0, from which they do not come back.
-            warnings.warn("All rows are 0, from which nothing can be learned; leave them out.", stacklevel=3)
+            warnings.warn("All rows are 0, from which nothing can be learned; leave them out.", stacklevel=4)
             return self
         # A network made from a few rows knows only these, and from rows of zeros nothing: it is made again.
         anew = not begun or self._made_from < _FEW <= len(latest)
@@ -377,6 +384,7 @@ class SimilarityMatcher(
 
     def _validated(self, X: Any, *, reset: bool) -> Any:
         """Return an array of shape (samples, features), or a CSR matrix."""
+        refuse_masked(X, "X")
         # Values that overflow in the engine's precision become infinite, and validation rejects them.
         with np.errstate(over="ignore", invalid="ignore"):
             X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=precision())
@@ -484,6 +492,8 @@ class SimilarityMatcher(
     def _training(
         self, net: Network, batches: Iterable[Inputs], rate: float | Schedule, after: Report | None = None
     ) -> Steps:
+        if isinstance(self.learning_rate, Real):
+            check_rate(net, float(self.learning_rate), float(self.ratio))
         return training(
             net,
             batches,
@@ -558,8 +568,8 @@ class SimilarityMatcher(
         costs = [report.cost * self.unit_**4 for report in reports]
         self.cost_history_ = np.concatenate([self.cost_history_, costs])
         self.saturated_, self.silent_ = last.saturated, last.silent
-        warn_unconverged(reports, stacklevel=5)
-        warn_unhealthy(reports, stacklevel=5)
+        warn_unconverged(reports, stacklevel=6)
+        warn_unhealthy(reports, stacklevel=6)
 
 
 def _blank(X: Any) -> bool:

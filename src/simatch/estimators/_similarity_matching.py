@@ -10,6 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from .._arrays import refuse_masked
 from ..learning import Certificate, certificate
 from ..models import Layer, layered
 from ..network import Linear, Network, activation
@@ -278,6 +279,7 @@ class SimilarityMatching(SimilarityMatcher):
             If X does not have `n_components` columns, or is not finite.
         """
         check_is_fitted(self)
+        refuse_masked(X, "X")
         outputs = np.asarray(check_array(X, dtype=precision().name, input_name="X"))
         if outputs.shape[1] != self._n_features_out:
             raise ValueError(

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._checks import number, whole
 from ..network import Network
-from ..relaxation import Inputs, count_samples, is_sparse, rows_of, stacked
+from ..relaxation import Inputs, checked, count_samples, is_sparse, rows_of, stacked
 from ._rule import Rule
 
 Stack = dict[str, Float[Array, "most _ samples"]]
@@ -47,7 +48,7 @@ def epochs_of(
     Raises
     ------
     ValueError
-        If `epochs`, `batch_size` or `multiple` is out of range.
+        If there are no samples, or if `epochs`, `batch_size` or `multiple` is out of range.
 
     Examples
     --------
@@ -58,14 +59,15 @@ def epochs_of(
     [100, 99]
     """
     x = jax.tree.map(lambda a: a.tocsr() if is_sparse(a) else a, x)  # the format that rows can be taken from
-    count = count_samples(x)
+    if not np.ndim(jax.tree.leaves(x)[0]) or not (count := count_samples(x)):
+        raise ValueError("There are no samples to cut into batches; pass an array with at least one on its first axis.")
     rng = np.random.default_rng(seed)
     order = np.empty(0, np.int64)
-    for number, size in enumerate(_sizes(count, epochs, batch_size, multiple)):
+    for place, size in enumerate(_sizes(count, epochs, batch_size, multiple)):
         while len(order) < size:
             order = np.concatenate([order, rng.permutation(count)])
         chosen, order = order[:size], order[size:]
-        if number >= start:
+        if place >= start:
             yield rows_of(x, chosen)
 
 
@@ -83,7 +85,8 @@ def reports_in(count: int, report_every: int, *, epochs: float = 1, batch_size: 
 def _sizes(count: int, epochs: float, batch_size: int, multiple: int) -> list[int]:
     """Numbers of samples in the batches of `epochs_of`."""
     check_plan(epochs, batch_size)
-    if not 1 <= multiple <= batch_size:
+    epochs, batch_size, multiple = float(epochs), int(batch_size), whole(multiple, "The multiple")
+    if multiple > batch_size:
         raise ValueError(
             f"Batches of at most {batch_size} samples cannot have a multiple of {multiple!r}; use a `multiple` from 1 "
             f"to {batch_size}."
@@ -99,16 +102,17 @@ def _sizes(count: int, epochs: float, batch_size: int, multiple: int) -> list[in
 
 def check_plan(epochs: float, batch_size: int) -> None:
     """Raise ValueError if the number of epochs or the batch size is out of range."""
-    if not (np.isfinite(epochs) and epochs > 0):
-        raise ValueError(f"The number of epochs must be above 0, got {epochs!r}.")
-    if batch_size < 1:
-        raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
+    number(epochs, "The number of epochs", above=0)
+    whole(batch_size, "The batch size")
 
 
 def grouped(
     net: Network, batches: Iterable[Inputs], report_every: int | None, rule: Rule
 ) -> Iterator[tuple[Stack, int]]:
     """Group consecutive batches of equal shape into stacks, all padded to the same length for one compiled program.
+
+    If the iterable fails, or one of its batches is bad, the batches before it come first and then the error, with a
+    note of the number of the batch.
 
     Yields
     ------
@@ -117,19 +121,59 @@ def grouped(
         Number of batches in the stack, without padding.
     """
     group: list[Inputs] = []
-    most = 0
-    for batch in batches:
+    most, given = 0, _Given(batches)
+    for batch in given:
         if group and jax.tree.map(np.shape, batch) != jax.tree.map(np.shape, group[0]):
-            yield stacked(net, group, most, rule.phases, rule.entries), len(group)
+            yield from _sound(net, group, most, rule, given.count - 1)
             group = []
         if not group:
             most = report_every or _reported_batches(batch)
         group.append(batch)
         if len(group) == most:
-            yield stacked(net, group, most, rule.phases, rule.entries), most
+            yield from _sound(net, group, most, rule, given.count)
             group = []
     if group:
-        yield stacked(net, group, most, rule.phases, rule.entries), len(group)
+        yield from _sound(net, group, most, rule, given.count)
+    if given.error is not None:
+        raise given.error
+
+
+class _Given:
+    """Batches of an iterable until it ends or fails: their number so far, and the error."""
+
+    def __init__(self, batches: Iterable[Inputs]):
+        self._batches = batches
+        self.count, self.error = 0, None
+
+    def __iter__(self) -> Iterator[Inputs]:
+        try:
+            for batch in self._batches:
+                self.count += 1
+                yield batch
+        except Exception as error:
+            error.add_note(f"The iterable of batches raised this in place of batch {self.count + 1}.")
+            self.error = error
+
+
+def _sound(net: Network, group: list[Inputs], most: int, rule: Rule, last: int) -> Iterator[tuple[Stack, int]]:
+    """Stack the batches of a group, or those before a bad one, whose error follows; `last` numbers the last batch."""
+    try:
+        stack = stacked(net, group, most, rule.phases, rule.entries)
+    except Exception as error:
+        good = next((i for i, batch in enumerate(group) if _is_bad(net, batch, rule)), 0)
+        error.add_note(f"This is about batch {last - len(group) + good + 1}.")
+        if good:
+            yield stacked(net, group[:good], most, rule.phases, rule.entries), good
+        raise
+    yield stack, len(group)
+
+
+def _is_bad(net: Network, batch: Inputs, rule: Rule) -> bool:
+    try:
+        checked(net, batch, rule.phases, rule.entries)
+    except Exception:
+        return True
+    return False
 
 
 def _reported_batches(batch: Inputs) -> int:

@@ -1,7 +1,6 @@
 """Calibration: setting the scale of the structure constants from data."""
 
 import itertools
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from .._checks import number, whole
 from ..network import Activities, Network, Pathway, Term, in_default_precision, optimal_parameters
 from ..relaxation import (
     ConvergenceWarning,
@@ -19,6 +19,7 @@ from ..relaxation import (
     Solver,
     Status,
     check_inputs,
+    check_solving,
     checked,
     count_samples,
     is_sparse,
@@ -113,14 +114,14 @@ def calibrate(
     Array(True, dtype=bool)
     """
     net = in_default_precision(net)
-    _check(net, level, batches, batch_size, rate)
+    _check(net, level, batches, batch_size, rate, seed, solver)
     if not any((r.data if is_sparse(r) else r).any() for r in checked(net, x).values()):
         raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
     count = count_samples(x)
     chosen = np.random.default_rng(seed).permutation(count)[:_SAMPLES]
     few = check_inputs(net, rows_of(x, chosen))
     net = _search(net, few, level, solver)
-    epochs = batches * min(batch_size, count) / count
+    epochs = int(batches) * min(int(batch_size), count) / count
     for batch in epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed):
         net = _follow(net, check_inputs(net, batch), jnp.asarray(level), jnp.asarray(rate), solver)
     net = _search(net, few, level, solver)
@@ -149,6 +150,13 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     Network
         `net` itself if its activities are near the level.
 
+    Raises
+    ------
+    ValueError
+        If the input does not fit.
+    DivergenceError
+        If scales and weights leave the range of numbers.
+
     Examples
     --------
     >>> import numpy as np, simatch as sm
@@ -164,13 +172,18 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     inputs = check_inputs(net, x)
     _, levels, _ = _nearer(net, inputs, jnp.asarray(level), jnp.asarray(_TOLERANCE), solver)
     near = all(level / _STRAYED < float(own) < level * _STRAYED for own in levels.values())
-    return net if near else _search(net, inputs, level, solver)
+    if near:
+        return net
+    found = _search(net, inputs, level, solver)
+    _require_finite(found)
+    return found
 
 
-def _check(net: Network, level: float, batches: int, batch_size: int, rate: float) -> None:
+def _check(
+    net: Network, level: float, batches: int, batch_size: int, rate: float, seed: int, solver: Solver | None
+) -> None:
     """Raise ValueError if a setting is out of range."""
-    if not (math.isfinite(level) and level > 0):
-        raise ValueError(f"The level of activity must be above 0, got {level!r}.")
+    number(level, "The level of activity", above=0)
     for name in _calibrated(net):
         f = net.activations[name]
         bound = max(abs(f.lower), abs(f.upper))
@@ -178,11 +191,12 @@ def _check(net: Network, level: float, batches: int, batch_size: int, rate: floa
             raise ValueError(
                 f"The level of activity must be below the bound {bound:g} of the activities of {name!r}, got {level!r}."
             )
-    if batches < 1:
-        raise ValueError(f"The number of batches must be at least 1, got {batches!r}.")
-    if not 0 <= rate <= 1:
+    whole(batches, "The number of batches")
+    if not 0 <= number(rate, "The rate") <= 1:
         raise ValueError(f"The rate must be a fraction of a distance, between 0 and 1, got {rate!r}.")
     check_plan(batches, batch_size)
+    whole(seed, "The seed", least=0)
+    check_solving(solver)
 
 
 def _search(net: Network, few: Activities, level: float, solver: Solver | None) -> Network:
@@ -206,14 +220,7 @@ def _off(levels: dict[str, Float[Array, ""]], level: float, most: float) -> dict
 def _judge(net: Network, few: Activities, level: float, solver: Solver | None) -> None:
     """Raise an error, or warn, if the network is not what was asked for."""
     _, levels, status = _nearer(net, few, jnp.asarray(level), jnp.asarray(_TOLERANCE / 10), solver)
-    numbers = jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array))
-    good = all(jnp.all(jnp.isfinite(a)) for a in numbers) and all(p.scale > 0 for p in net.pathways)
-    if not good or jnp.any(status == Status.DIVERGED):
-        raise DivergenceError(
-            "Calibration found no scales at which activities and weights stay finite; divide the data by their "
-            "standard deviation, or lower the feedback.",
-            net,
-        )
+    _require_finite(net, bool(jnp.any(status == Status.DIVERGED)))
     unsettled = int(jnp.sum(status == Status.MAX_STEPS))
     if unsettled:
         warnings.warn(
@@ -230,6 +237,17 @@ def _judge(net: Network, few: Activities, level: float, solver: Solver | None) -
             "standardise the data.",
             HealthWarning,
             stacklevel=3,
+        )
+
+
+def _require_finite(net: Network, diverged: bool = False) -> None:
+    """Raise DivergenceError if a scale or a weight has left the range of numbers, or activities have."""
+    numbers = jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array))
+    if diverged or not (all(jnp.all(jnp.isfinite(a)) for a in numbers) and all(p.scale > 0 for p in net.pathways)):
+        raise DivergenceError(
+            "Calibration found no scales at which activities and weights stay finite; divide the data by their "
+            "standard deviation, or lower the feedback.",
+            net,
         )
 
 

@@ -4,9 +4,9 @@ from typing import final
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from .._checks import number
 from ..network import Activities, Network, ascent_gradients, energy, energy_gradients
 from ..relaxation import Phase
 from ._rule import Change, Rule, without_absent
@@ -63,7 +63,7 @@ class ContrastRule(Rule):
     beta: Float[Array, ""]
 
     def __init__(self, free: Phase, nudged: Phase, beta: float = 1.0):
-        if not (np.isfinite(beta) and beta != 0):
+        if number(beta, "beta") == 0:
             raise ValueError(f"beta must be finite and not 0, got {beta!r}.")
         self.free, self.nudged, self.beta = free, nudged, jnp.asarray(beta, float)
 

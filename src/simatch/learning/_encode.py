@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
+from .._checks import whole
 from ..network import Activities, Network, in_default_precision
 from ..relaxation import (
     INPUTS_CLAMPED,
@@ -21,6 +22,7 @@ from ..relaxation import (
     Solver,
     Status,
     aligned,
+    check_solving,
     checked,
     count_samples,
     is_sparse,
@@ -80,9 +82,9 @@ def encode(
     Raises
     ------
     ValueError
-        If the input does not fit, if a layer does not exist or does not relax, if the batch size is not a multiple of
-        the number of devices of the mesh, if `out` is not a floating-point array of the right shape, or inside
-        ``jax.jit`` or ``jax.grad``.
+        If the input does not fit, if a setting is out of range, if a layer does not exist or does not relax, if the
+        batch size is not a multiple of the number of devices of the mesh, if `out` is not a floating-point array of the
+        right shape, or inside ``jax.jit`` or ``jax.grad``.
 
     Examples
     --------
@@ -92,6 +94,8 @@ def encode(
     (7, 64)
     """
     net, phase = in_default_precision(net), phase or INPUTS_CLAMPED
+    tolerance = check_solving(solver, tolerance)
+    batch_size = None if batch_size is None else whole(batch_size, "The batch size")
     relaxing = phase.relaxing(net)
     layers = relaxing[-1:] if layers is None else (layers,) if isinstance(layers, str) else tuple(layers)
     for name in layers:
@@ -111,8 +115,6 @@ def encode(
             "of this shape, or no `out`."
         )
     features = np.empty(shape, next(iter(inputs.values())).dtype) if out is None else out
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
     if batch_size is None:
         batch_size = samples_at_once(net) * (1 if mesh is None else mesh.size)
     if mesh is not None:

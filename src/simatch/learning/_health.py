@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from .._arrays import plain
 from ..network import Activation, Activities, Network
 
 # A unit whose activity stays below this share of its bound is silent; without bounds, of the layer's root mean square.
@@ -123,6 +124,11 @@ def health(net: Network, activities: Activities) -> dict[str, Health]:
     -------
     dict of str to Health
 
+    Raises
+    ------
+    ValueError
+        If there are no activities of a layer, or they are empty or of another shape.
+
     Examples
     --------
     Inputs far below the threshold of all units:
@@ -134,7 +140,21 @@ def health(net: Network, activities: Activities) -> dict[str, Health]:
     >>> health(net, sm.relax(net, x).states)["layer1"].complaint
     '100% of its units respond to no sample; raise the scale of the layer, ...
     """
-    return read(_figures_jit(net, activities), max(r.shape[-1] for r in activities.values()))
+    own = {name: _checked(activities[name], name) for name in net.layers if name in activities}
+    if not own:
+        raise ValueError(f"There are no activities of a layer; pass those of {', '.join(map(repr, net.layers))}.")
+    return read(_figures_jit(net, own), max(r.shape[-1] for r in own.values()))
+
+
+def _checked(r: Any, name: str) -> Float[Array, "neurons samples"]:
+    """Activities as an array; they may be NaN or infinite, which their health tells."""
+    r = r if isinstance(r, jax.Array) else plain(r, f"The activities of {name!r}")
+    if r.dtype.kind not in "fiub" or r.ndim != 2 or not r.size:
+        raise ValueError(
+            f"The activities of {name!r} must be real numbers of shape (neurons, samples), got {r.dtype} of shape "
+            f"{r.shape}."
+        )
+    return jnp.asarray(r, float)
 
 
 def read(figures: Mapping[str, Mapping[str, Any]], samples: int) -> dict[str, Health]:

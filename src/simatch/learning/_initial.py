@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from .._checks import whole
 from ..network import Activities, Network, Pathway, Term, in_default_precision, optimal_parameters, signs_of
-from ..relaxation import Inputs, Solver, Status, check_inputs, count_samples, rows_of, settle
+from ..relaxation import Inputs, Solver, Status, check_inputs, check_solving, count_samples, rows_of, settle
 
 # Most samples that sizes are found from, about how many numbers these hold at most, and most steps.
 _SAMPLES, _NUMBERS, _STEPS = 500, 1 << 23, 40
@@ -58,7 +59,8 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     True
     """
     net = in_default_precision(net)
-    inputs = _few(net, x, np.random.default_rng(seed))
+    check_solving(solver)
+    inputs = _few(net, x, _generator(seed))
     settled, too_strong = net, False
     for _ in range(_STEPS):
         following, change, diverged = _step(net, inputs, solver)
@@ -107,7 +109,8 @@ def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None =
     [6, 8]
     """
     net = in_default_precision(net)
-    rng = np.random.default_rng(seed)
+    check_solving(solver)
+    rng = _generator(seed)
     inputs = _few(net, x, rng)
     for name in net.layers:
         if net.activations[name].lower < 0:
@@ -136,6 +139,10 @@ def _imprint(net: Network, inputs: Activities, alone: Float[Array, "_ samples"],
         )
 
     return net.with_parameters([mixed(*pair) for pair in zip(net.terms, best, strict=True)])
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng(whole(seed, "The seed", least=0))
 
 
 def _few(net: Network, x: Inputs, rng: np.random.Generator) -> Activities:

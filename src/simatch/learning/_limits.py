@@ -1,6 +1,6 @@
 """The largest learning rate at which weights stay bounded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import equinox as eqx
@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ..network import Network
-from ._rates import KINDS, ascent, schedule_of
+from ._rates import KINDS, Rate, ascent, schedule_of
 from ._rule import DEFAULT_RULE, Rule
 
 
@@ -59,19 +59,35 @@ def check_rate(
             )
 
 
-def check_schedule(rates: Float[np.ndarray, "2 batches"], net: Network, rule: Rule, first: int) -> None:
-    """Raise ValueError if a rate in a part of a schedule, which begins at batch `first`, is out of range.
+def check_start(net: Network, rate: Rate, ratio: float | None, rule: Rule, start: int = 0) -> None:
+    """Raise ValueError if a learning rate, or the first one of a schedule that begins at batch `start`, is bad."""
+    if not any(map(callable, rate.values() if isinstance(rate, Mapping) else [rate])):
+        check_rate(net, cast(Any, rate), ratio, rule)
+    elif (error := planned_rates(schedule_of(rate, ratio), start, 1, net, rule)[1]) is not None:
+        raise error
 
-    `rates` has a row for each of `KINDS`. Unlike the first rate of a run, later ones may be 0.
+
+def planned_rates(
+    schedule: Callable[[int], tuple[Any, Any]], first: int, count: int, net: Network, rule: Rule
+) -> tuple[Float[np.ndarray, "2 batches"], Exception | None]:
+    """Return the rates of the next `count` batches, or of those before a bad one, and the error about that one.
+
+    The rates have a row for each of `KINDS`. A schedule, unlike a number, may give 0, as a rise from 0 does.
     """
-    limits = np.array(list(_limits(net, rule).values()))
-    good = np.all((rates >= 0) & (rates <= limits[:, None] * (1 + 1e-6)), axis=0)
-    if not good.all():
-        bad = int(np.argmin(good))
-        raise ValueError(
-            f"The schedule gives batch {first + bad} the learning rate {rates[0, bad]:.3g}, which is not a number from "
-            "0 to the largest one for this network (`largest_rate`); change the schedule."
-        )
+    limits = np.array(list(_limits(net, rule).values())) * (1 + 1e-6)
+    rates = np.zeros((len(KINDS), count))
+    for i in range(count):
+        try:
+            rates[:, i] = [float(own) for own in schedule(first + i)]
+        except Exception as error:
+            error.add_note(f"The schedule of learning rates raised this for batch {first + i}.")
+            return rates[:, :i], error
+        if not np.all((rates[:, i] >= 0) & (rates[:, i] <= limits)):
+            return rates[:, :i], ValueError(
+                f"The schedule gives batch {first + i} the learning rate {rates[0, i]:.3g}, which is not a number from "
+                "0 to the largest one for this network (`largest_rate`); change the schedule."
+            )
+    return rates, None
 
 
 def _limits(net: Network, rule: Rule) -> dict[str, float]:

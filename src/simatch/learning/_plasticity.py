@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import PyTree
 
+from .._checks import number
 from ..network import Network, Pathway
 
 
@@ -46,7 +46,7 @@ class Plasticity:
             if name not in names:
                 known = ", ".join(repr(own) for own in names if own is not None)
                 raise ValueError(f"There is no pathway {name!r}; there are {known}.")
-            if not (np.isfinite(factor) and 0 <= factor <= 1):
+            if not 0 <= number(factor, f"The plasticity of {name!r}") <= 1:
                 raise ValueError(f"The plasticity of {name!r} must be between 0 and 1, got {factor!r}.")
         self.factors = tuple(1.0 if name is None else float(factors.get(name, 1.0)) for name in names)
 

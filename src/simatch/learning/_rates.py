@@ -5,9 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
+from .._checks import number, whole
 from ..network import Network, Term, signs_of
 
 Schedule = Callable[[int], Any]
@@ -48,7 +48,9 @@ def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
     >>> round(float(schedule(0)), 4), round(float(schedule(100)), 4)
     (0.05, 0.0024)
     """
-    return lambda n: rate / (1 + decay * n / max(over, 1))
+    over = whole(over, "The number of batches")
+    decay = number(decay, "The decay of the learning rate", least=0)
+    return lambda n: rate / (1 + decay * n / over)
 
 
 def automatic_rate(batch_size: int, count: int | None = None) -> Schedule:
@@ -94,6 +96,7 @@ def published_schedule(batch_size: int = 1) -> Schedule:
     >>> sm.published_schedule()(2000)
     0.0025
     """
+    batch_size = whole(batch_size, "The batch size")
     return lambda n: max(5e-3 / (1 + 0.5 * (n * batch_size // 1000)), 1e-4)
 
 
@@ -131,9 +134,7 @@ def ascent(ratio: float | None = None) -> float:
         If the ratio is not finite or not above 0.
     """
     ratio = STABLE_RATIO if ratio is None else ratio
-    if not (np.isfinite(ratio) and ratio > 0):
-        raise ValueError(f"The ratio of lateral to feedforward learning rates must be above 0, got {ratio!r}.")
-    return 2 * float(ratio)
+    return 2 * number(ratio, "The ratio of lateral to feedforward learning rates", above=0)
 
 
 def check_kinds(rates: Mapping[str, Any]) -> None:

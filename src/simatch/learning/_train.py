@@ -1,5 +1,6 @@
 """Training: learning from an array or an iterable of batches, in compiled runs of many batches each."""
 
+import contextlib
 import functools
 import itertools
 import time
@@ -11,15 +12,16 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from .._checks import number, whole
 from .._progress import tracked
 from ..network import Network, in_default_precision
-from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input
+from ..relaxation import ConvergenceWarning, Inputs, Solver, check_solving, checked, count_samples, is_input, shorter
 from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
-from ._course import Keeper, NoKeeper, Steps, identity
+from ._course import Course, Keeper, NoKeeper, Steps, identity
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._health import HealthWarning, read
-from ._limits import check_rate, check_schedule
+from ._limits import check_start, planned_rates
 from ._loop import LearningState, Method, learn_batches
 from ._rates import KINDS, Rate, hyperbolic, schedule_of
 from ._report import Report
@@ -38,6 +40,10 @@ class DivergenceError(ArithmeticError):
     def __init__(self, message: str, network: Network):
         super().__init__(message)
         self.network = network
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default a copy would be made from the message alone, which fails in the process that receives it.
+        return type(self), (*self.args, self.network), vars(self)
 
 
 def training(
@@ -65,10 +71,10 @@ def training(
         Arrays as `simatch.relax` takes them, or dicts with all entries that the phases of the rule clamp and that the
         rule reads. Consecutive batches of equal shape run in one compiled loop.
     rate : float, callable, or mapping with "descending" and "ascending"
-        Learning rate, above 0, or a schedule: a function from the number of a batch to its learning rate, such as
-        `hyperbolic`, `published_schedule` or any schedule of Optax. Only its first rate is checked, so this should be
-        the largest. A mapping gives one rate or schedule to the parameters that descend the cost (Hebbian) and one to
-        those that ascend it (anti-Hebbian).
+        Learning rate, above 0, or a schedule: a function from the number of a batch, from 0, to its learning rate,
+        such as `hyperbolic`, `published_schedule` or any schedule of Optax. Its rates may also be 0; each is checked
+        before its batch is learned from. A mapping gives one rate or schedule to the parameters that descend the cost
+        (Hebbian) and one to those that ascend it (anti-Hebbian).
     ratio : float, optional
         Rate of lateral (ascending) weights over that of feedforward (descending) ones, above 0: lateral weights learn
         by ``ratio * rate * (r_i r_j - L_ij / c)``. 1 by default, at which no component of a linear network is lost; 0.5
@@ -100,24 +106,25 @@ def training(
     Raises
     ------
     ValueError
-        If a batch has the wrong shape, is not finite or cannot be spread evenly over the mesh, if the learning rate
-        is out of range, if a phase of the rule does not fit the network, or if the networks of several processes
-        differ.
+        If a batch has the wrong shape, is not finite or cannot be spread evenly over the mesh, if a setting or the
+        learning rate is out of range, if a phase of the rule does not fit the network, or if the networks of several
+        processes differ.
     DivergenceError
         If activities grow without bound; its attribute `network` is the network before the batch that diverged.
+    Exception
+        What the iterable or a schedule raises, with a note of the number of the batch. The network that has learned
+        from all batches before, and its report, come first; likewise if a later batch or rate is bad.
 
     References
     ----------
     Equations (11), (17) and (18) of ``docs/mathematics.md``; several devices: ``docs/clusters.md``.
     """
     rule = rule or DEFAULT_RULE
+    tolerance = check_solving(solver, tolerance)
+    report_every = None if report_every is None else whole(report_every, "report_every")
     schedule = schedule_of(rate, ratio)
     begun = 0 if after is None else after.batches
-    first: dict[str, float] = dict(zip(KINDS, map(float, schedule(begun)), strict=True))
-    if isinstance(rate, Mapping):
-        check_rate(net, first, rule=rule)
-    else:
-        check_rate(net, first["descending"], ratio, rule)
+    check_start(net, rate, ratio, rule, begun)
     for phase in rule.phases:
         phase.relaxing(net)  # raises an error if the phase does not fit
     net = in_default_precision(net)
@@ -131,9 +138,12 @@ def training(
     if after is not None:
         began, samples = began - after.seconds, after.samples
     for stack, count in grouped(net, batches, report_every, rule):
+        good, unfit = planned_rates(schedule, number, count, first_copy(net) if mesh is not None else net, rule)
+        count = good.shape[1]
+        if unfit is not None and not count:
+            raise unfit
         rates = np.zeros((len(KINDS), len(next(iter(stack.values())))))
-        rates[:, :count] = np.transpose([[float(own) for own in schedule(number + i)] for i in range(count)])
-        check_schedule(rates[:, :count], first_copy(net) if mesh is not None else net, rule, number)
+        rates[:, :count] = good
         if mesh is not None:
             stack = spread(stack, mesh)
         before = net
@@ -145,8 +155,8 @@ def training(
         if int(done) < count:
             raise DivergenceError(
                 f"Learning stopped at batch {number + 1}: activities grew without bound at a learning rate of "
-                f"{rates[0][int(done)]:.3g}; use a smaller rate, less feedback or a smaller scale. The error's "
-                "`network` holds the weights before that batch.",
+                f"{rates[0][int(done)]:.3g}; use a smaller rate, less feedback or a smaller scale{shorter(solver)}. "
+                "The error's `network` holds the weights before that batch.",
                 own,
             )
         figures = jax.device_get(figures)
@@ -174,6 +184,8 @@ def training(
                 state=kept,
             ),
         )
+        if unfit is not None:
+            raise unfit
 
 
 def initial_state(net: Network, rule: Rule, transform: Any) -> LearningState:
@@ -189,13 +201,13 @@ def train(
     net: Network,
     x: Inputs | Iterable[Inputs],
     *,
-    epochs: float = 1,
-    batch_size: int = 100,
+    epochs: float | None = None,
+    batch_size: int | None = None,
     rate: Rate | None = None,
     ratio: float | None = None,
     rule: Rule | None = None,
     transform: Any = None,
-    seed: int = 0,
+    seed: int | None = None,
     solver: Solver | None = None,
     tolerance: float = 1e-3,
     held_out: Inputs | None = None,
@@ -213,9 +225,9 @@ def train(
     net : Network
     x : array, SciPy sparse matrix, dict of these, or iterable of batches
         Samples that are shuffled and cut into batches; or an iterable whose items are the batches.
-    epochs, batch_size, seed
-        Passes over the data (above 0), samples in a batch (at least 1) and seed of the order, as in `epochs_of`; not
-        used with an iterable of batches.
+    epochs, batch_size, seed : optional
+        Passes over the data (above 0; 1 by default), samples in a batch (at least 1; 100) and seed of the order (at
+        least 0; 0), as in `epochs_of`; not with an iterable of batches.
     rate : float, callable, or mapping with "descending" and "ascending", optional
         Learning rates or schedules as in `training`. For samples in arrays, a number is the rate of the first batch,
         and the rate falls to 1/21 of it over the run (`hyperbolic`). For an iterable, whose length is unknown, a number
@@ -262,11 +274,17 @@ def train(
     Raises
     ------
     ValueError
-        If `tol` is not above 0 or comes without `held_out`, if `epochs` or `batch_size` is out of range, or as in
-        `training`. Arrays are checked as a whole before anything is learned. Also if `checkpoints` hold another run, or
-        are used by another process.
+        If `tol` is not above 0 or comes without `held_out`, if `epochs`, `batch_size` or `seed` is out of range or
+        comes with an iterable of batches, if an iterable has no batches, or as in `training`. Arrays are checked as a
+        whole before anything is learned. Also if `checkpoints` hold another run, or are used by another process.
     DivergenceError
         If activities grow without bound.
+
+    Notes
+    -----
+    What ends learning early is raised as it is, be it Ctrl-C or an error of an iterable or of `observe`, so that a
+    script does not take a network that learned for a while for the trained one. Its attributes `network` and
+    `reports` hold what was learned until then. After Ctrl-C in a notebook or at the prompt: ``sys.last_value.network``.
 
     References
     ----------
@@ -283,8 +301,9 @@ def train(
     1797
     """
     rule = rule or DEFAULT_RULE
-    if tol is not None and not tol > 0:
-        raise ValueError(f"tol must be above 0, got {tol!r}.")
+    tolerance = check_solving(solver, tolerance)
+    if tol is not None:
+        tol = number(tol, "tol", above=0)
     if tol is not None and held_out is None:
         raise ValueError(f"tol={tol!r} needs samples on which the distance is measured; pass held_out.")
     if held_out is not None:
@@ -292,25 +311,40 @@ def train(
     batches: Callable[[int], Iterable[Inputs]]
     if is_input(x):
         checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
+        epochs, batch_size = 1 if epochs is None else epochs, 100 if batch_size is None else batch_size
         check_plan(epochs, batch_size)
+        batch_size = int(batch_size)
+        seed = whole(0 if seed is None else seed, "The seed", least=0)
         processes, devices = 1, 1
         if mesh is not None:
-            whole, batch_size = batch_size, own_share(batch_size, mesh)
-            processes, devices = whole // batch_size, len(mesh.local_devices)
+            overall, batch_size = batch_size, own_share(batch_size, mesh)
+            processes, devices = overall // batch_size, len(mesh.local_devices)
             check_same(count_samples(x), mesh, "The processes hold different numbers of samples; give each as many.")
         plan = {"epochs": epochs, "batch_size": batch_size, "multiple": devices}
         total = batches_in(count_samples(x), **plan)
         batches = functools.partial(_epochs_from, x, seed=seed, **plan)
         count = processes * count_samples(x)
         own = rule.default_rate(processes * batch_size, count) if rate is None else rate
+        check_start(net, own, ratio, rule)
         schedule = _falling(own, total)
     else:
+        for name, value in {"epochs": epochs, "batch_size": batch_size, "seed": seed}.items():
+            if value is not None:
+                raise ValueError(
+                    f"{name}={value!r} says how samples are cut into batches, but an iterable of batches was given; "
+                    "leave it out, or pass the samples as one array."
+                )
         plan, total = {}, None
         stream = iter(cast(Iterable[Inputs], x))
         first = list(itertools.islice(stream, 1))
-        whole_stream = itertools.chain(first, stream)
-        batches = lambda start: itertools.islice(whole_stream, start, None)  # noqa: E731
-        schedule = rule.default_rate(count_samples(first[0]) if first else 1, None) if rate is None else rate
+        if not first:
+            raise ValueError(
+                "There are no batches to learn from: the iterable is empty, or an iterator that was used up before; "
+                "pass a list or a new iterator."
+            )
+        everything = itertools.chain(first, stream)
+        batches = lambda start: itertools.islice(everything, start, None)  # noqa: E731
+        schedule = rule.default_rate(count_samples(first[0]), None) if rate is None else rate
     net = in_default_precision(net)
     settings = {}
     if checkpoints is not None:
@@ -354,11 +388,15 @@ def train(
             )
             if measure is not None:
                 runs = certified(runs, measure, tol, course.reports)
-            for now, report in tracked(keeper.following(course, runs), total, describe, shown=progress):
-                if observe is not None:
-                    observe(now, report)
+            try:
+                for now, report in tracked(keeper.following(course, runs), total, describe, shown=progress):
+                    if observe is not None:
+                        observe(now, report)
+            except BaseException as error:
+                _hand_over(error, course)
+                raise
     net, reports = course.network, course.reports
-    if measure is not None and reports:
+    if measure is not None:
         reports = concluded(net, reports, measure)
         warn_short(reports[-1], tol, "train for more epochs, or raise tol")
     warn_unconverged(reports)
@@ -368,6 +406,20 @@ def train(
 
 def _epochs_from(x: Inputs, start: int, **plan: Any) -> Iterator[Inputs]:
     return epochs_of(x, start=start, **plan)
+
+
+def _hand_over(error: BaseException, course: Course) -> None:
+    """Let what ended learning early carry what was learned until then, and say so."""
+    with contextlib.suppress(AttributeError):  # an exception that is frozen
+        error.reports = course.reports  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(error, DivergenceError):
+            return  # it has a network, perhaps one that has learned from more batches, and says so
+        error.network = course.network  # pyright: ignore[reportAttributeAccessIssue]
+        if course.reports:
+            error.add_note(
+                f"Learning ended after {course.batches} batches; `network` and `reports` of this exception "
+                "(sys.last_value at a prompt) hold what was learned."
+            )
 
 
 def _falling(rate: Rate, over: int) -> Rate:

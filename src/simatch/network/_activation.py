@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _native as native
+from .._checks import number
 from ._registry import named, names, register
 
 
@@ -163,9 +164,7 @@ class ReLU(Activation):
 
 
 def _threshold(value: float) -> float:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"A threshold must be finite and at least 0, got {value!r}.")
-    return float(value)
+    return number(value, "A threshold", least=0)
 
 
 @register("soft_threshold", Activation, native=native.SHRINK)

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-import operator
+
+from .._checks import whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,14 +38,7 @@ class Grid:
 
     def __post_init__(self):
         for name in ("height", "width", "units"):
-            value = getattr(self, name)
-            try:
-                whole = operator.index(value)
-            except TypeError:
-                whole = 0
-            if whole < 1:
-                raise ValueError(f"Grid needs a positive whole number for {name}, got {value!r}.")
-            object.__setattr__(self, name, whole)
+            object.__setattr__(self, name, whole(getattr(self, name), f"The {name} of a grid"))
 
     @property
     def sites(self) -> int:
@@ -78,9 +72,10 @@ class Grid:
         Raises
         ------
         ValueError
-            If `stride` is not a divisor of both sides.
+            If `stride` is not a whole number, or not a divisor of both sides.
         """
-        if not isinstance(stride, int) or stride < 1 or self.height % stride or self.width % stride:
+        stride = whole(stride, "A stride")
+        if self.height % stride or self.width % stride:
             common = math.gcd(self.height, self.width)
             divisors = [d for d in range(1, common + 1) if common % d == 0]
             raise ValueError(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from .._checks import whole
 from .._processes import check_process
 from ._activation import Activation
 from ._graph import Stages, energy_weights, stages, term_weight
@@ -83,7 +84,7 @@ class Network(eqx.Module):
         _check_graph(self.populations, terms)
         self._energy_weight = tuple(energy_weights(self.layers, terms).items())
         # Drawn by NumPy: JAX would compile a program for every shape.
-        streams = np.random.SeedSequence(seed).spawn(len(terms))
+        streams = np.random.SeedSequence(whole(seed, "The seed", least=0)).spawn(len(terms))
         self.terms = tuple(
             _placed(term, terms, np.random.default_rng(stream)) for term, stream in zip(terms, streams, strict=True)
         )

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from .._checks import number
 from ._registry import register
 from ._term import Term
 from .connectivity import Connectivity
@@ -85,9 +86,7 @@ def checked_scale(value: float) -> Array:
     ValueError
         If it is not finite or not above 0.
     """
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"The scale of structure constants must be finite and above 0, got {value!r}.")
-    return jnp.asarray(value, float)
+    return jnp.asarray(number(value, "The scale of structure constants", above=0), float)
 
 
 def checked_feedback(value: float) -> float:
@@ -98,9 +97,7 @@ def checked_feedback(value: float) -> float:
     ValueError
         If it is not finite or below 0.
     """
-    if not (np.isfinite(value) and value >= 0):
-        raise ValueError(f"Feedback must be finite and at least 0, got {value!r}.")
-    return float(value)
+    return number(value, "Feedback", least=0)
 
 
 def _weighted_squares(weights: PyTree, factors: PyTree) -> Float[Array, ""]:

@@ -8,15 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._checks import number
 from ._grid import Grid
 from ._registry import register
 from ._term import Term
 
 
 def _strength(value: float) -> Array:
-    if not np.isfinite(value):
-        raise ValueError(f"The strength of a term must be finite, got {value!r}.")
-    return jnp.asarray(value, float)
+    return jnp.asarray(number(value, "The strength of a term"), float)
 
 
 @register("leak", Term)

@@ -17,6 +17,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from .._arrays import refuse_masked
+from .._unchanged import unchanged_if_failed
+
 # Rows that are multiplied at once: enough for BLAS to be fast, few enough for the temporary arrays to be small.
 _CHUNK = 2048
 
@@ -113,8 +116,9 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.n_jobs = n_jobs
 
+    @unchanged_if_failed
     def fit(self, X: Any, y: Any) -> "LinearReadout":
-        """Find the weights.
+        """Find the weights. If it fails, the readout is as it was before.
 
         Parameters
         ----------
@@ -138,6 +142,7 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
             there is only one class.
         """
         self._validate_params()
+        refuse_masked(X, "X")
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
@@ -154,7 +159,7 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
                 f"The readout is within {gap.max():.1e} of its optimum after {steps} steps, not within {self.tol:g}; "
                 "raise max_iter or tol, or pass float64 features.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         self.classes_ = classes
         self.coef_ = weights[:-1].T.astype(X.dtype)
@@ -179,6 +184,7 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
             If the data do not have the number of features of the fit, or are not finite.
         """
         check_is_fitted(self)
+        refuse_masked(X, "X")
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         scores = X @ self.coef_.T.astype(X.dtype) + self.intercept_
         return scores[:, 0] if scores.shape[1] == 1 else scores

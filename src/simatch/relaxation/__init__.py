@@ -4,6 +4,8 @@ from ._accelerated import Accelerated as Accelerated
 from ._adaptive import Adaptive as Adaptive
 from ._blockwise import Blockwise as Blockwise
 from ._euler import Euler as Euler
+from ._euler import shorter as shorter
+from ._inputs import LARGEST as LARGEST
 from ._inputs import Inputs as Inputs
 from ._inputs import aligned as aligned
 from ._inputs import check_inputs as check_inputs
@@ -24,6 +26,7 @@ from ._relax import Relaxation as Relaxation
 from ._relax import relax as relax
 from ._relax import settle as settle
 from ._relax import settle_phases as settle_phases
+from ._settings import check_solving as check_solving
 from ._solver import Settled as Settled
 from ._solver import Solver as Solver
 from ._solver import Status as Status

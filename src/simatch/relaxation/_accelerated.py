@@ -11,6 +11,7 @@ from ..network import Activities
 from ._adaptive import Adaptive
 from ._iteration import Iteration
 from ._problem import Problem
+from ._settings import count_field
 from ._solver import Settled
 from ._spectrum import largest_eigenvalue
 
@@ -34,9 +35,14 @@ class Accelerated(Iteration):
     Parameters
     ----------
     max_steps : int
-        Largest number of steps; a sample that has not converged by then gets the status MAX_STEPS.
+        Largest number of steps, at least 1; a sample that has not converged by then gets the status MAX_STEPS.
     check_every : int
-        Steps between two measurements of the residual.
+        Steps between two measurements of the residual, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
 
     References
     ----------
@@ -49,8 +55,8 @@ class Accelerated(Iteration):
     200
     """
 
-    max_steps: int = eqx.field(static=True, default=1000)
-    check_every: int = eqx.field(static=True, default=5)
+    max_steps: int = count_field("max_steps", 1000)
+    check_every: int = count_field("check_every", 5)
 
     def solve(
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from ..network import Activities
 from ._iteration import Iteration
 from ._problem import Problem
+from ._settings import count_field
 from ._spectrum import largest_eigenvalue
 
 LONGEST, SHORTEST = 1e3, 1e-8
@@ -37,10 +38,15 @@ class Adaptive(Iteration):
     Parameters
     ----------
     max_steps : int
-        Largest number of steps, rejected ones included; a sample that has not converged by then gets the status
-        MAX_STEPS.
+        Largest number of steps, rejected ones included, at least 1; a sample that has not converged by then gets the
+        status MAX_STEPS.
     check_every : int
-        Steps between two measurements of the residual.
+        Steps between two measurements of the residual, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
 
     References
     ----------
@@ -54,8 +60,8 @@ class Adaptive(Iteration):
     500
     """
 
-    max_steps: int = eqx.field(static=True, default=5000)
-    check_every: int = eqx.field(static=True, default=5)
+    max_steps: int = count_field("max_steps", 5000)
+    check_every: int = count_field("check_every", 5)
 
     def prepare(self, problem: Problem) -> Float[Array, "blocks 1"]:
         """Length of the first step."""

@@ -3,16 +3,16 @@
 import math
 from typing import final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .. import _native as native
 from ..network import Activation, Activities, entry_of
 from ._accelerated import Accelerated
 from ._direct import solvable, solve_directly
 from ._problem import Problem
+from ._settings import count_field
 from ._solver import Settled, Solver, Status
 
 # The matrices of larger blocks do not fit into the cache of a core, and XLA multiplies matrices of this size fast.
@@ -44,7 +44,12 @@ class Blockwise(Solver):
     Parameters
     ----------
     max_steps : int
-        Largest number of steps; a sample that has not converged by then gets the status MAX_STEPS.
+        Largest number of steps, at least 1; a sample that has not converged by then gets the status MAX_STEPS.
+
+    Raises
+    ------
+    ValueError
+        If `max_steps` is out of range.
 
     References
     ----------
@@ -60,7 +65,7 @@ class Blockwise(Solver):
     True
     """
 
-    max_steps: int = eqx.field(static=True, default=1000)
+    max_steps: int = count_field("max_steps", 1000)
 
     def solve(
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
@@ -131,9 +136,23 @@ def _solve(problem: Problem, start: Activities | None, tolerance: Float[Array, "
     potentials, activities, steps, defect, size = settle_blocks(problem, start, tolerance, max_steps)
     defect, size = jnp.sum(defect, axis=0), jnp.sum(size, axis=0)
     residual = jnp.where(defect == 0, 0, jnp.sqrt(defect / jnp.where(size > 0, size, 1)))
-    residual = jnp.where((size == 0) & (defect > 0), math.inf, residual)
+    residual = jnp.where(((size == 0) & (defect > 0)) | _hidden(problem, size), math.inf, residual)
     status = jnp.where(residual <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
     bounded = jnp.isfinite(defect) & (size < 1e24)
     return Settled(
         potentials, activities, residual, jnp.max(steps, axis=0), jnp.where(bounded, status, Status.DIVERGED)
     )
+
+
+def _hidden(problem: Problem, size: Float[Array, " samples"]) -> Bool[Array, " samples"]:
+    """Whether activities are so small that their squares vanish, so that nothing can be said about convergence."""
+    ((name, drive),) = problem.drive.items()
+    tiny = jnp.finfo(drive.dtype).tiny
+
+    def look(drive):
+        # Activities of 0 are settled if the drive alone elicits none.
+        largest = jnp.max(jnp.abs(problem.activations[name](drive)), axis=0)
+        return (size <= tiny) & (largest > 0) & (largest < 1e3 * jnp.sqrt(tiny))
+
+    # Another pass over the drive, only if some sample is silent.
+    return jax.lax.cond(jnp.any(size <= tiny), look, lambda drive: jnp.zeros(drive.shape[-1], bool), drive)

@@ -2,7 +2,6 @@
 
 from typing import final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -10,6 +9,8 @@ from jaxtyping import Array, Float, Int
 from ..network import Activities
 from ._iteration import Iteration
 from ._problem import Problem
+from ._settings import count_field, length_field
+from ._solver import Solver
 
 
 @final
@@ -22,11 +23,17 @@ class Euler(Iteration):
     Parameters
     ----------
     step_size, decay, smallest : float
-        Step n has length ``max(step_size / (1 + decay n), smallest)``, in units of tau.
+        Step n has length ``max(step_size / (1 + decay n), smallest)``, in units of tau; `step_size` above 0, the others
+        at least 0. Too long steps, above 2 over the largest curvature of the energy, diverge.
     max_steps : int
-        Largest number of steps; a sample that has not converged by then gets the status MAX_STEPS.
+        Largest number of steps, at least 1; a sample that has not converged by then gets the status MAX_STEPS.
     check_every : int
-        Steps between two measurements of the residual.
+        Steps between two measurements of the residual, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
 
     References
     ----------
@@ -39,11 +46,11 @@ class Euler(Iteration):
     3000
     """
 
-    step_size: float = 0.2
-    decay: float = 0.005
-    smallest: float = 0.05
-    max_steps: int = eqx.field(static=True, default=3000)
-    check_every: int = eqx.field(static=True, default=10)
+    step_size: float = length_field("The step size", 0.2, above=0)
+    decay: float = length_field("The decay of the step size", 0.005, least=0)
+    smallest: float = length_field("The smallest step size", 0.05, least=0)
+    max_steps: int = count_field("max_steps", 3000)
+    check_every: int = count_field("check_every", 10)
 
     def begin(
         self, problem: Problem, prepared: None, potentials: Activities
@@ -63,3 +70,8 @@ class Euler(Iteration):
 
     def potentials(self, state: tuple[Activities, Int[Array, " samples"]]) -> Activities:
         return state[0]
+
+
+def shorter(solver: Solver | None) -> str:
+    """Advice, for a list of remedies, if activities may have diverged because the steps of a solver are too long."""
+    return ", or shorter steps of Euler, or the default solver" if isinstance(solver, Euler) else ""

@@ -11,6 +11,7 @@ import scipy.sparse
 from jax.core import Tracer
 from jaxtyping import Float
 
+from .._arrays import refuse_masked
 from .._processes import check_process
 from ..network import Activities, Grid, Network
 from ._phase import DEFAULT, Phase
@@ -103,6 +104,7 @@ def stacked(
 
 def _part(x: Inputs, name: str) -> Samples:
     part = x[name] if isinstance(x, Mapping) else x
+    refuse_masked(part, f"The {name}")
     if is_sparse(part):
         return part.tocsr()
     return part if isinstance(part, jax.Array) else np.asarray(part)

@@ -87,8 +87,9 @@ def residual(problem: Problem, r: Activities) -> Float[Array, " samples"]:
     force = problem.force(r)
     worst = jnp.zeros(())
     for name, own in r.items():
-        defect = jnp.linalg.norm(problem.activations[name](own + force[name]) - own, axis=0)
-        size = jnp.linalg.norm(own, axis=0)
+        change = problem.activations[name](own + force[name]) - own
+        defect, size = jnp.linalg.norm(change, axis=0), jnp.linalg.norm(own, axis=0)
         relative = jnp.where(defect == 0, 0, defect / jnp.where(size > 0, size, 1))
-        worst = jnp.maximum(worst, jnp.where((size == 0) & (defect > 0), jnp.inf, relative))
+        # The squares of tiny numbers vanish: a norm of 0 says nothing then.
+        worst = jnp.maximum(worst, jnp.where((size == 0) & jnp.any(change != 0, axis=0), jnp.inf, relative))
     return worst

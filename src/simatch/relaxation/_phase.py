@@ -5,9 +5,9 @@ from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
+from .._checks import number, whole
 from ..network import Network, Term
 
 
@@ -83,10 +83,10 @@ class Phase(eqx.Module):
             raise ValueError('Populations are given as a sequence of names, such as ["input"], not as one string.')
         if start not in ("rest", "previous"):
             raise ValueError(f'A phase starts at "rest" or where the "previous" one ended, not at {start!r}.')
-        if tolerance is not None and not (np.isfinite(tolerance) and tolerance > 0):
-            raise ValueError(f"The tolerance must be finite and above 0, got {tolerance!r}.")
-        if steps is not None and steps < 1:
-            raise ValueError(f"The number of steps must be at least 1, got {steps!r}.")
+        if tolerance is not None:
+            tolerance = number(tolerance, "The tolerance", above=0)
+        if steps is not None:
+            steps = whole(steps, "The number of steps")
         pairs = clamp.items() if isinstance(clamp, Mapping) else [(name, name) for name in clamp or ()]
         self.clamp = None if clamp is None else tuple(pairs)
         self.absent, self.terms, self.start = tuple(absent), tuple(terms), start

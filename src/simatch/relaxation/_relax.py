@@ -1,6 +1,5 @@
 """Relaxation of a network on its input: the loop over stages and phases, and its result."""
 
-import math
 import warnings
 from collections.abc import Sequence
 
@@ -9,12 +8,14 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from .._checks import whole
 from ..network import Activities, Network, Term, in_default_precision, present
 from ._blockwise import Blockwise
 from ._implicit import moved
 from ._inputs import Inputs, check_inputs
 from ._phase import INPUTS_CLAMPED, Phase
 from ._problem import stage_problem
+from ._settings import check_solving
 from ._solver import Settled, Solver, Status
 
 
@@ -150,10 +151,8 @@ def relax(
     >>> out.activities[0].shape, bool(out.converged.all())
     ((5, 4, 4, 4), True)
     """
-    if not (math.isfinite(tolerance) and tolerance > 0):
-        raise ValueError(f"The tolerance must be finite and above 0, got {tolerance!r}.")
-    if max_steps is not None and max_steps < 1:
-        raise ValueError(f"max_steps must be at least 1, got {max_steps!r}.")
+    tolerance = check_solving(solver, tolerance)
+    max_steps = None if max_steps is None else whole(max_steps, "max_steps")
     net, phase = in_default_precision(net), phase or INPUTS_CLAMPED
     relaxing = phase.relaxing(net)
     entries = check_inputs(net, x, [phase])
@@ -176,6 +175,8 @@ def _warn_unconverged(status: Int[Array, " batch"]) -> None:
 
 def _start(net: Network, relaxing: Sequence[str], entries: Activities, start: Relaxation) -> Activities:
     """Potentials of all relaxing populations, taken from another relaxation after a check of their shapes."""
+    if not isinstance(start, Relaxation):
+        raise ValueError(f"A start is a Relaxation, as `relax` returns it, got one of type {type(start).__name__}.")
     samples = next(iter(entries.values())).shape[-1]
     begin = _beginning(relaxing, start)
     for name in relaxing:

@@ -15,7 +15,8 @@ class Status(enum.IntEnum):
     """Why the relaxation of a sample ended.
 
     CONVERGED: the residual fell below the tolerance. STOPPED: the phase's number of steps was taken. MAX_STEPS: the
-    largest number of steps was taken before convergence. DIVERGED: the activities grew without bound.
+    largest number of steps was taken before convergence, or activities are so small that their squares vanish.
+    DIVERGED: the activities grew without bound.
     """
 
     CONVERGED = 0
@@ -38,8 +39,8 @@ _REASONS = {
     Status.CONVERGED: "The residual fell below the tolerance.",
     Status.STOPPED: "The number of steps that the phase asks for was taken.",
     Status.MAX_STEPS: (
-        "The largest number of steps was reached first; raise max_steps or the tolerance, or compute in double "
-        "precision (jax_enable_x64)."
+        "The largest number of steps was reached first, or activities are too small for single precision; raise "
+        "max_steps or the tolerance, multiply a tiny input, or compute in double precision (jax_enable_x64)."
     ),
     Status.DIVERGED: (
         "The activities grew without bound, or are not numbers: the energy has no minimum, or the solver's steps are "

@@ -30,6 +30,11 @@ def _known_activation(name: str) -> str:
     return name
 
 
+# Finite numbers: pydantic's own take infinity.
+_Above0 = Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)]
+_AtLeast0 = Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)]
+
+
 class LayerSettings(pydantic.BaseModel):
     """One layer; see `simatch.Layer`."""
 
@@ -37,11 +42,11 @@ class LayerSettings(pydantic.BaseModel):
 
     units: pydantic.PositiveInt
     stride: Annotated[pydantic.PositiveInt | None, pydantic.BeforeValidator(_none)] = None
-    radius: Annotated[pydantic.NonNegativeFloat | None, pydantic.BeforeValidator(_none)] = None
-    lateral_radius: Annotated[pydantic.NonNegativeFloat | None, pydantic.BeforeValidator(_none)] = 0.0
+    radius: Annotated[_AtLeast0 | None, pydantic.BeforeValidator(_none)] = None
+    lateral_radius: Annotated[_AtLeast0 | None, pydantic.BeforeValidator(_none)] = 0.0
     activation: Annotated[str, pydantic.AfterValidator(_known_activation)] = "tanh"
-    scale: pydantic.PositiveFloat | Literal["auto"] = 1.0
-    lateral_scale: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1.0
+    scale: _Above0 | Literal["auto"] = 1.0
+    lateral_scale: _Above0 = 1.0
 
 
 class PreprocessingSettings(pydantic.BaseModel):
@@ -50,12 +55,12 @@ class PreprocessingSettings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     deskew: bool = False
-    spread: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
+    spread: _AtLeast0 = 0.0
     mean_image: bool = False
-    blur: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
+    blur: _AtLeast0 = 0.0
     own_mean: bool = False
     own_scale: bool = False
-    scale: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
+    scale: _AtLeast0 = 0.0
 
 
 class RunSettings(pydantic.BaseModel):
@@ -65,15 +70,15 @@ class RunSettings(pydantic.BaseModel):
 
     data: str
     seed: pydantic.NonNegativeInt = 0
-    feedback: Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)] = 0.0
-    epochs: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 2.0
+    feedback: _AtLeast0 = 0.0
+    epochs: _Above0 = 2.0
     batch_size: pydantic.PositiveInt = 100
-    rate: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] | Literal["auto"] = "auto"
-    ratio: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1.0
+    rate: _Above0 | Literal["auto"] = "auto"
+    ratio: _Above0 = 1.0
     rule: Literal["averaging", "gradient"] = "averaging"
     compare: bool = True
-    tol: Annotated[pydantic.PositiveFloat | None, pydantic.BeforeValidator(_none)] = None
-    tolerance: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] = 1e-3
+    tol: Annotated[_Above0 | None, pydantic.BeforeValidator(_none)] = None
+    tolerance: _Above0 = 1e-3
     preprocessing: PreprocessingSettings
     layers: Annotated[list[LayerSettings], pydantic.Field(min_length=1)]
 

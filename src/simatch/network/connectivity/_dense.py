@@ -5,6 +5,7 @@ from typing import Any, final
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse
 from jaxtyping import Array, Float
 
 from .._grid import Grid
@@ -22,7 +23,7 @@ class Dense(Connectivity):
     ----------
     pre, post : Grid
         Grids of the presynaptic and of the postsynaptic population.
-    structure : array of shape (post.size, pre.size), optional
+    structure : array or SciPy sparse matrix of shape (post.size, pre.size), optional
         Structure constants, at least 0; 0 means that the synapse does not exist. All ones by default. Here a missing
         synapse still costs arithmetic and memory; in `Sparse` and `Local` connectivity it does not.
 
@@ -44,7 +45,10 @@ class Dense(Connectivity):
 
     def __init__(self, pre: Grid, post: Grid, structure=None):
         self.pre, self.post = pre, post
-        self.structure = jnp.ones(()) if structure is None else jnp.asarray(checked_structure(structure, pre, post))
+        self.structure = jnp.ones(())
+        if structure is not None:
+            matrix = checked_structure(structure, pre, post)
+            self.structure = jnp.asarray(matrix.toarray() if scipy.sparse.issparse(matrix) else matrix)
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of the class that recreate this connectivity."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ..._checks import number
 from .._grid import Grid
 from .._registry import register
 from ._base import Connectivity
@@ -58,8 +59,9 @@ class Local(Connectivity):
     own_site: bool = eqx.field(static=True)
 
     def __init__(self, pre: Grid, post: Grid, radius: float):
+        radius = number(radius, "A radius", least=0)
         groups, sources = _receptive_fields(pre, post, radius)
-        self.pre, self.post, self.radius = pre, post, float(radius)
+        self.pre, self.post, self.radius = pre, post, radius
         self.structure = tuple(jnp.ones(()) for _ in sources)
         self.sources = tuple(jnp.asarray(s, jnp.int32) for s in sources)
         # Position of every site in the concatenation of the groups.

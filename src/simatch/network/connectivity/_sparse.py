@@ -46,7 +46,7 @@ class Sparse(Connectivity):
     targets: Int[Array, " synapses"]
 
     def __init__(self, pre: Grid, post: Grid, structure):
-        matrix = checked_structure(scipy.sparse.csr_array(structure), pre, post)
+        matrix = scipy.sparse.csr_array(checked_structure(structure, pre, post))
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         self.pre, self.post = pre, post

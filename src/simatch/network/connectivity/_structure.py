@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from ..._arrays import plain
 from .._grid import Grid
 
 
@@ -16,8 +17,8 @@ def checked_structure(structure: Any, pre: Grid, post: Grid) -> Any:
     ValueError
         If the shape is not (post.size, pre.size), or if a number is negative, not finite, or none is above 0.
     """
-    given: Any = structure.tocsr() if scipy.sparse.issparse(structure) else np.asarray(structure)
-    if given.dtype.kind not in "fiubO":
+    given: Any = structure.tocsr() if scipy.sparse.issparse(structure) else plain(structure, "Structure constants")
+    if given.dtype.kind not in "fiub":
         raise ValueError(f"Structure constants must be real numbers, got an array of type {given.dtype}.")
     matrix = given.astype(float)  # weights have the type of the constants, and must not be whole numbers
     if matrix.shape != (post.size, pre.size):
