@@ -1,14 +1,16 @@
 """Batches: cutting arrays into batches, and stacking batches of equal shape for one compiled program."""
 
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ..network import Network
-from ..relaxation import Inputs, count_samples, is_sparse, rows_of, stacked
+from ..relaxation import Inputs, arrays, batch_reader, count_samples, rows_of, stacked
 from ._rule import Rule
 
 Stack = dict[str, Float[Array, "most _ samples"]]
@@ -25,8 +27,8 @@ def epochs_of(
 
     Parameters
     ----------
-    x : array with the samples on the first axis, SciPy sparse matrix, or a dict of these
-        Only one batch of a sparse matrix is dense at a time.
+    x : array with the samples on the first axis, or whatever `simatch.relax` takes
+        Only one batch is read, and of a sparse matrix dense, at a time.
     epochs : float
         Passes over the data, above 0; at least one batch is made.
     batch_size : int
@@ -55,15 +57,22 @@ def epochs_of(
     >>> [len(batch) for batch in sm.epochs_of(np.zeros((199, 3)), batch_size=100)]
     [100, 99]
     """
-    x = jax.tree.map(lambda a: a.tocsr() if is_sparse(a) else a, x)  # the format that rows can be taken from
-    count = count_samples(x)
+    x = arrays(x)
+    for chosen in order_of(count_samples(x), epochs=epochs, batch_size=batch_size, seed=seed, multiple=multiple):
+        yield rows_of(x, chosen)
+
+
+def order_of(
+    count: int, *, epochs: float = 1, batch_size: int = 100, seed: int = 0, multiple: int = 1
+) -> Iterator[Int[np.ndarray, " batch"]]:
+    """Yield the numbers of the samples in every batch of `epochs_of`."""
     rng = np.random.default_rng(seed)
     order = np.empty(0, np.int64)
     for size in _sizes(count, epochs, batch_size, multiple):
         while len(order) < size:
             order = np.concatenate([order, rng.permutation(count)])
         chosen, order = order[:size], order[size:]
-        yield rows_of(x, chosen)
+        yield chosen
 
 
 def batches_in(count: int, *, epochs: float = 1, batch_size: int = 100, multiple: int = 1) -> int:
@@ -102,9 +111,7 @@ def check_plan(epochs: float, batch_size: int) -> None:
         raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
 
 
-def grouped(
-    net: Network, batches: Iterable[Inputs], report_every: int | None, rule: Rule
-) -> Iterator[tuple[Stack, int]]:
+def grouped(net: Network, batches: Iterable[Any], report_every: int | None, rule: Rule) -> Iterator[tuple[Stack, int]]:
     """Group consecutive batches of equal shape into stacks, all padded to the same length for one compiled program.
 
     Yields
@@ -114,8 +121,13 @@ def grouped(
         Number of batches in the stack, without padding.
     """
     group: list[Inputs] = []
-    most = 0
-    for batch in batches:
+    most, told = 0, False
+    read = batch_reader(net, rule.phases, rule.entries)
+    for item in batches:
+        batch, labelled = read(item)
+        if labelled and not told:
+            warnings.warn("Batches are pairs (x, y) here, of which only x is used; learning needs no y.", stacklevel=4)
+            told = True
         if group and jax.tree.map(np.shape, batch) != jax.tree.map(np.shape, group[0]):
             yield stacked(net, group, most, rule.phases, rule.entries), len(group)
             group = []

@@ -21,10 +21,13 @@ from ..relaxation import (
     Solver,
     Status,
     aligned,
-    checked,
+    check_values,
     count_samples,
-    is_sparse,
+    is_stored,
+    rows_of,
+    rowwise,
     settle,
+    shaped,
 )
 from ._devices import BATCH, batch_mesh, own_share, replicated, spread
 
@@ -49,7 +52,8 @@ def encode(
     Parameters
     ----------
     net : Network
-    x : array of samples, SciPy sparse matrix, or dict of these
+    x : array of samples, or whatever else `simatch.relax` takes
+        Arrays larger than memory included (``docs/data.md``).
     layers : str or sequence of str, optional
         Names of the populations whose activities are concatenated, in this order; by default the last population that
         relaxes.
@@ -102,7 +106,10 @@ def encode(
             "encode computes features batch by batch, which cannot be compiled or differentiated; inside jax.jit or "
             "jax.grad use relax."
         )
-    inputs = {name: r if is_sparse(r) else np.asarray(r) for name, r in checked(net, x, [phase]).items()}
+    inputs = {name: np.asarray(r) if isinstance(r, jax.Array) else r for name, r in shaped(net, x, [phase]).items()}
+    for name, r in inputs.items():
+        if not is_stored(r):  # what is stored is read once, and checked then
+            check_values(r, name)
     count = count_samples(inputs)
     shape = (count, sum(net.populations[name].grid.size for name in layers))
     if out is not None and not (isinstance(out, np.ndarray) and out.shape == shape and out.dtype.kind == "f"):
@@ -110,7 +117,7 @@ def encode(
             f"The features need a floating-point array of shape {shape}, but `out` is {_described(out)}; pass an array "
             "of this shape, or no `out`."
         )
-    features = np.empty(shape, next(iter(inputs.values())).dtype) if out is None else out
+    features = np.empty(shape, jnp.result_type(float)) if out is None else out
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
     if batch_size is None:
@@ -126,11 +133,11 @@ def encode(
         chosen = np.minimum(np.arange(start, start + size), count - 1)
         batch = {}
         for name, r in inputs.items():
-            columns = aligned((r.shape[1], size))
-            if is_sparse(r):
-                r[chosen].T.toarray(out=columns)
-            else:
-                columns[...] = r[chosen].T
+            own = rowwise(rows_of(r, chosen))
+            if is_stored(r):
+                check_values(own, name, chosen)
+            columns = aligned(own.shape[::-1])
+            columns[...] = own.T
             batch[name] = jnp.asarray(columns)
         batch = batch if mesh is None else spread(batch, mesh)
         states, status = _settle_batch(net, batch, layers, phase, solver, allowed, mesh)

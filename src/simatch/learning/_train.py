@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from .._progress import tracked
 from ..network import Network
-from ..relaxation import ConvergenceWarning, Inputs, Solver, checked, count_samples, is_input
+from ..relaxation import ConvergenceWarning, Inputs, Solver, batch_reader, checked, count_samples, is_input
 from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
@@ -41,7 +41,7 @@ class DivergenceError(ArithmeticError):
 
 def training(
     net: Network,
-    batches: Iterable[Inputs],
+    batches: Iterable[Any],
     *,
     rate: Rate,
     ratio: float | None = None,
@@ -63,7 +63,8 @@ def training(
     net : Network
     batches : iterable of input arrays
         Arrays as `simatch.relax` takes them, or dicts with all entries that the phases of the rule clamp and that the
-        rule reads. Consecutive batches of equal shape run in one compiled loop.
+        rule reads; of pairs (x, y), as loaders of labelled data yield them, x is used. Consecutive batches of equal
+        shape run in one compiled loop.
     rate : float, callable, or mapping with "descending" and "ascending"
         Learning rate, above 0, or a schedule: a function from the number of a batch to its learning rate, such as
         `hyperbolic`, `published_schedule` or any schedule of Optax. Only its first rate is checked, so this should be
@@ -191,7 +192,7 @@ def _in_default_precision(net: Network) -> Network:
 
 def train(
     net: Network,
-    x: Inputs | Iterable[Inputs],
+    x: Inputs | Iterable[Any],
     *,
     epochs: float = 1,
     batch_size: int = 100,
@@ -214,8 +215,9 @@ def train(
     Parameters
     ----------
     net : Network
-    x : array, SciPy sparse matrix, dict of these, or iterable of batches
-        Samples that are shuffled and cut into batches; or an iterable whose items are the batches.
+    x : array, or iterable of batches
+        Samples that are shuffled and cut into batches: whatever `simatch.relax` takes, arrays larger than memory
+        included (``docs/data.md``). Or an iterable whose items are the batches, as in `training`.
     epochs, batch_size, seed
         Passes over the data (above 0), samples in a batch (at least 1) and seed of the order, as in `epochs_of`; not
         used with an iterable of batches.
@@ -262,7 +264,7 @@ def train(
     ------
     ValueError
         If `tol` is not above 0 or comes without `held_out`, if `epochs` or `batch_size` is out of range, or as in
-        `training`. Arrays are checked as a whole before anything
+        `training`. All samples of an array are checked before anything
         is learned.
     DivergenceError
         If activities grow without bound.
@@ -287,9 +289,9 @@ def train(
     if tol is not None and held_out is None:
         raise ValueError(f"tol={tol!r} needs samples on which the distance is measured; pass held_out.")
     if held_out is not None:
-        checked(net, held_out, rule.phases[:1])
-    if is_input(x):
-        checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
+        held_out = checked(net, held_out, rule.phases[:1])
+    if is_input(net, x, rule.phases, rule.entries):
+        x = checked(net, x, rule.phases, rule.entries)  # all samples, before anything is learned from some of them
         check_plan(epochs, batch_size)
         processes, devices = 1, 1
         if mesh is not None:
@@ -302,10 +304,11 @@ def train(
         own = rule.default_rate(processes * batch_size, count) if rate is None else rate
         schedule = _falling(own, total)
     else:
-        stream = iter(cast(Iterable[Inputs], x))
+        stream = iter(cast(Iterable[Any], x))
         first = list(itertools.islice(stream, 1))
         batches, total = itertools.chain(first, stream), None
-        schedule = rule.default_rate(count_samples(first[0]) if first else 1, None) if rate is None else rate
+        read = batch_reader(net, rule.phases, rule.entries)
+        schedule = rule.default_rate(count_samples(read(first[0])[0]) if first else 1, None) if rate is None else rate
     runs = training(
         net,
         batches,

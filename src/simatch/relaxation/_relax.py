@@ -10,9 +10,10 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from ..network import Activities, Network, Term, present
+from ._arrays import Inputs
 from ._blockwise import Blockwise
 from ._implicit import moved
-from ._inputs import Inputs, check_inputs
+from ._inputs import check_inputs
 from ._phase import INPUTS_CLAMPED, Phase
 from ._problem import stage_problem
 from ._solver import Settled, Solver, Status
