@@ -10,8 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..network import Network
-from ..relaxation import Inputs, arrays, batch_reader, count_samples, rows_of, stacked
+from ..relaxation import Inputs, arrays, batch_reader, checked, count_samples, rows_of, stacked
 from ._rule import Rule
+
+# Largest number of samples to which a batch of an uncommon size is filled up.
+_RAGGED = 512
 
 Stack = dict[str, Float[Array, "most _ samples"]]
 
@@ -111,15 +114,33 @@ def check_plan(epochs: float, batch_size: int) -> None:
         raise ValueError(f"The batch size must be at least 1, got {batch_size!r}.")
 
 
-def grouped(net: Network, batches: Iterable[Any], report_every: int | None, rule: Rule) -> Iterator[tuple[Stack, int]]:
+def grouped(
+    net: Network, batches: Iterable[Any], report_every: int | None, rule: Rule, *, ragged: bool = False
+) -> Iterator[tuple[Stack, int, int | None]]:
     """Group consecutive batches of equal shape into stacks, all padded to the same length for one compiled program.
+
+    If `ragged`, a batch that is alone with its shape is filled up with its own samples to a power of two, so that few
+    programs serve all sizes; large ones are not, because they take longer than a program is worth.
 
     Yields
     ------
     stack : dict of str to array of shape (most, neurons, samples)
     count : int
         Number of batches in the stack, without padding.
+    real : int or None
+        Number of samples that count in a batch that may be filled up; None if all do.
     """
+
+    def stack(group: list[Inputs], most: int) -> tuple[Stack, int, int | None]:
+        if ragged and len(group) == 1 < most:
+            entries = checked(net, group[0], rule.phases, rule.entries)  # before samples are repeated, for messages
+            real = count_samples(entries)
+            filled = 1 << (real - 1).bit_length()
+            if filled <= _RAGGED:
+                repeated = rows_of(entries, np.arange(filled) % real)
+                return stacked(net, [repeated], 1, rule.phases, rule.entries), 1, real
+        return stacked(net, group, most, rule.phases, rule.entries), len(group), None
+
     group: list[Inputs] = []
     most, told = 0, False
     read = batch_reader(net, rule.phases, rule.entries)
@@ -129,16 +150,16 @@ def grouped(net: Network, batches: Iterable[Any], report_every: int | None, rule
             warnings.warn("Batches are pairs (x, y) here, of which only x is used; learning needs no y.", stacklevel=4)
             told = True
         if group and jax.tree.map(np.shape, batch) != jax.tree.map(np.shape, group[0]):
-            yield stacked(net, group, most, rule.phases, rule.entries), len(group)
+            yield stack(group, most)
             group = []
         if not group:
             most = report_every or _reported_batches(batch)
         group.append(batch)
         if len(group) == most:
-            yield stacked(net, group, most, rule.phases, rule.entries), most
+            yield stack(group, most)
             group = []
     if group:
-        yield stacked(net, group, most, rule.phases, rule.entries), len(group)
+        yield stack(group, most)
 
 
 def _reported_batches(batch: Inputs) -> int:

@@ -101,12 +101,13 @@ def encode(
     for name in layers:
         if name not in relaxing:
             raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, relaxing))}.")
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, x))):
+    inputs = shaped(net, x, [phase])
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, inputs))):
         raise ValueError(
             "encode computes features batch by batch, which cannot be compiled or differentiated; inside jax.jit or "
             "jax.grad use relax."
         )
-    inputs = {name: np.asarray(r) if isinstance(r, jax.Array) else r for name, r in shaped(net, x, [phase]).items()}
+    inputs = {name: np.asarray(r) if isinstance(r, jax.Array) else r for name, r in inputs.items()}
     for name, r in inputs.items():
         if not is_stored(r):  # what is stored is read once, and checked then
             check_values(r, name)
@@ -126,10 +127,11 @@ def encode(
         batch_size, mesh = own_share(batch_size, mesh), batch_mesh(mesh, local=True)
         net = replicated(net, mesh)
     devices = 1 if mesh is None else mesh.size
-    size = min(batch_size, -(-count // devices) * devices)
+    # Few samples are filled up to a power of two, so that few compiled programs serve all numbers of samples.
+    size = min(batch_size, devices << (-(-count // devices) - 1).bit_length())
     missed, allowed = 0, jnp.asarray(tolerance)
     for start in range(0, count, batch_size):
-        # The last sample fills up the last batch, so that all batches have one shape and one compiled program.
+        # The last sample fills up the last batch.
         chosen = np.minimum(np.arange(start, start + size), count - 1)
         batch = {}
         for name, r in inputs.items():

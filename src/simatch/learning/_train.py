@@ -1,5 +1,6 @@
 """Training: learning from an array or an iterable of batches, in compiled runs of many batches each."""
 
+import inspect
 import itertools
 import time
 import warnings
@@ -135,7 +136,8 @@ def training(
         net, state = replicated(net, mesh), replicated(state, mesh)
     method = Method(rule, transform, solver, mesh)
     began, number, samples = time.perf_counter(), start, 0
-    for stack, count in grouped(net, batches, report_every, rule):
+    ragged = mesh is None and "weights" in inspect.signature(rule.change).parameters
+    for stack, count, real in grouped(net, batches, report_every, rule, ragged=ragged):
         rates = np.zeros((len(KINDS), len(next(iter(stack.values())))))
         rates[:, :count] = np.transpose([[float(own) for own in schedule(number + i)] for i in range(count)])
         check_schedule(rates[:, :count], first_copy(net) if mesh is not None else net, rule, number)
@@ -143,9 +145,10 @@ def training(
             stack = spread(stack, mesh)
         before = net
         plan, planned, strict = jax.device_put((tuple(rates), np.asarray(count), np.asarray(tolerance)))
-        net, state, done, figures = learn_batches(net, state, stack, plan, planned, strict, method)
+        counted = None if real is None else jax.device_put(np.asarray(real))
+        net, state, done, figures = learn_batches(net, state, stack, plan, planned, strict, method, counted)
         own, kept = (net, state) if mesh is None else (first_copy(net), first_copy(state))
-        size = next(iter(stack.values())).shape[-1]
+        size = real or next(iter(stack.values())).shape[-1]
         number, samples = number + int(done), samples + int(done) * size
         if int(done) < count:
             raise DivergenceError(

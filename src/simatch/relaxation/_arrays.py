@@ -56,7 +56,7 @@ def arrays(x: Inputs, name: str = "input") -> Inputs:
 
     Parameters
     ----------
-    x : array, list of rows, DataFrame, tensor with NumPy's protocol, SciPy sparse matrix, stored array, or dict of these
+    x : array, list of rows, DataFrame, tensor with NumPy's protocol, sparse matrix, stored array, or dict of these
     name : str
         What to call it in messages.
 
@@ -110,19 +110,21 @@ def _converted(x: Any, name: str) -> np.ndarray:
         raise ValueError(f"The {name}, a {kind}, cannot be read as an array ({reason}); {remedy}.") from error
 
 
-def rows_of(x: Inputs, chosen: np.ndarray) -> Inputs:
+def rows_of(x: Inputs, chosen: np.ndarray | slice) -> Inputs:
     """Return some rows of every entry of an input that `arrays` has returned, as dense arrays.
 
     Parameters
     ----------
     x : array, or dict of arrays
-    chosen : array of int
+    chosen : array of int, or slice
         Numbers of the rows, in any order and perhaps repeated.
     """
     return jax.tree.map(lambda a: dense(_stored_rows(a, chosen) if is_stored(a) else a[chosen]), x)
 
 
-def _stored_rows(x: Any, chosen: np.ndarray) -> np.ndarray:
+def _stored_rows(x: Any, chosen: np.ndarray | slice) -> np.ndarray:
+    if isinstance(chosen, slice):
+        return np.asarray(x[chosen])
     # Each row once and in the order in which they are stored, which is all that h5py can read, and fast with others.
     rows, places = np.unique(chosen, return_inverse=True)
     together = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1

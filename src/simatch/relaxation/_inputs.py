@@ -87,7 +87,7 @@ def is_input(net: Network, x: Any, phases: Sequence[Phase] = DEFAULT, others: Se
         return True
     if isinstance(x, str | bytes) or not isinstance(x, Iterable):
         raise ValueError(
-            f"Learning needs an array, a list of rows, a table, a dict of these, or an iterable of batches, but x is of "
+            "Learning needs an array, a list of rows, a table, a dict of these, or an iterable of batches, but x is of "
             f"type {type(x).__name__}."
         )
     entries = _entries(net, phases, others)
@@ -235,7 +235,7 @@ def _named(entries: Mapping[str, Grid | None], x: Inputs) -> Mapping[str, Sample
             f"{', '.join(map(repr, x)) or 'none'}; give one array for each entry."
         )
     x = {name: arrays(x[name], name) for name in entries}
-    counts = {name: r.shape[0] for name, r in x.items() if r.ndim}
+    counts = {name: r.shape[0] for name, r in x.items() if r.shape}
     if len(set(counts.values())) > 1:
         raise ValueError(f"All entries of a batch need the same number of samples, got {counts}; give equally many.")
     return x
