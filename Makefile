@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND := Agg
 
-.PHONY: help install demo benchmark test test-all lint format types docs lock clean
+.PHONY: help install demo benchmark test test-all endure lint format types docs lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(STAMP)  ## Run the tests and the examples in docstrings
 
 test-all: $(STAMP)  ## Run the slow tests too
 	"$(BIN)/python" -m pytest -m "" $(ARGS)
+
+endure: $(STAMP)  ## Run the long tests of memory and files: 1,000 epochs, 1,000 batch sizes
+	"$(BIN)/python" -m pytest -m slow --numprocesses=0 tests/test_endure.py $(ARGS)
 
 lint: $(STAMP)  ## Check style and formatting
 	"$(BIN)/ruff" check

@@ -279,8 +279,7 @@ def test_memory_is_bounded_by_batches(tmp_path, rng):
     assert max(found.values()) < 60, found
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float64, np.float16, np.int64])
-@pytest.mark.parametrize("shape", [(9000, 12), (20, 5400)])
+@pytest.mark.parametrize(("dtype", "shape"), [(np.uint8, (300, 12)), (np.float64, (20, 300)), (np.float16, (20, 300))])
 def test_large_data_are_read_row_by_row_with_the_same_result(dtype, shape, rng, monkeypatch):
     x = rng.integers(0, 200, size=shape).astype(dtype)
 
@@ -291,7 +290,7 @@ def test_large_data_are_read_row_by_row_with_the_same_result(dtype, shape, rng, 
 
     wanted = learned(x)
     monkeypatch.setattr("simatch.estimators._rows.LARGE", 1000)
-    monkeypatch.setattr("simatch.estimators._rows._AT_ONCE", 5000)
+    monkeypatch.setattr("simatch.estimators._rows._AT_ONCE", 1000)
     for other in (x, Stored(x)):
         for own, whole in zip(learned(other), wanted, strict=True):
             np.testing.assert_allclose(own, whole, rtol=2e-3, atol=2e-3 * np.abs(whole).max())
@@ -315,12 +314,18 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("size", [1, 3, 17, 33])
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("activation", ["tanh", "soft_threshold:0.1"])
+@pytest.mark.parametrize(
+    ("size", "rule", "activation"),
+    [
+        (1, "averaging", "tanh"),
+        (17, "averaging", "soft_threshold:0.1"),
+        (33, "gradient", "tanh"),
+        (5, "contrast", "tanh"),
+    ],
+)
 def test_batches_that_are_filled_up_teach_the_same(size, rule, activation, rng):
     """With a report for every batch none is filled up."""
-    net = networks.two_layers("local", networks.structure(rng), 0.3, activation=activation)
+    net = networks.two_layers("dense", networks.structure(rng), 0.3, activation=activation)
     net = networks.randomised(net, rng)
     batch = {"input": rng.normal(size=(size, 48))}
     if rule == "contrast":

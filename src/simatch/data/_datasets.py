@@ -390,6 +390,11 @@ def _images(x: np.ndarray, key: str, where: str) -> Images:
             f"In the {where}, {key} has shape {x.shape}, but (samples, height, width), (samples, height, width, "
             "channels) or (samples, features) is needed."
         )
+    if x.ndim == 4 and x.shape[1] <= 4 < x.shape[2] == x.shape[3]:
+        raise ValueError(
+            f"In the {where}, {key} has shape {x.shape}, which means {x.shape[3]} channels of {x.shape[1]} by "
+            f"{x.shape[2]} pixels; channels first? transpose with x.transpose(0, 2, 3, 1), or pass (samples, features)."
+        )
     if not x.size:
         raise ValueError(f"In the {where}, {key} is empty (shape {x.shape}); it needs at least one image.")
     with np.errstate(over="ignore"):  # a number that is too large becomes infinite, and is reported below

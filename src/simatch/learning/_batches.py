@@ -14,7 +14,7 @@ from ..relaxation import Inputs, arrays, batch_reader, checked, count_samples, r
 from ._rule import Rule
 
 # Largest number of samples to which a batch of an uncommon size is filled up.
-_RAGGED = 512
+_RAGGED = 1024
 
 Stack = dict[str, Float[Array, "most _ samples"]]
 
