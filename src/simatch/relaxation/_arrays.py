@@ -11,6 +11,8 @@ import scipy.sparse
 
 # JAX uses the memory of an array on a CPU without a copy if its address is a multiple of so many bytes.
 ALIGNMENT = 64
+# Containers and numbers of Python of which NumPy makes arrays.
+_PLAIN: tuple[type, ...] = (list, tuple, int, float, complex)
 
 if TYPE_CHECKING:
     Sparse = Any  # the common classes of SciPy's formats declare none of their attributes
@@ -51,7 +53,7 @@ def is_array(x: object) -> bool:
     return is_sparse(x) or is_stored(x) or any(hasattr(x, name) for name in offered)
 
 
-def arrays(x: Inputs, name: str = "input") -> Inputs:
+def arrays(x: Inputs, name: str = "input") -> Any:
     """Convert what a user passes to an array, or a dict of arrays; without a copy if possible.
 
     Parameters
@@ -91,7 +93,7 @@ def _array(x: Any, name: str) -> Samples:
 
 def _converted(x: Any, name: str) -> np.ndarray:
     kind = type(x).__name__
-    if isinstance(x, str | bytes) or not (is_array(x) or isinstance(x, list | tuple | int | float | complex)):
+    if isinstance(x, str | bytes) or not (is_array(x) or isinstance(x, _PLAIN)):
         raise ValueError(
             f"The {name} must be an array, a list of rows, a table or a tensor, but it is of type {kind}; only train "
             "and training take iterables, of batches."
@@ -110,7 +112,7 @@ def _converted(x: Any, name: str) -> np.ndarray:
         raise ValueError(f"The {name}, a {kind}, cannot be read as an array ({reason}); {remedy}.") from error
 
 
-def rows_of(x: Inputs, chosen: np.ndarray | slice) -> Inputs:
+def rows_of(x: Inputs, chosen: np.ndarray | slice) -> Any:
     """Return some rows of every entry of an input that `arrays` has returned, as dense arrays.
 
     Parameters

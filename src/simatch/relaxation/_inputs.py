@@ -220,7 +220,7 @@ def _entries(net: Network, phases: Sequence[Phase], others: Sequence[str]) -> di
     return entries
 
 
-def _named(entries: Mapping[str, Grid | None], x: Inputs) -> Mapping[str, Samples]:
+def _named(entries: Mapping[str, Grid | None], x: Any) -> dict[str, Samples]:
     """Return the array of every entry."""
     if not isinstance(x, Mapping):
         if len(entries) > 1:
