@@ -75,7 +75,7 @@ def principal(x: Any, components: int) -> Principal | None:
     # In double precision, or large data in parts of single precision, added up in double precision.
     precision = float if samples * features * small <= _LARGEST_IN_DOUBLE else x.dtype
 
-    def blocks() -> Iterator[np.ndarray]:
+    def blocks() -> Iterator[Any]:
         for i in range(0, features if wide else samples, 4096):
             yield dense(x[:, i : i + 4096].T if wide else x[i : i + 4096])
 
