@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND := Agg
 
-.PHONY: help install demo benchmark test test-all fuzz survive lint format types docs lock clean
+.PHONY: help install demo benchmark test test-all fuzz survive endure lint format types docs lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ fuzz: $(STAMP)  ## Read ten thousand damaged files
 
 survive: $(STAMP)  ## Kill long runs at 100 random moments; the weights must be those of runs that were not killed
 	"$(BIN)/python" -m pytest -m slow -n 0 -s tests/test_surviving.py
+
+endure: $(STAMP)  ## Run the long tests of memory and files: 1,000 epochs, 1,000 batch sizes
+	"$(BIN)/python" -m pytest -m slow --numprocesses=0 tests/test_endure.py $(ARGS)
 
 lint: $(STAMP)  ## Check style and formatting
 	"$(BIN)/ruff" check

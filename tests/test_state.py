@@ -15,6 +15,7 @@ import pytest
 import simatch
 import simatch as sm
 from simatch.data import Preprocessing
+from simatch.data._image_error import ImageError
 from simatch.estimators import DeepSimilarityMatching, SimilarityMatching
 from simatch.readout import LinearReadout
 
@@ -43,7 +44,8 @@ def exceptions():
 
 
 def raised(kind):
-    return kind("what is wrong", network()) if kind is sm.DivergenceError else kind("what is wrong")
+    own = {sm.DivergenceError: [network()], ImageError: [7, "In x, image"]}
+    return kind("what is wrong", *own.get(kind, []))
 
 
 @pytest.mark.parametrize("kind", exceptions(), ids=lambda kind: kind.__name__)

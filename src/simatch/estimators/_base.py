@@ -59,8 +59,9 @@ from ..learning import (
     warn_unhealthy,
 )
 from ..network import Activation, Network
-from ..relaxation import ConvergenceWarning, Inputs, Solver, is_sparse, rows_of
+from ..relaxation import ConvergenceWarning, Inputs, Solver, check_values, is_sparse, is_stored, rows_of
 from ..storage import Checkpoints
+from ._rows import Rows, is_large, parts, precision
 from ._score import mean_squared_similarity, primal_cost
 from ._unit import outgrown, unit_of
 
@@ -79,6 +80,9 @@ _MEASURED, _NUMBERS = 2000, 1 << 24
 _LOWEST_RATE = 0.02
 # Latest rows of a stream by which the operating point is judged, how few do not tell, and most numbers that are kept.
 _LATEST, _FEW, _KEPT = 100, 8, 1 << 20
+
+# Types of large data that stay as they are until rows are read.
+_TYPES = (np.float64, np.float32, np.float16, np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64, np.bool_)
 
 # Distances from the optimum at which learning ends, and above which it warns, by default.
 _AUTOMATIC = 1e-4, 0.05
@@ -153,7 +157,8 @@ class SimilarityMatcher(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Training data. Similarities are dot products, so centre the data first if their mean should not count.
+            Training data; large arrays, memory-mapped ones and datasets of h5py or Zarr are read row by row
+            (``docs/data.md``). Similarities are dot products, so centre the data first if their mean should not count.
         y : ignored
 
         Returns
@@ -319,7 +324,8 @@ class SimilarityMatcher(
         # A power of two, so that few compiled programs serve all numbers of rows.
         size = min(samples_at_once(self.network_), 1 << (X.shape[0].bit_length() - 1))
         Z = encode(self.network_, X / self.unit_, batch_size=size, solver=self.solver, tolerance=float(self.tolerance))
-        return Z * self.unit_
+        Z *= self.unit_
+        return Z
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return how well similarities are matched: minus the primal cost, relative to the similarities of the data.
@@ -385,10 +391,26 @@ class SimilarityMatcher(
     def _validated(self, X: Any, *, reset: bool) -> Any:
         """Return an array of shape (samples, features), or a CSR matrix."""
         refuse_masked(X, "X")
+        if is_stored(X):
+            validate_data(self, X, reset=reset, skip_check_array=True)  # which would read it as a whole
+            return Rows(self._checked(X))
+        kept = [precision(), *_TYPES] if is_large(X) else precision()
         # Values that overflow in the engine's precision become infinite, and validation rejects them.
         with np.errstate(over="ignore", invalid="ignore"):
-            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=precision())
-        return X if is_sparse(X) else np.asarray(X)
+            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=kept)
+        if is_sparse(X):
+            return X
+        return Rows(self._checked(X)) if is_large(X) else np.asarray(X)
+
+    def _checked(self, X: Any) -> Any:
+        """Return large data if they are a matrix of numbers in the range of the engine."""
+        if len(X.shape) != 2 or 0 in X.shape or not np.can_cast(X.dtype, float, "same_kind"):
+            raise ValueError(
+                f"X must be a matrix of real numbers with at least one row and one column, got one of shape {X.shape} "
+                f"and type {X.dtype}."
+            )
+        check_values(X, "X")
+        return X
 
     def _initial(self, X: Any) -> tuple[Network, float, int]:
         """Return the network before learning, the unit of the data, and a seed for the order of samples."""
@@ -574,7 +596,7 @@ class SimilarityMatcher(
 
 def _blank(X: Any) -> bool:
     """Whether data are 0 everywhere."""
-    return not (X.data if is_sparse(X) else X).any()
+    return not X.data.any() if is_sparse(X) else not any(part.any() for part in parts(X))
 
 
 def _most(features: int) -> int:
@@ -584,7 +606,7 @@ def _most(features: int) -> int:
 
 def _nonzero(X: Any) -> Float[np.ndarray, "rows features"]:
     """Last rows in which not all features are 0, dense."""
-    other = np.diff(X.indptr) if is_sparse(X) else X.any(axis=1)
+    other = np.diff(X.indptr) if is_sparse(X) else np.concatenate([part.any(axis=1) for part in parts(X)])
     return np.asarray(rows_of(X, np.flatnonzero(other)[-_most(X.shape[1]) :]))
 
 
@@ -606,8 +628,3 @@ def in_unit(found: Certificate, unit: float) -> Certificate:
 
 def _scale_free(net: Network) -> bool:
     return all(activation.scale_free for activation in net.activations.values())
-
-
-def precision() -> np.dtype:
-    """Precision in which the engine computes."""
-    return np.dtype(jnp.result_type(float))

@@ -66,7 +66,7 @@ def captured(
     Parameters
     ----------
     matrix : array of shape (components, features)
-    X : array or CSR matrix of shape (samples, features)
+    X : array, `Rows` or CSR matrix of shape (samples, features)
 
     Returns
     -------

@@ -1,6 +1,7 @@
 """The exact optimum of a layer of linear units: the principal subspace of the data."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class Principal:
 
 
 def principal(x: Any, components: int) -> Principal | None:
-    """Find the principal subspace of an array or a CSR matrix; None if the data are too large for it."""
+    """Find the principal subspace of an array, `Rows` or a CSR matrix; None if the data are too large for it."""
     samples, features = x.shape
     small = min(samples, features)
     if samples * features * small > _LARGEST or small > 3000:
@@ -73,10 +74,13 @@ def principal(x: Any, components: int) -> Principal | None:
     wide = features > samples
     # In double precision, or large data in parts of single precision, added up in double precision.
     precision = float if samples * features * small <= _LARGEST_IN_DOUBLE else x.dtype
-    parts = range(0, features if wide else samples, 4096)
-    blocks = (x[:, i : i + 4096].T if wide else x[i : i + 4096] for i in parts)
+
+    def blocks() -> Iterator[Any]:
+        for i in range(0, features if wide else samples, 4096):
+            yield dense(x[:, i : i + 4096].T if wide else x[i : i + 4096])
+
     moments = np.zeros((small, small))
-    for block in (dense(part).astype(precision, copy=False) for part in blocks):
+    for block in (own.astype(precision, copy=False) for own in blocks()):
         moments += block.T @ block
     moments /= samples
     count = min(components + 1, small)
@@ -87,7 +91,7 @@ def principal(x: Any, components: int) -> Principal | None:
     axes = vectors[:, : min(components, count)]
     if wide:
         sizes = np.sqrt(values[: axes.shape[1]] * samples)
-        axes = (x.T @ axes) / np.where(sizes > 0, sizes, 1)
+        axes = np.concatenate([block @ axes for block in blocks()]) / np.where(sizes > 0, sizes, 1)
     padded = np.zeros((features, components))
     padded[:, : axes.shape[1]] = axes
     return Principal(variances, padded, None if wide else moments)

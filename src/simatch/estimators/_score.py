@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 from ..learning import encode, samples_at_once
 from ..network import Activities, Network, activity_costs, cost_shares, energy_gradients, optima
 from ..relaxation import Solver, is_sparse
+from ._rows import Rows, parts
 
 # Rows whose similarities to all others are computed at a time.
 _ROWS = 512
@@ -25,7 +26,7 @@ def primal_cost(net: Network, X: Any, *, solver: Solver | None, tolerance: float
     ----------
     net : Network
         A chain of layers with one input.
-    X : array or CSR matrix of shape (samples, features)
+    X : array, `Rows` or CSR matrix of shape (samples, features)
     solver, tolerance
         See `simatch.relax`.
     """
@@ -59,8 +60,10 @@ def mean_squared_similarity(X: Any) -> float:
 
     Parameters
     ----------
-    X : array or CSR matrix of shape (samples, features)
+    X : array, `Rows` or CSR matrix of shape (samples, features)
     """
+    if isinstance(X, Rows):
+        return _mean_squared_similarity(X)
     few = X if X.shape[0] <= X.shape[1] else X.T
     few = few.tocsr() if is_sparse(few) else few
     total = 0.0
@@ -68,3 +71,16 @@ def mean_squared_similarity(X: Any) -> float:
         similarities = few[begin : begin + _ROWS] @ few.T
         total += float(np.sum(np.square(similarities.data if is_sparse(similarities) else similarities, dtype=float)))
     return total / X.shape[0] ** 2
+
+
+def _mean_squared_similarity(X: Rows) -> float:
+    """`mean_squared_similarity` of data that are read some rows, or of many rows some columns, at a time."""
+    total, (samples, features) = 0.0, X.shape
+    if samples <= features:
+        products = (rows @ others.T for rows in parts(X) for others in parts(X))
+    else:
+        columns = (slice(begin, begin + _ROWS) for begin in range(0, features, _ROWS))
+        products = (sum(rows[:, some].T @ rows for rows in parts(X)) for some in columns)
+    for product in products:
+        total += float(np.sum(np.square(product, dtype=float)))
+    return total / samples**2

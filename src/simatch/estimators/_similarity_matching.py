@@ -15,10 +15,11 @@ from ..learning import Certificate, certificate
 from ..models import Layer, layered
 from ..network import Linear, Network, activation
 from ..relaxation import ConvergenceWarning, Relaxation, relax
-from ._base import SimilarityMatcher, in_unit, precision
+from ._base import SimilarityMatcher, in_unit
 from ._linear import captured, is_linear, projection
 from ._principal import LinearCertificate, principal
 from ._reconstruction import reconstruction
+from ._rows import precision
 
 # Largest errors of variances and subspace, by default, where the optimum is known.
 _EXACT = 0.01

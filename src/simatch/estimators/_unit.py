@@ -15,8 +15,8 @@ _TOLERATED = 8.0
 def unit_of(x: Any, seed: int = 0) -> float:
     """Square root of the typical variance along the principal axes, ``tr(C^2) / tr(C)``, as a power of two.
 
-    A power of two, so that dividing by it rounds nothing. 1 for data that are 0 everywhere. `x` is an array or a CSR
-    matrix.
+    A power of two, so that dividing by it rounds nothing. 1 for data that are 0 everywhere. `x` is an array, `Rows` or
+    a CSR matrix.
     """
     rows = np.random.default_rng(seed).permutation(x.shape[0])[:_ROWS]
     part = x[rows].astype(float)

@@ -1,18 +1,25 @@
 """Batches: cutting arrays into batches, and stacking batches of equal shape for one compiled program."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .._checks import number, whole
 from ..network import Network
-from ..relaxation import Inputs, checked, count_samples, is_sparse, rows_of, stacked
+from ..relaxation import Inputs, arrays, batch_reader, checked, count_samples, rows_of, stacked
 from ._rule import Rule
 
+# Largest number of samples to which a batch of an uncommon size is filled up.
+_RAGGED = 1024
+
 Stack = dict[str, Float[Array, "most _ samples"]]
+# A stack, the number of its batches, and the number of samples that count in a batch that may be filled up.
+Group = tuple[Stack, int, int | None]
 
 
 def epochs_of(
@@ -26,8 +33,8 @@ def epochs_of(
 
     Parameters
     ----------
-    x : array with the samples on the first axis, SciPy sparse matrix, or a dict of these
-        Only one batch of a sparse matrix is dense at a time.
+    x : array with the samples on the first axis, or whatever `simatch.relax` takes
+        Only one batch is read, and of a sparse matrix dense, at a time.
     epochs : float
         Passes over the data, above 0; at least one batch is made.
     batch_size : int
@@ -58,17 +65,25 @@ def epochs_of(
     >>> [len(batch) for batch in sm.epochs_of(np.zeros((199, 3)), batch_size=100)]
     [100, 99]
     """
-    x = jax.tree.map(lambda a: a.tocsr() if is_sparse(a) else a, x)  # the format that rows can be taken from
+    x = arrays(x)
     if not np.ndim(jax.tree.leaves(x)[0]) or not (count := count_samples(x)):
         raise ValueError("There are no samples to cut into batches; pass an array with at least one on its first axis.")
+    order = order_of(count, epochs=epochs, batch_size=batch_size, seed=seed, multiple=multiple)
+    for chosen in itertools.islice(order, start, None):
+        yield rows_of(x, chosen)
+
+
+def order_of(
+    count: int, *, epochs: float = 1, batch_size: int = 100, seed: int = 0, multiple: int = 1
+) -> Iterator[Int[np.ndarray, " batch"]]:
+    """Yield the numbers of the samples in every batch of `epochs_of`."""
     rng = np.random.default_rng(seed)
     order = np.empty(0, np.int64)
-    for place, size in enumerate(_sizes(count, epochs, batch_size, multiple)):
+    for size in _sizes(count, epochs, batch_size, multiple):
         while len(order) < size:
             order = np.concatenate([order, rng.permutation(count)])
         chosen, order = order[:size], order[size:]
-        if place >= start:
-            yield rows_of(x, chosen)
+        yield chosen
 
 
 def batches_in(count: int, *, epochs: float = 1, batch_size: int = 100, multiple: int = 1) -> int:
@@ -107,33 +122,51 @@ def check_plan(epochs: float, batch_size: int) -> None:
 
 
 def grouped(
-    net: Network, batches: Iterable[Inputs], report_every: int | None, rule: Rule
-) -> Iterator[tuple[Stack, int]]:
+    net: Network, batches: Iterable[Any], report_every: int | None, rule: Rule, *, ragged: bool = False
+) -> Iterator[Group]:
     """Group consecutive batches of equal shape into stacks, all padded to the same length for one compiled program.
 
     If the iterable fails, or one of its batches is bad, the batches before it come first and then the error, with a
-    note of the number of the batch.
+    note of the number of the batch. If `ragged`, a batch that is alone with its shape is filled up with its own samples
+    to a power of two, so that few programs serve all sizes; large ones are not, because they take longer than a program
+    is worth.
 
     Yields
     ------
     stack : dict of str to array of shape (most, neurons, samples)
     count : int
         Number of batches in the stack, without padding.
+    real : int or None
+        Number of samples that count in a batch that may be filled up; None if all do.
     """
+
+    def stack(group: list[Inputs], most: int) -> Group:
+        if ragged and len(group) == 1 < most:
+            entries = checked(net, group[0], rule.phases, rule.entries)  # before samples are repeated, for messages
+            real = count_samples(entries)
+            filled = 1 << (real - 1).bit_length()
+            if filled <= _RAGGED:
+                repeated = rows_of(entries, np.arange(filled) % real)
+                return stacked(net, [repeated], 1, rule.phases, rule.entries), 1, real
+        return stacked(net, group, most, rule.phases, rule.entries), len(group), None
+
     group: list[Inputs] = []
-    most, given = 0, _Given(batches)
-    for batch in given:
+    most, told, given = 0, False, _Given(batches, batch_reader(net, rule.phases, rule.entries))
+    for batch, labelled in given:
+        if labelled and not told:
+            warnings.warn("Batches are pairs (x, y) here, of which only x is used; learning needs no y.", stacklevel=4)
+            told = True
         if group and jax.tree.map(np.shape, batch) != jax.tree.map(np.shape, group[0]):
-            yield from _sound(net, group, most, rule, given.count - 1)
+            yield from _sound(net, group, most, rule, given.count - 1, stack)
             group = []
         if not group:
             most = report_every or _reported_batches(batch)
         group.append(batch)
         if len(group) == most:
-            yield from _sound(net, group, most, rule, given.count)
+            yield from _sound(net, group, most, rule, given.count, stack)
             group = []
     if group:
-        yield from _sound(net, group, most, rule, given.count)
+        yield from _sound(net, group, most, rule, given.count, stack)
     if given.error is not None:
         raise given.error
 
@@ -141,31 +174,34 @@ def grouped(
 class _Given:
     """Batches of an iterable until it ends or fails: their number so far, and the error."""
 
-    def __init__(self, batches: Iterable[Inputs]):
-        self._batches = batches
+    def __init__(self, batches: Iterable[Any], read: Callable[[Any], tuple[Inputs, bool]]):
+        self._batches, self._read = batches, read
         self.count, self.error = 0, None
 
-    def __iter__(self) -> Iterator[Inputs]:
+    def __iter__(self) -> Iterator[tuple[Inputs, bool]]:
         try:
             for batch in self._batches:
+                read = self._read(batch)
                 self.count += 1
-                yield batch
+                yield read
         except Exception as error:
             error.add_note(f"The iterable of batches raised this in place of batch {self.count + 1}.")
             self.error = error
 
 
-def _sound(net: Network, group: list[Inputs], most: int, rule: Rule, last: int) -> Iterator[tuple[Stack, int]]:
+def _sound(
+    net: Network, group: list[Inputs], most: int, rule: Rule, last: int, stack: Callable[[list[Inputs], int], Group]
+) -> Iterator[Group]:
     """Stack the batches of a group, or those before a bad one, whose error follows; `last` numbers the last batch."""
     try:
-        stack = stacked(net, group, most, rule.phases, rule.entries)
+        whole = stack(group, most)
     except Exception as error:
         good = next((i for i, batch in enumerate(group) if _is_bad(net, batch, rule)), 0)
         error.add_note(f"This is about batch {last - len(group) + good + 1}.")
         if good:
-            yield stacked(net, group[:good], most, rule.phases, rule.entries), good
+            yield stack(group[:good], most)
         raise
-    yield stack, len(group)
+    yield whole
 
 
 def _is_bad(net: Network, batch: Inputs, rule: Rule) -> bool:

@@ -20,13 +20,12 @@ from ..relaxation import (
     Status,
     check_inputs,
     check_solving,
-    checked,
     count_samples,
-    is_sparse,
     rows_of,
     settle,
+    shaped,
 )
-from ._batches import check_plan, epochs_of
+from ._batches import check_plan, order_of
 from ._health import HealthWarning, root_mean_square
 from ._train import DivergenceError
 
@@ -66,7 +65,8 @@ def calibrate(
     Parameters
     ----------
     net : Network
-    x : array of samples, SciPy sparse matrix, or dict of these
+    x : array of samples, or dict of arrays
+        At most ``500 + batches * batch_size`` samples are read.
     level : float
         Target for the root mean square of the activities of every layer, above 0 and below the bounds of the
         activities, so below 1 for tanh. Layers without bounds have it too.
@@ -115,15 +115,17 @@ def calibrate(
     """
     net = in_default_precision(net)
     _check(net, level, batches, batch_size, rate, seed, solver)
-    if not any((r.data if is_sparse(r) else r).any() for r in checked(net, x).values()):
-        raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
+    x = shaped(net, x)
     count = count_samples(x)
     chosen = np.random.default_rng(seed).permutation(count)[:_SAMPLES]
-    few = check_inputs(net, rows_of(x, chosen))
+    few = check_inputs(net, rows_of(x, chosen), numbers=chosen)
+    if not any(r.any() for r in few.values()):
+        raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
     net = _search(net, few, level, solver)
     epochs = int(batches) * min(int(batch_size), count) / count
-    for batch in epochs_of(x, epochs=epochs, batch_size=batch_size, seed=seed):
-        net = _follow(net, check_inputs(net, batch), jnp.asarray(level), jnp.asarray(rate), solver)
+    for chosen in order_of(count, epochs=epochs, batch_size=batch_size, seed=seed):
+        batch = check_inputs(net, rows_of(x, chosen), numbers=chosen)
+        net = _follow(net, batch, jnp.asarray(level), jnp.asarray(rate), solver)
     net = _search(net, few, level, solver)
     _judge(net, few, level, solver)
     return net

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from .._checks import number
-from ..network import Activities, Network, ascent_gradients, energy, energy_gradients
+from ..network import Activities, Network, Weights, ascent_gradients, energy, energy_gradients, mean
 from ..relaxation import Phase
 from ._rule import Change, Rule, without_absent
 
@@ -71,13 +71,20 @@ class ContrastRule(Rule):
     def phases(self) -> tuple[Phase, ...]:
         return self.free, self.nudged
 
-    def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
-        before, after = (energy_gradients(net, activities) for activities in settled)
+    def change(
+        self,
+        net: Network,
+        settled: tuple[Activities, ...],
+        state: PyTree,
+        entries: Activities,
+        weights: Weights = None,
+    ) -> Change:
+        before, after = (energy_gradients(net, activities, weights) for activities in settled)
         difference = jax.tree.map(lambda a, b: (b - a) / self.beta, before, after)
         for phase in self.phases:
             difference = without_absent(net, difference, phase)
         least = [
-            jnp.mean(energy(net, activities, relaxed=phase.relaxing(net), extra=phase.terms))
+            mean(energy(net, activities, relaxed=phase.relaxing(net), extra=phase.terms), weights)
             for phase, activities in zip(self.phases, settled, strict=True)
         ]
         return Change(ascent_gradients(net, difference), state, (least[1] - least[0]) / self.beta)

@@ -23,10 +23,13 @@ from ..relaxation import (
     Status,
     aligned,
     check_solving,
-    checked,
+    check_values,
     count_samples,
-    is_sparse,
+    is_stored,
+    rows_of,
+    rowwise,
     settle,
+    shaped,
 )
 from ._devices import BATCH, batch_mesh, own_share, replicated, spread
 
@@ -51,7 +54,8 @@ def encode(
     Parameters
     ----------
     net : Network
-    x : array of samples, SciPy sparse matrix, or dict of these
+    x : array of samples, or whatever else `simatch.relax` takes
+        Arrays larger than memory included (``docs/data.md``).
     layers : str or sequence of str, optional
         Names of the populations whose activities are concatenated, in this order; by default the last population that
         relaxes.
@@ -101,12 +105,16 @@ def encode(
     for name in layers:
         if name not in relaxing:
             raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, relaxing))}.")
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, x))):
+    inputs = shaped(net, x, [phase])
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, inputs))):
         raise ValueError(
             "encode computes features batch by batch, which cannot be compiled or differentiated; inside jax.jit or "
             "jax.grad use relax."
         )
-    inputs = {name: r if is_sparse(r) else np.asarray(r) for name, r in checked(net, x, [phase]).items()}
+    inputs = {name: np.asarray(r) if isinstance(r, jax.Array) else r for name, r in inputs.items()}
+    for name, r in inputs.items():
+        if not is_stored(r):  # what is stored is read once, and checked then
+            check_values(r, name)
     count = count_samples(inputs)
     shape = (count, sum(net.populations[name].grid.size for name in layers))
     if out is not None and not (isinstance(out, np.ndarray) and out.shape == shape and out.dtype.kind == "f"):
@@ -114,25 +122,26 @@ def encode(
             f"The features need a floating-point array of shape {shape}, but `out` is {_described(out)}; pass an array "
             "of this shape, or no `out`."
         )
-    features = np.empty(shape, next(iter(inputs.values())).dtype) if out is None else out
+    features = np.empty(shape, jnp.result_type(float)) if out is None else out
     if batch_size is None:
         batch_size = samples_at_once(net) * (1 if mesh is None else mesh.size)
     if mesh is not None:
         batch_size, mesh = own_share(batch_size, mesh), batch_mesh(mesh, local=True)
         net = replicated(net, mesh)
     devices = 1 if mesh is None else mesh.size
-    size = min(batch_size, -(-count // devices) * devices)
+    # Few samples are filled up to a power of two, so that few compiled programs serve all numbers of samples.
+    size = min(batch_size, devices << (-(-count // devices) - 1).bit_length())
     missed, allowed = 0, jnp.asarray(tolerance)
     for start in range(0, count, batch_size):
-        # The last sample fills up the last batch, so that all batches have one shape and one compiled program.
+        # The last sample fills up the last batch.
         chosen = np.minimum(np.arange(start, start + size), count - 1)
         batch = {}
         for name, r in inputs.items():
-            columns = aligned((r.shape[1], size))
-            if is_sparse(r):
-                r[chosen].T.toarray(out=columns)
-            else:
-                columns[...] = r[chosen].T
+            own = rowwise(rows_of(r, chosen))
+            if is_stored(r):
+                check_values(own, name, chosen)
+            columns = aligned(own.shape[::-1])
+            columns[...] = own.T
             batch[name] = jnp.asarray(columns)
         batch = batch if mesh is None else spread(batch, mesh)
         states, status = _settle_batch(net, batch, layers, phase, solver, allowed, mesh)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from .._arrays import plain
-from ..network import Activation, Activities, Network
+from ..network import Activation, Activities, Network, Weights, mean
 
 # A unit whose activity stays below this share of its bound is silent; without bounds, of the layer's root mean square.
 SILENT_BELOW = 0.05
@@ -165,36 +165,39 @@ def read(figures: Mapping[str, Mapping[str, Any]], samples: int) -> dict[str, He
     }
 
 
-def figures(net: Network, activities: Activities) -> dict[str, dict[str, Float[Array, ""]]]:
-    """Figures of `Health` for every layer, for use inside compiled functions."""
-    return {name: _layer(f, activities[name]) for name, f in net.activations.items() if name in activities}
+def figures(net: Network, activities: Activities, weights: Weights = None) -> dict[str, dict[str, Float[Array, ""]]]:
+    """Figures of `Health` for every layer, for use inside compiled functions.
+
+    Samples of weight 0 are repetitions of others.
+    """
+    return {name: _layer(f, activities[name], weights) for name, f in net.activations.items() if name in activities}
 
 
 _figures_jit = eqx.filter_jit(figures)
 
 
-def root_mean_square(r: Float[Array, "neurons samples"]) -> Float[Array, ""]:
+def root_mean_square(r: Float[Array, "neurons samples"], weights: Weights = None) -> Float[Array, ""]:
     """Root mean square of activities, for all sizes that single precision can hold."""
     largest = jnp.max(jnp.abs(r))
-    return largest * jnp.sqrt(jnp.mean(jnp.square(r / jnp.where(largest > 0, largest, 1))))
+    return largest * jnp.sqrt(jnp.mean(mean(jnp.square(r / jnp.where(largest > 0, largest, 1)), weights)))
 
 
-def _layer(activation: Activation, r: Float[Array, "neurons samples"]) -> dict[str, Float[Array, ""]]:
-    size = root_mean_square(r)
+def _layer(activation: Activation, r: Float[Array, "neurons samples"], weights: Weights) -> dict[str, Float[Array, ""]]:
+    size = root_mean_square(r, weights)
     bounds = [abs(b) for b in (activation.lower, activation.upper) if b and math.isfinite(b)]
     largest = jnp.max(jnp.abs(r), axis=1)
     # "At most", because a layer of zeros is silent.
     silent = largest <= SILENT_BELOW * (jnp.asarray(min(bounds), r.dtype) if bounds else size)
     # Each unit in its own unit, so that squares neither overflow nor vanish.
     own = r / jnp.where(largest > 0, largest, 1)[:, None]
-    around = own - jnp.mean(own, axis=1, keepdims=True)
-    spread, power = jnp.mean(around**2, axis=1), jnp.mean(own**2, axis=1)
+    around = own - mean(own, weights)[:, None]
+    spread, power = mean(around**2, weights), mean(own**2, weights)
     constant = spread <= _CONSTANT_BELOW**2 * power
     shares = {
-        "saturated": activation.saturated(r),
+        "saturated": mean(activation.saturated(r).astype(r.dtype), weights),
         "silent": silent,
         "constant": constant,
-        "copies": _copies(around, constant),
+        "copies": _copies(around if weights is None else around * jnp.sqrt(weights), constant),
     }
     return {**{name: jnp.mean(share, dtype=r.dtype) for name, share in shares.items()}, "size": size}
 

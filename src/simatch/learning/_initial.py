@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PyTree
 
 from .._checks import whole
 from ..network import Activities, Network, Pathway, Term, in_default_precision, optimal_parameters, signs_of
-from ..relaxation import Inputs, Solver, Status, check_inputs, check_solving, count_samples, rows_of, settle
+from ..relaxation import Inputs, Solver, Status, check_inputs, check_solving, count_samples, rows_of, settle, shaped
 
 # Most samples that sizes are found from, about how many numbers these hold at most, and most steps.
 _SAMPLES, _NUMBERS, _STEPS = 500, 1 << 23, 40
@@ -149,8 +149,9 @@ def _few(net: Network, x: Inputs, rng: np.random.Generator) -> Activities:
     """Some samples, chosen at random."""
     numbers = sum(population.grid.size for population in net.populations.values())
     most = min(_SAMPLES, max(_NUMBERS // numbers, 50))
+    x = shaped(net, x)
     chosen = rng.permutation(count_samples(x))[:most]
-    return check_inputs(net, rows_of(x, chosen))
+    return check_inputs(net, rows_of(x, chosen), numbers=chosen)
 
 
 @eqx.filter_jit

@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PyTree
 
-from ..network import Network
+from ..network import Network, Weights
 from ..relaxation import Solver, Status, settle_phases
 from ._batches import Stack
 from ._devices import BATCH
@@ -61,6 +61,7 @@ def step(
     rates: Rates,
     method: Method,
     axis: str | None = None,
+    weights: Weights = None,
 ) -> tuple[Network, LearningState, Float[Array, ""]]:
     """Take one training step from the settled phases of a rule. All training goes through this function.
 
@@ -77,6 +78,8 @@ def step(
     method : Method
     axis : str, optional
         Name of the mesh axis along which the samples are distributed over several devices.
+    weights : array of shape (samples,), optional
+        Share of each sample in the change, for a rule with such an argument; by default all count alike.
 
     Returns
     -------
@@ -85,7 +88,8 @@ def step(
     cost : scalar array
         Before the step.
     """
-    changes, rule_state, cost = method.rule.change(net, settled, state.rule, entries)
+    weighted: dict[str, Any] = {} if weights is None else {"weights": weights}
+    changes, rule_state, cost = method.rule.change(net, settled, state.rule, entries, **weighted)
     cost = jnp.asarray(cost, rates[0].dtype)
     if axis is not None:
         changes, cost = jax.lax.pmean((changes, cost), axis)
@@ -105,8 +109,11 @@ def learn_batches(
     count: Int[Array, ""],
     tolerance: Float[Array, ""],
     method: Method,
+    real: Int[Array, ""] | None = None,
 ):
     """Relax and learn, batch after batch, until `count` batches are done or one diverges.
+
+    If `real` is given, only so many samples of each batch count; the others repeat them.
 
     Returns
     -------
@@ -118,12 +125,17 @@ def learn_batches(
         Largest residual, steps and unconverged samples over all batches; cost and health of the layers on the last one;
         whether all weights are finite.
     """
-    learn = _learn_own if method.mesh is None else _learn_shared
-    parameters, state, done, totals, cost, states = learn(net, state, stack, rates, count, tolerance, method)
+    if method.mesh is None:
+        samples = next(iter(stack.values())).shape[-1]
+        weights = None if real is None else (jnp.arange(samples) < real).astype(tolerance.dtype) / real
+        learned = _learn_own(net, state, stack, rates, count, tolerance, method, None, weights)
+    else:
+        weights, learned = None, _learn_shared(net, state, stack, rates, count, tolerance, method)
+    parameters, state, done, totals, cost, states = learned
     finite = [jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(parameters)]
     described = {
         "cost": cost,
-        "health": figures(net, states),
+        "health": figures(net, states, weights),
         "finite": jnp.all(jnp.stack([*finite, jnp.asarray(True)])),
     }
     return net.with_parameters(parameters), state, done, {**totals, **described}
@@ -170,6 +182,7 @@ def _learn_own(
     tolerance: Float[Array, ""],
     method: Method,
     axis: str | None = None,
+    weights: Weights = None,
 ):
     """`learn_batches` on one device; `axis` names the mesh axis of the devices that share the batches."""
     rule = method.rule
@@ -188,7 +201,7 @@ def _learn_own(
             for own, relaxed in zip(held, settled, strict=True)
         )
         after, state, cost = step(
-            net.with_parameters(parameters), state, whole, entries, (down[i], up[i]), method, axis
+            net.with_parameters(parameters), state, whole, entries, (down[i], up[i]), method, axis, weights
         )
         return after.parameters, state, cost
 
@@ -206,10 +219,11 @@ def _learn_own(
         if axis is not None:
             diverged = jax.lax.psum(diverged.astype(tolerance.dtype), axis) > 0
         residual = jnp.max(jnp.stack([jnp.max(one.residual) for one in out]))
+        steps, unconverged = sum(one.steps for one in out), worst >= Status.MAX_STEPS
         totals = {
             "residual": jnp.maximum(totals["residual"], residual),
-            "steps": totals["steps"] + sum(jnp.sum(one.steps, dtype=jnp.int32) for one in out),
-            "unconverged": totals["unconverged"] + jnp.sum(worst >= Status.MAX_STEPS, dtype=jnp.int32),
+            "steps": totals["steps"] + _count(steps, weights),
+            "unconverged": totals["unconverged"] + _count(unconverged, weights),
         }
         settled = tuple({name: one.states[name] for name in one.relaxed} for one in out)
         return parameters, state, i + jnp.where(diverged, 0, 1), diverged, totals, settled
@@ -230,3 +244,8 @@ def _learn_own(
     as_before = lambda parameters, state, *_: (parameters, state, jnp.asarray(jnp.nan, down.dtype))  # noqa: E731
     parameters, state, cost = jax.lax.cond(diverged, as_before, learned, parameters, state, settled, done - 1)
     return parameters, state, done, totals, cost, settled[0]
+
+
+def _count(numbers: Any, weights: Weights) -> Int[Array, ""]:
+    """Sum over the samples that count."""
+    return jnp.sum(numbers if weights is None else jnp.where(weights > 0, numbers, 0), dtype=jnp.int32)

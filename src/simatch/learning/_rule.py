@@ -11,11 +11,13 @@ from jaxtyping import Array, Float, PyTree
 from ..network import (
     Activities,
     Network,
+    Weights,
     activity_costs,
     ascent_gradients,
     cost_gradients,
     cost_shares,
     energy_gradients,
+    mean,
     optima,
     signs_of,
 )
@@ -116,6 +118,10 @@ class Rule(eqx.Module):
         entries : dict of str to array of shape (neurons, samples)
             The batch.
 
+        A subclass may take one more argument, ``weights=None``: the share of each sample in all means, an array of
+        shape (samples,) whose sum is 1, or None if all count alike. Then batches of many sizes share a few compiled
+        programs: they are filled up with samples of weight 0.
+
         Returns
         -------
         Change
@@ -178,10 +184,19 @@ class GradientRule(OnePhaseRule):
     1
     """
 
-    def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
+    def change(
+        self,
+        net: Network,
+        settled: tuple[Activities, ...],
+        state: PyTree,
+        entries: Activities,
+        weights: Weights = None,
+    ) -> Change:
         (activities,) = settled
-        gradients = energy_gradients(net, activities)
-        return Change(_slopes(net, gradients, self.phase), state, 2 * _cost(net, activities, gradients, self.phase))
+        gradients = energy_gradients(net, activities, weights)
+        return Change(
+            _slopes(net, gradients, self.phase), state, 2 * _cost(net, activities, gradients, self.phase, weights)
+        )
 
 
 @final
@@ -229,9 +244,16 @@ class AveragingRule(OnePhaseRule):
         # Rates of ascending parameters come doubled (`ascent`), and `change` halves their changes.
         return jnp.minimum(jnp.asarray([1.0, 2.0]), curvature_limits(net, along_gradient))
 
-    def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
+    def change(
+        self,
+        net: Network,
+        settled: tuple[Activities, ...],
+        state: PyTree,
+        entries: Activities,
+        weights: Weights = None,
+    ) -> Change:
         (activities,) = settled
-        gradients = energy_gradients(net, activities)
+        gradients = energy_gradients(net, activities, weights)
         slopes = _slopes(net, gradients, self.phase)
 
         def towards(term, best, slope):
@@ -246,7 +268,7 @@ class AveragingRule(OnePhaseRule):
             for term, best, slope in zip(net.terms, optima(net, gradients), slopes, strict=True)
         )
         changes = without_absent(net, changes, self.phase)
-        return Change(changes, state, 2 * _cost(net, activities, gradients, self.phase))
+        return Change(changes, state, 2 * _cost(net, activities, gradients, self.phase, weights))
 
 
 def _slopes(net: Network, gradients: tuple[PyTree, ...], phase: Phase) -> tuple[PyTree, ...]:
@@ -255,11 +277,14 @@ def _slopes(net: Network, gradients: tuple[PyTree, ...], phase: Phase) -> tuple[
     return ascent_gradients(net, jax.tree.map(jnp.add, gradients, decays))
 
 
-def _cost(net: Network, activities: Activities, gradients: tuple[PyTree, ...], phase: Phase) -> Float[Array, ""]:
+def _cost(
+    net: Network, activities: Activities, gradients: tuple[PyTree, ...], phase: Phase, weights: Weights
+) -> Float[Array, ""]:
     """Half of the dual cost (9), computed from the gradients, without another pass over the samples if possible."""
-    parts = [jnp.sum(leaf) for _, share in cost_shares(net, activities, gradients) for leaf in jax.tree.leaves(share)]
+    shares = [share for _, share in cost_shares(net, activities, gradients, weights)]
+    parts = [jnp.sum(leaf) for leaf in jax.tree.leaves(shares)]
     costs = activity_costs(net, activities, phase.relaxing(net))
-    return sum([*parts, *(jnp.mean(jnp.sum(c, axis=0)) for c in costs.values())], start=jnp.zeros(()))
+    return sum([*parts, *(mean(jnp.sum(c, axis=0), weights) for c in costs.values())], start=jnp.zeros(()))
 
 
 def without_absent(net: Network, gradients: tuple[PyTree, ...], phase: Phase) -> tuple[PyTree, ...]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import itertools
 import time
 import warnings
@@ -15,7 +16,17 @@ from jax.sharding import Mesh
 from .._checks import number, whole
 from .._progress import tracked
 from ..network import Network, in_default_precision
-from ..relaxation import ConvergenceWarning, Inputs, Solver, check_solving, checked, count_samples, is_input, shorter
+from ..relaxation import (
+    ConvergenceWarning,
+    Inputs,
+    Solver,
+    batch_reader,
+    check_solving,
+    checked,
+    count_samples,
+    is_input,
+    shorter,
+)
 from ._arrival import certified, concluded, measure_on, warn_short
 from ._batches import batches_in, check_plan, epochs_of, grouped
 from ._course import Course, Keeper, NoKeeper, Steps, identity
@@ -48,7 +59,7 @@ class DivergenceError(ArithmeticError):
 
 def training(
     net: Network,
-    batches: Iterable[Inputs],
+    batches: Iterable[Any],
     *,
     rate: Rate,
     ratio: float | None = None,
@@ -69,7 +80,8 @@ def training(
     net : Network
     batches : iterable of input arrays
         Arrays as `simatch.relax` takes them, or dicts with all entries that the phases of the rule clamp and that the
-        rule reads. Consecutive batches of equal shape run in one compiled loop.
+        rule reads; of pairs (x, y), as loaders of labelled data yield them, x is used. Consecutive batches of equal
+        shape run in one compiled loop.
     rate : float, callable, or mapping with "descending" and "ascending"
         Learning rate, above 0, or a schedule: a function from the number of a batch, from 0, to its learning rate,
         such as `hyperbolic`, `published_schedule` or any schedule of Optax. Its rates may also be 0; each is checked
@@ -137,7 +149,8 @@ def training(
     began, number, samples = time.perf_counter(), begun, 0
     if after is not None:
         began, samples = began - after.seconds, after.samples
-    for stack, count in grouped(net, batches, report_every, rule):
+    ragged = mesh is None and "weights" in inspect.signature(rule.change).parameters
+    for stack, count, real in grouped(net, batches, report_every, rule, ragged=ragged):
         good, unfit = planned_rates(schedule, number, count, first_copy(net) if mesh is not None else net, rule)
         count = good.shape[1]
         if unfit is not None and not count:
@@ -148,9 +161,10 @@ def training(
             stack = spread(stack, mesh)
         before = net
         plan, planned, strict = jax.device_put((tuple(rates), np.asarray(count), np.asarray(tolerance)))
-        net, state, done, figures = learn_batches(net, state, stack, plan, planned, strict, method)
+        counted = None if real is None else jax.device_put(np.asarray(real))
+        net, state, done, figures = learn_batches(net, state, stack, plan, planned, strict, method, counted)
         own, kept = (net, state) if mesh is None else (first_copy(net), first_copy(state))
-        size = next(iter(stack.values())).shape[-1]
+        size = real or next(iter(stack.values())).shape[-1]
         number, samples = number + int(done), samples + int(done) * size
         if int(done) < count:
             raise DivergenceError(
@@ -199,7 +213,7 @@ def initial_state(net: Network, rule: Rule, transform: Any) -> LearningState:
 
 def train(
     net: Network,
-    x: Inputs | Iterable[Inputs],
+    x: Inputs | Iterable[Any],
     *,
     epochs: float | None = None,
     batch_size: int | None = None,
@@ -223,8 +237,9 @@ def train(
     Parameters
     ----------
     net : Network
-    x : array, SciPy sparse matrix, dict of these, or iterable of batches
-        Samples that are shuffled and cut into batches; or an iterable whose items are the batches.
+    x : array, or iterable of batches
+        Samples that are shuffled and cut into batches: whatever `simatch.relax` takes, arrays larger than memory
+        included (``docs/data.md``). Or an iterable whose items are the batches, as in `training`.
     epochs, batch_size, seed : optional
         Passes over the data (above 0; 1 by default), samples in a batch (at least 1; 100) and seed of the order (at
         least 0; 0), as in `epochs_of`; not with an iterable of batches.
@@ -275,8 +290,9 @@ def train(
     ------
     ValueError
         If `tol` is not above 0 or comes without `held_out`, if `epochs`, `batch_size` or `seed` is out of range or
-        comes with an iterable of batches, if an iterable has no batches, or as in `training`. Arrays are checked as a
-        whole before anything is learned. Also if `checkpoints` hold another run, or are used by another process.
+        comes with an iterable of batches, if an iterable has no batches, or as in `training`. All samples of an
+        array are checked before anything is learned. Also if `checkpoints` hold another run, or are used by another
+        process.
     DivergenceError
         If activities grow without bound.
 
@@ -307,10 +323,10 @@ def train(
     if tol is not None and held_out is None:
         raise ValueError(f"tol={tol!r} needs samples on which the distance is measured; pass held_out.")
     if held_out is not None:
-        checked(net, held_out, rule.phases[:1])
-    batches: Callable[[int], Iterable[Inputs]]
-    if is_input(x):
-        checked(net, x, rule.phases, rule.entries)  # the whole array, before anything is learned from a part of it
+        held_out = checked(net, held_out, rule.phases[:1])
+    batches: Callable[[int], Iterable[Any]]
+    if is_input(net, x, rule.phases, rule.entries):
+        x = checked(net, x, rule.phases, rule.entries)  # all samples, before anything is learned from some of them
         epochs, batch_size = 1 if epochs is None else epochs, 100 if batch_size is None else batch_size
         check_plan(epochs, batch_size)
         batch_size = int(batch_size)
@@ -335,7 +351,7 @@ def train(
                     "leave it out, or pass the samples as one array."
                 )
         plan, total = {}, None
-        stream = iter(cast(Iterable[Inputs], x))
+        stream = iter(cast(Iterable[Any], x))
         first = list(itertools.islice(stream, 1))
         if not first:
             raise ValueError(
@@ -344,7 +360,8 @@ def train(
             )
         everything = itertools.chain(first, stream)
         batches = lambda start: itertools.islice(everything, start, None)  # noqa: E731
-        schedule = rule.default_rate(count_samples(first[0]), None) if rate is None else rate
+        read = batch_reader(net, rule.phases, rule.entries)
+        schedule = rule.default_rate(count_samples(read(first[0])[0]), None) if rate is None else rate
     net = in_default_precision(net)
     settings = {}
     if checkpoints is not None:

@@ -9,12 +9,14 @@ from ._activation import SoftThreshold as SoftThreshold
 from ._activation import Tanh as Tanh
 from ._activation import activation as activation
 from ._energy import Activities as Activities
+from ._energy import Weights as Weights
 from ._energy import activity_costs as activity_costs
 from ._energy import ascent_gradients as ascent_gradients
 from ._energy import cost_gradients as cost_gradients
 from ._energy import cost_shares as cost_shares
 from ._energy import energy as energy
 from ._energy import energy_gradients as energy_gradients
+from ._energy import mean as mean
 from ._energy import optima as optima
 from ._energy import optimal_parameters as optimal_parameters
 from ._energy import parameter_cost as parameter_cost

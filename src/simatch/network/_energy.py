@@ -16,6 +16,8 @@ from ._network import Network, described
 from ._term import Term, signs_of
 
 Activities = Mapping[str, Float[Array, "_ samples"]]
+# Share of each sample in means over a batch; None if all count alike.
+Weights = Float[Array, " samples"] | None
 
 
 def present(terms: Sequence[Term], activities: Collection[str]) -> tuple[bool, ...]:
@@ -86,10 +88,15 @@ def total_cost(net: Network, activities: Activities, relaxed: Collection[str] | 
     return jnp.mean(energy(net, activities, relaxed=relaxed)) + parameter_cost(net)
 
 
-def energy_gradients(net: Network, activities: Activities) -> tuple[PyTree, ...]:
+def mean(values: Float[Array, "*_ samples"], weights: Weights = None) -> Float[Array, "*_"]:
+    """Mean over the samples, the last axis; weighted if there are weights."""
+    return jnp.mean(values, axis=-1) if weights is None else values @ weights
+
+
+def energy_gradients(net: Network, activities: Activities, weights: Weights = None) -> tuple[PyTree, ...]:
     """Derivative of the mean energy over the samples in the parameters of every term.
 
-    It is 0 for the parameters of a term that reads an absent population.
+    It is 0 for the parameters of a term that reads an absent population. The mean is weighted if there are weights.
 
     Returns
     -------
@@ -103,10 +110,11 @@ def energy_gradients(net: Network, activities: Activities) -> tuple[PyTree, ...]
             return jax.tree.map(jnp.zeros_like, term.parameters)
 
         def total(parameters):
-            return jnp.sum(term.energy(parameters, *(activities[name] for name in term.populations)))
+            own = term.energy(parameters, *(activities[name] for name in term.populations))
+            return jnp.sum(own) if weights is None else own @ weights
 
         # Multiplied after differentiation, because synapses are fewer than activities of many samples.
-        factor = net.term_weight(term) / samples
+        factor = net.term_weight(term) / (samples if weights is None else 1)
         return jax.tree.map(lambda g: factor * g, jax.grad(total)(term.parameters))
 
     return tuple(gradient(*pair) for pair in zip(net.terms, present(net.terms, activities), strict=True))
@@ -131,7 +139,7 @@ def ascent_gradients(net: Network, gradients: tuple[PyTree, ...]) -> tuple[PyTre
 
 
 def cost_shares(
-    net: Network, activities: Activities, gradients: tuple[PyTree, ...]
+    net: Network, activities: Activities, gradients: tuple[PyTree, ...], weights: Weights = None
 ) -> Iterator[tuple[Term, PyTree | Float[Array, ""]]]:
     """Mean energy plus cost of each term: one number for each synapse if the term offers `Term.shares`, else their sum.
 
@@ -151,7 +159,9 @@ def cost_shares(
             continue
         share = term.cost(term.parameters)
         if there:
-            share = share + jnp.mean(term.energy(term.parameters, *(activities[name] for name in term.populations)))
+            share = share + mean(
+                term.energy(term.parameters, *(activities[name] for name in term.populations)), weights
+            )
         yield term, weight * share
 
 

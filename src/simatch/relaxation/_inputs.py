@@ -1,56 +1,47 @@
 """Checks of the input of a network, and its conversion to the engine's layout."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.sparse
 from jax.core import Tracer
 from jaxtyping import Float
 
-from .._arrays import refuse_masked
 from .._processes import check_process
 from ..network import Activities, Grid, Network
+from ._arrays import Inputs, Samples, aligned, arrays, dense, is_array, is_sparse, is_stored
 from ._phase import DEFAULT, Phase
 
-# JAX uses the memory of an array on a CPU without a copy if its address is a multiple of so many bytes.
-ALIGNMENT = 64
 # Largest number in an input: its square is finite in single precision.
 LARGEST = 1e18
-
-if TYPE_CHECKING:
-    Sparse = Any  # the common classes of SciPy's formats declare none of their attributes
-else:
-    Sparse = scipy.sparse.sparray | scipy.sparse.spmatrix
-# Sparse matrices become dense batch by batch.
-Samples = jax.Array | np.ndarray | Sparse
-Inputs = Samples | Mapping[str, Samples]
+# Numbers that are checked at a time: few, so that they are still in the cache for the second look.
+_AT_ONCE = 1 << 18
+# Likewise for arrays that are read from a file, which should be asked rarely.
+_STORED = 1 << 22
 
 
-def is_input(x: object) -> TypeGuard[Inputs]:
-    """Whether `x` is one input of many samples (an array, or a dict of arrays), rather than an iterable of batches."""
-    return isinstance(x, jax.Array | np.ndarray | Mapping) or is_sparse(x)
-
-
-def is_sparse(x: object) -> TypeGuard[Any]:
-    """Whether `x` is a sparse matrix or array of SciPy."""
-    return scipy.sparse.issparse(x)
-
-
-def check_inputs(net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()) -> Activities:
+def check_inputs(
+    net: Network,
+    x: Inputs,
+    phases: Sequence[Phase] = DEFAULT,
+    others: Sequence[str] = (),
+    numbers: np.ndarray | None = None,
+) -> Activities:
     """Check the input and return its entries as ``(neurons, samples)`` arrays.
 
     Parameters
     ----------
     net : Network
     x : array of samples, or dict from entries to arrays
-        The entries that the phases clamp, and those in `others`; one array stands for a single entry.
+        The entries that the phases clamp, and those in `others`; one array stands for a single entry. See `arrays`.
     phases : sequence of Phase
     others : sequence of str
         Further entries, such as those that a rule reads.
+    numbers : array of int, optional
+        Numbers of the samples in the user's data, for messages.
 
     Returns
     -------
@@ -61,23 +52,113 @@ def check_inputs(net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, oth
     ValueError
         If an entry is missing or unknown, has the wrong shape or type, is empty, or holds NaN or infinity.
     """
-    return {name: jnp.asarray(dense(r).T) for name, r in checked(net, x, phases, others).items()}
+    entries = checked(net, x, phases, others, numbers)
+    own = jnp.result_type(float)
+    return {name: jnp.asarray(rowwise(_in_memory(r)).astype(own, copy=False).T) for name, r in entries.items()}
 
 
 def checked(
+    net: Network,
+    x: Inputs,
+    phases: Sequence[Phase] = DEFAULT,
+    others: Sequence[str] = (),
+    numbers: np.ndarray | None = None,
+) -> dict[str, Samples]:
+    """Check the input as `check_inputs` does and return the array of every entry, in the layout and type of the user.
+
+    Arrays are read some samples at a time, so that a check takes no memory.
+    """
+    entries = shaped(net, x, phases, others)
+    for name, r in entries.items():
+        check_values(r, name, numbers)
+    return entries
+
+
+def is_input(net: Network, x: Any, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()) -> bool:
+    """Whether `x` is one input of many samples, rather than an iterable of batches.
+
+    A list is one input if its items are samples; if their shape allows both, they are batches.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if isinstance(x, Mapping) or is_array(x):
+        return True
+    if isinstance(x, str | bytes) or not isinstance(x, Iterable):
+        raise ValueError(
+            "Learning needs an array, a list of rows, a table, a dict of these, or an iterable of batches, but x is of "
+            f"type {type(x).__name__}."
+        )
+    entries = _entries(net, phases, others)
+    if not isinstance(x, list | tuple) or not x or len(entries) > 1:
+        return False
+    (grid,) = entries.values()
+    return not (isinstance(x[0], Mapping) or _without_labels(x[0], grid)[1] or _is_batch(x[0], grid))
+
+
+def batch_reader(net: Network, phases: Sequence[Phase], others: Sequence[str]) -> Callable[[Any], tuple[Inputs, bool]]:
+    """Return the function that converts an item of an iterable of batches to an array, or a dict of arrays.
+
+    It also tells whether more than these was in the item: a loader of labelled data yields pairs (x, y).
+    """
+    entries = _entries(net, phases, others)
+    grid = next(iter(entries.values()))
+
+    def read(item: Any) -> tuple[Inputs, bool]:
+        if isinstance(item, list | tuple):
+            if len(entries) > 1:
+                _named(entries, item)  # raises an error that asks for a dict
+            item, more = _without_labels(item, grid)
+            return arrays(item), more
+        return arrays(item), False
+
+    return read
+
+
+def _without_labels(item: Any, grid: Grid | None) -> tuple[Any, bool]:
+    """Return the batch in an item of a loader, such as a pair (x, y), and whether there was more in it."""
+    if not (isinstance(item, list | tuple) and item):
+        return item, False
+    first = item[0]
+    if not (isinstance(first, Mapping) or _is_batch(first, grid)):
+        return item, False
+    # Samples in a list may look like batches: (1, 8) is an image, or a batch of one.
+    shapes = {_shape(part) for part in item}
+    if grid is not None and len(item) > 1 and len(shapes) == 1 and shapes <= set(_accepted(grid)):
+        return item, False
+    return first, len(item) > 1
+
+
+def _is_batch(x: Any, grid: Grid | None) -> bool:
+    """Whether something has the shape of several samples; also if it has no right shape, but more than one axis."""
+    shape = _shape(x)
+    if grid is None:
+        return len(shape) > 1
+    accepted = _accepted(grid)
+    return len(shape) > 1 and (shape[1:] in accepted or shape not in accepted)
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    if hasattr(x, "shape"):
+        return tuple(x.shape)
+    try:
+        return np.shape(x)
+    except ValueError:  # rows of several lengths
+        return ()
+
+
+def shaped(
     net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()
 ) -> dict[str, Samples]:
-    """Check the input as `check_inputs` does and return ``(samples, neurons)`` arrays, without a copy if possible.
-
-    A sparse matrix remains one, in CSR format.
-    """
+    """Check everything but the values, and return the array of every entry as `checked` does."""
     check_process()
-    entries = {
-        name: r.astype(jnp.result_type(float), copy=False) for name, r in _shaped(net, x, phases, others).items()
-    }
-    for name, r in entries.items():
-        _check_finite(r, name)
-    return entries
+    entries = _entries(net, phases, others)
+    named = _named(entries, x)
+    for name, part in named.items():
+        _check_shape(part, entries[name], name)
+    return named
 
 
 def stacked(
@@ -88,11 +169,9 @@ def stacked(
     If there are fewer than `most` batches, the last one is repeated. Small batches are checked and moved to the device
     together, because one by one this takes longer than learning from them.
     """
-    first, stacks = _shaped(net, group[0], phases, others), {}
+    first, stacks = shaped(net, group[0], phases, others), {}
     try:
-        stacks = {
-            name: _stacked([dense(_part(x, name)).reshape(r.shape) for x in group], most) for name, r in first.items()
-        }
+        stacks = {name: _stacked([_part(x, name) for x in group], most) for name in first}
         sound = all(map(_sound, stacks.values()))
     except TypeError:  # some batch does not hold real numbers
         sound = False
@@ -102,22 +181,20 @@ def stacked(
     return jax.device_put(stacks)
 
 
-def _part(x: Inputs, name: str) -> Samples:
-    part = x[name] if isinstance(x, Mapping) else x
-    refuse_masked(part, f"The {name}")
-    if is_sparse(part):
-        return part.tocsr()
-    return part if isinstance(part, jax.Array) else np.asarray(part)
+def _part(x: Inputs, name: str) -> jax.Array | np.ndarray:
+    part = _in_memory(x[name] if isinstance(x, Mapping) else x)
+    if isinstance(part, jax.Array) and jnp.issubdtype(part.dtype, jnp.complexfloating):
+        raise TypeError  # which NumPy raises by itself
+    return rowwise(part)
 
 
-def rows_of(x: Inputs, chosen: np.ndarray) -> Inputs:
-    """Return some rows of every entry of an input, as dense arrays."""
-    return jax.tree.map(lambda a: dense(a.tocsr()[chosen]) if is_sparse(a) else a[chosen], x)
+def rowwise(x: Any) -> Any:
+    """Return samples as ``(samples, neurons)``."""
+    return x if x.ndim == 2 else x.reshape(x.shape[0], -1)
 
 
-def dense(x: Samples) -> jax.Array | np.ndarray:
-    """Return the dense array of a sparse matrix, and any other array as it is."""
-    return x.toarray() if is_sparse(x) else x
+def _in_memory(x: Samples) -> jax.Array | np.ndarray:
+    return np.asarray(x[:]) if is_stored(x) else dense(x)
 
 
 def _stacked(parts: list[jax.Array | np.ndarray], most: int) -> jax.Array | np.ndarray:
@@ -127,15 +204,6 @@ def _stacked(parts: list[jax.Array | np.ndarray], most: int) -> jax.Array | np.n
     stack = aligned((most, *parts[0].shape[::-1]))
     np.stack(parts, out=stack.swapaxes(1, 2))
     return stack
-
-
-def aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Make an array whose memory JAX can use on a CPU without a copy, because it is aligned to `ALIGNMENT` bytes."""
-    dtype = jnp.result_type(float)
-    size = math.prod(shape) * dtype.itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    begin = -memory.ctypes.data % ALIGNMENT
-    return memory[begin : begin + size].view(dtype).reshape(shape)
 
 
 def _entries(net: Network, phases: Sequence[Phase], others: Sequence[str]) -> dict[str, Grid | None]:
@@ -154,7 +222,7 @@ def _entries(net: Network, phases: Sequence[Phase], others: Sequence[str]) -> di
     return entries
 
 
-def _named(entries: Mapping[str, Grid | None], x: Inputs) -> Mapping[str, Samples]:
+def _named(entries: Mapping[str, Grid | None], x: Any) -> dict[str, Samples]:
     """Return the array of every entry."""
     if not isinstance(x, Mapping):
         if len(entries) > 1:
@@ -162,65 +230,78 @@ def _named(entries: Mapping[str, Grid | None], x: Inputs) -> Mapping[str, Sample
                 f"A batch has {len(entries)} entries here ({', '.join(map(repr, entries))}), but one array was given; "
                 "pass a dict from the names of the entries to arrays."
             )
-        x = dict.fromkeys(entries, x)
+        x = dict.fromkeys(entries, arrays(x, *entries))
     if set(x) != set(entries):
         raise ValueError(
             f"The entries of a batch are {', '.join(map(repr, entries))} here, but arrays were given for "
             f"{', '.join(map(repr, x)) or 'none'}; give one array for each entry."
         )
-    x = {name: _part(x, name) for name in entries}
-    counts = {name: r.shape[0] for name, r in x.items() if r.ndim}
+    x = {name: arrays(x[name], name) for name in entries}
+    counts = {name: r.shape[0] for name, r in x.items() if r.shape}
     if len(set(counts.values())) > 1:
         raise ValueError(f"All entries of a batch need the same number of samples, got {counts}; give equally many.")
     return x
 
 
-def _shaped(net: Network, x: Inputs, phases: Sequence[Phase], others: Sequence[str]) -> dict[str, Samples]:
-    """Check everything but the values, and return ``(samples, neurons)`` arrays of the type that was given."""
-    entries = _entries(net, phases, others)
-    return {name: _flat(part, entries[name], name) for name, part in _named(entries, x).items()}
+def _accepted(grid: Grid) -> list[tuple[int, ...]]:
+    """Shapes in which a sample may come."""
+    return [grid.shape, (grid.size,)] + ([grid.shape[:2]] if grid.units == 1 else [])
 
 
-def _flat(x: Samples, grid: Grid | None, name: str) -> Samples:
-    """Check type and shape of one input array and return it as ``(samples, neurons)``."""
-    if not isinstance(x, jax.Array) and x.dtype.kind not in "fiub":
-        raise ValueError(f"The {name} must be an array of real numbers, got one of type {x.dtype}.")
-    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.complexfloating):
+def _check_shape(x: Samples, grid: Grid | None, name: str) -> None:
+    """Raise ValueError if the type or shape of one input array is wrong."""
+    shape = tuple(x.shape)
+    if not (x.dtype.kind in "fiub" or jnp.issubdtype(x.dtype, jnp.floating)):
         raise ValueError(f"The {name} must be an array of real numbers, got one of type {x.dtype}.")
     if grid is None:
-        if x.ndim < 2:
-            raise ValueError(f"The {name} has shape {tuple(x.shape)}, but ('batch', 'numbers') is needed.")
-        grid = Grid(1, 1, math.prod(x.shape[1:]))
-        x = x.reshape(x.shape[0], -1)
-    accepted = [grid.shape, (grid.size,)] + ([grid.shape[:2]] if grid.units == 1 else [])
-    if x.ndim == 0 or x.shape[1:] not in accepted:
-        wanted = " or ".join(str(("batch", *shape)).replace("'", "") for shape in dict.fromkeys(accepted))
-        hint = " A single sample needs a batch axis: x[None]." if x.shape in accepted else ""
-        raise ValueError(f"The {name} has shape {tuple(x.shape)}, but the network expects {wanted}.{hint}")
-    if not x.shape[0]:
-        raise ValueError(f"The {name} holds no samples (shape {tuple(x.shape)}); pass at least one.")
-    return x.reshape(x.shape[0], grid.size)
+        if len(shape) < 2:
+            raise ValueError(f"The {name} has shape {shape}, but ('batch', 'numbers') is needed.")
+    elif not shape or shape[1:] not in _accepted(grid):
+        accepted = _accepted(grid)
+        wanted = " or ".join(str(("batch", *own)).replace("'", "") for own in dict.fromkeys(accepted))
+        hint = "; a single sample needs a batch axis: x[None]" if shape in accepted else ""
+        if len(shape) == 4 and (*shape[2:], shape[1]) == grid.shape:
+            hint = "; channels first? transpose with x.transpose(0, 2, 3, 1)"
+        raise ValueError(f"The {name} has shape {shape}, but the network expects {wanted}{hint}.")
+    if not shape[0]:
+        raise ValueError(f"The {name} holds no samples (shape {shape}); pass at least one.")
 
 
-def _check_finite(x: Samples, name: str) -> None:
-    if isinstance(x, Tracer) or _sound(x.data if is_sparse(x) else x):
+def check_values(x: Samples, name: str, numbers: np.ndarray | None = None) -> None:
+    """Raise ValueError if an array holds NaN or infinity, or numbers that are too large; name the first sample."""
+    if isinstance(x, Tracer) or x.dtype.kind in "bu" or (x.dtype.kind == "i" and x.dtype.itemsize < 8):
         return
     if is_sparse(x):
         good = np.ones(x.shape[0], bool)
-        good[np.repeat(np.arange(len(good)), np.diff(x.indptr))[~(abs(x.data) <= LARGEST)]] = False
+        if not _sound(x.data):
+            good[np.repeat(np.arange(len(good)), np.diff(x.indptr))[~(abs(x.data) <= LARGEST)]] = False
+    elif isinstance(x, jax.Array):
+        good = _good(x)
     else:
-        good = np.asarray((abs(x) <= LARGEST).all(axis=1))
-    raise ValueError(
-        f"The {name} holds NaN or infinity, or numbers beyond {LARGEST:g}, in {len(good) - good.sum()} of {len(good)} "
-        f"samples, first in sample {good.argmin()}; remove or replace them, or divide the input by its size."
-    )
+        good = np.concatenate([_good(part) for part in _parts(x)])
+    if not good.all():
+        first = good.argmin() if numbers is None else numbers[good.argmin()]
+        raise ValueError(
+            f"The {name} holds NaN or infinity, or numbers beyond {LARGEST:g}, in {len(good) - good.sum()} of "
+            f"{len(good)} samples, first in sample {first}; remove or replace them, or divide the input by its size."
+        )
+
+
+def _parts(x: Any) -> Iterator[np.ndarray]:
+    """Some samples after the other."""
+    size = max(1, (_STORED if is_stored(x) else _AT_ONCE) // max(1, math.prod(x.shape[1:])))
+    for begin in range(0, x.shape[0], size):
+        yield np.asarray(x[begin : begin + size])
+
+
+def _good(x: jax.Array | np.ndarray) -> np.ndarray:
+    """Whether the numbers of each sample are in range."""
+    if _sound(x):
+        return np.ones(x.shape[0], bool)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((abs(rowwise(x).astype(float)) <= LARGEST).all(axis=1))
 
 
 def _sound(x: jax.Array | np.ndarray) -> bool:
     """Whether all numbers are finite and so small that their squares are, too. NaN is within no bounds."""
-    return x.size == 0 or bool(x.min() >= -LARGEST and x.max() <= LARGEST)
-
-
-def count_samples(x: Inputs) -> int:
-    """Return the number of samples in an input that `check_inputs` has accepted."""
-    return np.shape(jax.tree.leaves(x)[0])[0]
+    return x.size == 0 or (float(x.min()) >= -LARGEST and float(x.max()) <= LARGEST)

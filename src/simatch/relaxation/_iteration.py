@@ -18,7 +18,7 @@ class Iteration(Solver):
     A subclass defines `begin`, `step` and `potentials`, and may define `prepare`. `prepare` computes quantities that
     all steps share, `begin` makes the state of all samples (the last axis of every array is that of the samples), and
     `step` advances the state. The loop measures the residual every `check_every` steps. It no longer changes samples
-    that have converged or diverged, so no result depends on the other samples of a batch.
+    that have converged or diverged, so a result depends on the other samples of a batch only by rounding.
     """
 
     check_every: eqx.AbstractVar[int]

@@ -10,9 +10,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import whole
 from ..network import Activities, Network, Term, in_default_precision, present
+from ._arrays import Inputs
 from ._blockwise import Blockwise
 from ._implicit import moved
-from ._inputs import Inputs, check_inputs
+from ._inputs import check_inputs
 from ._phase import INPUTS_CLAMPED, Phase
 from ._problem import stage_problem
 from ._settings import check_solving
