@@ -6,8 +6,10 @@ for a file; it ends with a table. `test_fuzz.py` is the short form.
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import functools
+import hashlib
 import io
 import json
 import random
@@ -31,8 +33,8 @@ import scipy.sparse
 
 import simatch as sm
 from simatch.data import Dataset, load_dataset
-from simatch.runs import merged
-from simatch.storage import info, write_atomically
+from simatch.runs import KIND, Model, merged, run
+from simatch.storage import RunFolder, draft, info, write_atomically
 from simatch.storage._arrays_file import arrays_file, write_arrays
 from simatch.storage._sound import check_missing, check_sound
 
@@ -402,6 +404,75 @@ def check_samples(data: Dataset, path: Path, _: bytes | None) -> None:
             assert y.max() < len(data.classes)
 
 
+# --- Folders of runs
+
+
+def retold(content: bytes, rng: random.Random, _: Path) -> bytes:
+    """Change a value in JSON."""
+    value = json.loads(content)
+    for _ in range(rng.choice((1, 1, 2))):
+        value = edited(value, rng)
+    return json.dumps(value).encode()
+
+
+@functools.cache
+def trained() -> dict[str, bytes]:
+    """Files of the folder of a run, by name."""
+    rng = np.random.default_rng(3)
+    x = rng.random((40, 4, 4, 1)).astype(np.float32)
+    data = Dataset("own", x, np.arange(40) % 3, x[:12], np.arange(12) % 3, ("a", "b", "c"))
+    options = {"epochs": 1.0, "compare": False, "preprocessing": {"mean_image": True}}
+    settings = merged("own.npz", options=options, layers={"units": ["2"], "scale": [1.0]})
+    with tempfile.TemporaryDirectory() as folder:
+        with draft(Path(folder, "run"), "run", settings.model_dump(), overwrite=False) as own:
+            run(settings, data).model.save(own.folder)
+            own.publish(KIND)
+        with RunFolder.open(Path(folder, "rows"), {"rate": 0.1}, overwrite=False) as kept:
+            kept.finish("row", {"units": 2, "seed": 0, "error": 1.5}, sm.layered(4, [sm.Layer(units=2)]))
+        found = {path.name: path.read_bytes() for path in Path(folder, "run").iterdir()}
+        return found | {"row": Path(folder, "rows/rows/row.json").read_bytes()}
+
+
+def read_run(name: str, path: Path) -> Any:
+    """Read the folder of a run in which a file was changed, and after its manifest was told so."""
+    folder = Path(f"{path}.folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for own, content in trained().items():
+        (folder / own).write_bytes(content)
+    (folder / name).write_bytes(path.read_bytes())
+    if name != "run.json":
+        manifest = json.loads((folder / "run.json").read_text())
+        manifest["files"][name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        (folder / "run.json").write_text(json.dumps(manifest))
+    return Model.load(folder)
+
+
+def check_run(model: Model, *_: Any) -> None:
+    x = np.full((2, 4, 4, 1), 0.3)
+    x[1, 0, 0] = 1
+    with contextlib.suppress(ValueError):  # about the images, such as those that a changed preprocessing leaves at 0
+        assert np.isfinite(model.encode(x)).all()
+        if model.readout is not None:
+            assert set(model.predict(x)) <= set(model.classes)
+
+
+def read_row(path: Path) -> Any:
+    folder = Path(f"{path}.folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "rows").mkdir(parents=True)
+    shutil.copy(path, folder / "rows" / "row.json")
+    with RunFolder.open(folder, {"rate": 0.1}, overwrite=True) as _:
+        pass
+    (folder / "rows").mkdir(exist_ok=True)
+    shutil.copy(path, folder / "rows" / "row.json")
+    return RunFolder(folder).rows()
+
+
+def check_row(rows: Any, *_: Any) -> None:
+    assert rows in ([], [{"units": 2, "seed": 0, "error": 1.5}])
+
+
 # --- All kinds
 
 
@@ -437,11 +508,23 @@ def kinds() -> dict[str, Kind]:
             [repacked, repacked, repacked],
             False,
         ),
+        **{
+            name: Kind(
+                Path(name).suffix[1:],
+                [trained()[name]],
+                functools.partial(read_run, name),
+                check_run,
+                [signed, signed] if name == "readout.safetensors" else [retold, retold],
+                False,
+            )
+            for name in ("run.json", "preprocessing.json", "readout.safetensors")
+        },
+        "row": Kind("json", [trained()["row"]], read_row, check_row, [retold, retold], False),
     }
 
 
 # Changes of which the result may be loaded, although it differs.
-MEANT = {signed, unsigned, repacked}
+MEANT = {signed, unsigned, repacked, retold}
 
 
 def attack(

@@ -13,7 +13,7 @@ from simatch.cli import app
 from simatch.data import load_dataset
 from simatch.papers.obeid2019 import _mnist as table
 from simatch.papers.obeid2019._mnist_figures import error_by_units
-from simatch.storage import _checkpoints, load
+from simatch.storage import RunFolder, _checkpoints, load
 
 SAMPLES = 2000
 QUICK = ["--quick", "--samples", str(SAMPLES)]
@@ -112,9 +112,8 @@ def test_finished_rows_are_kept_and_others_added(tmp_path):
     with stopping_after(0):  # nothing is left to learn, so that nothing is stopped
         assert rows_of(reproduce(*QUICK, "--json", "--out", str(out))) == first
     # A row that was not published, as if another command had put it there.
-    (out / "rows/nps3-seed0.json").write_text(
-        json.dumps({**first[0]["seeds"][0], "units": 3, "format": "simatch-row-1"})
-    )
+    with RunFolder.open(out, json.loads((out / "settings.json").read_text()), overwrite=False) as kept:
+        kept.finish("nps3-seed0", {**first[0]["seeds"][0], "units": 3}, kept.network("nps4-seed0"))
     rows = rows_of(reproduce(*QUICK, "--units", "4", "--seeds", "2", "--json", "--out", str(out)))
     assert [row["units"] for row in rows] == [3, 4]
     assert [[seed["seed"] for seed in row["seeds"]] for row in rows] == [[0], [0, 1]]

@@ -33,7 +33,7 @@ def number(value: Any, what: str, *, above: float | None = None, least: float | 
     bound = f"above {above:g}" if above is not None else "finite" if least is None else f"at least {least:g}"
     try:
         own = math.nan if isinstance(value, str | bytes) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         own = math.nan
     if not math.isfinite(own) or (above is not None and own <= above) or (least is not None and own < least):
         also = "" if bound == "finite" else "finite and "

@@ -1,5 +1,6 @@
 """Preprocessing of images before a network learns from them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._arrays import plain
+from .._checks import number
 from .._unchanged import unchanged_if_failed
 from ..relaxation import LARGEST
 from ._image_error import ImageError
@@ -200,19 +202,31 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         values = dict(values)
         try:
             shape, factor = tuple(values.pop("shape")), float(values.pop("factor"))
-            mean = values.pop("mean") if values.get("mean_image") else None
+            if len(shape) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in shape):
+                raise ValueError(f"the shape of an image cannot be {shape}")
+            mean = np.asarray(values.pop("mean"), np.float32) if values.get("mean_image") else None
             restored = cls(**values)
-            restored.mean_image_ = 0.0 if mean is None else np.asarray(mean, np.float32).reshape(shape)
-        except (KeyError, TypeError, ValueError) as error:
+            restored._check_settings()
+            if mean is not None and mean.shape != (math.prod(shape),):
+                raise ValueError(f"a mean image of shape {mean.shape} is none of {shape}")
+            restored.mean_image_ = 0.0 if mean is None else mean.reshape(shape)
+            if not (np.isfinite(factor) and np.isfinite(restored.mean_image_).all()):
+                raise ValueError("a value is not finite")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"These are not the values of a fitted Preprocessing ({error}).") from error
         restored.shape_, restored.factor_ = shape, factor
         return restored
 
+    def _check_settings(self) -> None:
+        for name in ("spread", "blur", "scale"):
+            number(getattr(self, name), f"The {name} of Preprocessing", least=0)
+        for name in ("deskew", "mean_image", "own_mean", "own_scale"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise ValueError(f"{name} of Preprocessing must be True or False, got {getattr(self, name)!r}.")
+
     @unchanged_if_failed
     def _fit(self, X: np.ndarray) -> np.ndarray:
-        for name in ("spread", "blur", "scale"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"Preprocessing needs a number from 0 for {name}, got {getattr(self, name)!r}.")
+        self._check_settings()
         x = self._checked(X)
         if self.blur and x.shape[1:3] == (1, 1):
             raise ValueError(f"A blur of {self.blur!r} pixels needs images, but these have one pixel; set it to 0.")

@@ -1,12 +1,13 @@
 """Models: a trained network with the preprocessing and the readout that belong to it."""
 
 import dataclasses
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pydantic
 from jaxtyping import Float, Num, Shaped
 
 from ..data import Preprocessing
@@ -151,19 +152,58 @@ class Model:
             raise ValueError(f"{str(folder)!r} holds a {manifest.get('kind')!r}, not a trained network.")
         path = folder / _PREPROCESSING
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            own = cls(
-                load(folder / _NETWORK),
-                Preprocessing.from_dict(values["preprocessing"]),
-                float(values["tolerance"]),
-                float(values["largest"]),
+            stored = _Stored.model_validate_json(path.read_bytes())
+            preprocessing = Preprocessing.from_dict(stored.preprocessing)
+        except (ValueError, RecursionError) as error:  # of pydantic, too
+            raise ValueError(f"The file {str(path)!r} is damaged ({_reason(error)}).") from None
+        network = load(folder / _NETWORK)
+        inputs = [network.populations[name].grid.shape for name in network.inputs]
+        if inputs != [preprocessing.shape_]:
+            raise ValueError(
+                f"The file {str(path)!r} is for images of shape {preprocessing.shape_}, but the network in "
+                f"{str(folder / _NETWORK)!r} has inputs of shape {', '.join(map(str, inputs))}."
             )
-        except (KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
-            raise ValueError(f"The file {str(path)!r} is damaged ({type(error).__name__}: {error}).") from None
+        own = cls(network, preprocessing, stored.tolerance, stored.largest)
         if _READOUT not in manifest["files"]:
             return own
-        arrays, described = read_arrays(folder / _READOUT)
-        readout = LinearReadout()
-        fitted = {f"{name}_": arrays[name] for name in ("coef", "intercept", "classes")}
-        vars(readout).update(fitted, n_features_in_=arrays["coef"].shape[1])
-        return dataclasses.replace(own, readout=readout, classes=tuple(described["classes"]))
+        return dataclasses.replace(own, **_readout(folder / _READOUT, network))
+
+
+class _Stored(pydantic.BaseModel):
+    """Content of the file of the preprocessing."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    tolerance: pydantic.PositiveFloat
+    largest: pydantic.NonNegativeFloat
+    preprocessing: dict[str, Any]
+
+
+def _readout(path: Path, network: Network) -> dict[str, Any]:
+    """Return the readout in a file and the names of its classes, checked against the network that it reads."""
+    arrays, described = read_arrays(path)
+    try:
+        coef, intercept, codes = (arrays[name] for name in ("coef", "intercept", "classes"))
+        names = described["classes"]
+        features = sum(network.populations[name].grid.size for name in network.layers)
+        rows = 1 if len(codes) == 2 else len(codes)
+        if (coef.shape, intercept.shape, codes.ndim) != ((rows, features), (rows,), 1) or len(codes) < 2:
+            raise ValueError(f"its weights have shape {coef.shape}, but the network has {features} activities")
+        if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+            raise ValueError("it holds NaN or infinity")
+        if codes.dtype.kind not in "iu" or not 0 <= codes.min() <= codes.max() < len(names):
+            raise ValueError(f"it numbers classes from {codes.min()} to {codes.max()}, of {len(names)}")
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise ValueError("its classes have no names")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"The file {str(path)!r} is damaged ({_reason(error)}).") from None
+    readout = LinearReadout()
+    vars(readout).update(coef_=coef, intercept_=intercept, classes_=codes, n_features_in_=features)
+    return {"readout": readout, "classes": tuple(names)}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pydantic.ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

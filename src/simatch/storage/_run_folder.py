@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -118,7 +119,9 @@ class RunFolder:
         network : Network
         """
         save(network, self._rows / f"{name}.safetensors")
-        write_atomically(self._rows / f"{name}.json", as_json({"format": ROW_FORMAT, **row}, indent=2) + "\n")
+        own = json.loads(as_json(row))
+        content = {"format": ROW_FORMAT, "digest": _digest(own), **own}
+        write_atomically(self._rows / f"{name}.json", as_json(content, indent=2) + "\n")
         _delete_checkpoints(self._rows / name)
 
     def learn(
@@ -179,7 +182,14 @@ def _row_in(path: Path) -> dict[str, Any] | None:
     found = _read(path)
     if not isinstance(found, dict) or found.get("format") != ROW_FORMAT:
         return None
-    return {name: value for name, value in found.items() if name != "format"}
+    row = {name: value for name, value in found.items() if name not in ("format", "digest")}
+    if found.get("digest") != _digest(row):
+        raise ValueError(f"The file {str(path)!r} is damaged (its checksum does not fit its content); delete it.")
+    return row
+
+
+def _digest(row: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
 
 
 def _read(path: Path) -> Any:
