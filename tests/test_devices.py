@@ -52,7 +52,8 @@ def on_one_device(kind, name, processes=1):
     streams = [sm.epochs_of(part, batch_size=BATCH // processes) for part in parts]
     batches = [np.concatenate(shares) for shares in zip(*streams, strict=True)]
     rate = sm.hyperbolic(0.05, over=len(batches))
-    net, reports = sm.train(network(sm, kind), iter(batches), **(on_devices.LEARNING | {"rate": rate}))
+    settings = {**on_devices.LEARNING, "rate": rate, "batch_size": None}  # the batches have their size
+    net, reports = sm.train(network(sm, kind), iter(batches), **settings)
     return net, weights(net, name) | counted(reports[-1], name), measured(reports[-1], name)
 
 
