@@ -199,18 +199,6 @@ CASES: dict[str, Case] = {
 }
 
 
-# Cells that wait for the conversion of inputs in relaxation/_inputs.py.
-PENDING = {
-    *(
-        (name, kind)
-        for name in ("train", "epochs_of", "calibrate", "sized", "imprinted")
-        for kind in ("list", "DataFrame", "tensor")
-    ),
-    ("sized", "wrong rank"),
-    ("imprinted", "wrong rank"),
-}
-
-
 def flat(result: Any) -> np.ndarray:
     return np.concatenate([np.ravel(np.asarray(leaf, float)) for leaf in jax.tree.leaves(result)])
 
@@ -320,7 +308,7 @@ def cells() -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("name", CASES)
 def test_every_kind_of_array(name, cells):
     wrong = {kind: cell for kind, cell in cells[name].items() if cell.startswith("WRONG")}
-    assert not {kind: cell for kind, cell in wrong.items() if (name, kind) not in PENDING}
+    assert not wrong
 
 
 def test_the_page_is_up_to_date(cells):
