@@ -66,7 +66,7 @@ def epochs_of(
     [100, 99]
     """
     x = arrays(x)
-    if not np.ndim(jax.tree.leaves(x)[0]) or not (count := count_samples(x)):
+    if not jax.tree.leaves(x)[0].shape or not (count := count_samples(x)):
         raise ValueError("There are no samples to cut into batches; pass an array with at least one on its first axis.")
     order = order_of(count, epochs=epochs, batch_size=batch_size, seed=seed, multiple=multiple)
     for chosen in itertools.islice(order, start, None):
