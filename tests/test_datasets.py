@@ -484,7 +484,7 @@ def test_too_few_images_to_hold_out(tmp_path):
         ({"x": X * 1j}, "complex128"),
         ({"x": np.ones(3)}, r"shape \(3,\)"),
         ({"x": np.ones((2, 2, 2, 2, 2))}, r"shape \(2, 2, 2, 2, 2\)"),
-        ({"x": np.ones((2, 3, 8, 8))}, r"channels first\? transpose with x.transpose\(0, 2, 3, 1\)"),
+        ({"x": np.ones((2, 3, 8, 8))}, r"3 channels before 8 by 8 pixels: store x.transpose\(0, 2, 3, 1\)"),
         ({"x": X[:0]}, "empty"),
         ({"x": np.ones((2, 0, 3))}, "empty"),
         ({"x": np.where(np.arange(4)[:, None, None] > 1, np.nan, X)}, "2 of 4 images, first in image 2"),
