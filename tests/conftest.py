@@ -1,11 +1,31 @@
 """What tests share."""
 
+import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import jaxtyping
 import numpy as np
 import pytest
+
+
+# Every compiled program occupies several of the memory areas that the system allows a process (65,530 on Linux), and
+# JAX keeps all programs; beyond the limit it crashes.
+AREAS = 20_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled_programs() -> Iterator[None]:
+    """Let go of the programs of earlier modules before there are too many."""
+    yield
+    try:
+        areas = Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return
+    if areas > AREAS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
