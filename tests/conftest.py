@@ -9,7 +9,6 @@ import jaxtyping
 import numpy as np
 import pytest
 
-
 # Every compiled program occupies several of the memory areas that the system allows a process (65,530 on Linux), and
 # JAX keeps all programs; beyond the limit it crashes.
 AREAS = 20_000

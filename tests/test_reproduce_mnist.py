@@ -1,6 +1,7 @@
 """The table of the paper on a tiny MNIST: what is written, going on after a break, and what is refused."""
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import tracemalloc
@@ -112,7 +113,7 @@ def test_finished_rows_are_kept_and_others_added(tmp_path):
     with stopping_after(0):  # nothing is left to learn, so that nothing is stopped
         assert rows_of(reproduce(*QUICK, "--json", "--out", str(out))) == first
     # A row that was not published, as if another command had put it there.
-    with RunFolder.open(out, json.loads((out / "settings.json").read_text()), overwrite=False) as kept:
+    with RunFolder.open(out, dataclasses.asdict(table.Setting(samples=SAMPLES)), overwrite=False) as kept:
         kept.finish("nps3-seed0", {**first[0]["seeds"][0], "units": 3}, kept.network("nps4-seed0"))
     rows = rows_of(reproduce(*QUICK, "--units", "4", "--seeds", "2", "--json", "--out", str(out)))
     assert [row["units"] for row in rows] == [3, 4]
