@@ -74,20 +74,25 @@ def planned_rates(
 
     The rates have a row for each of `KINDS`. A schedule, unlike a number, may give 0, as a rise from 0 does.
     """
-    limits = np.array(list(_limits(net, rule).values())) * (1 + 1e-6)
-    rates = np.zeros((len(KINDS), count))
-    for i in range(count):
+    found: list[tuple[float, ...]] = []
+    error = None
+    for number in range(first, first + count):
         try:
-            rates[:, i] = [float(own) for own in schedule(first + i)]
-        except Exception as error:
-            error.add_note(f"The schedule of learning rates raised this for batch {first + i}.")
-            return rates[:, :i], error
-        if not np.all((rates[:, i] >= 0) & (rates[:, i] <= limits)):
-            return rates[:, :i], ValueError(
-                f"The schedule gives batch {first + i} the learning rate {rates[0, i]:.3g}, which is not a number from "
-                "0 to the largest one for this network (`largest_rate`); change the schedule."
-            )
-    return rates, None
+            found.append(tuple(map(float, schedule(number))))
+        except Exception as raised:
+            raised.add_note(f"The schedule of learning rates raised this for batch {number}.")
+            error = raised
+            break
+    rates = np.array(found).reshape(-1, len(KINDS)).T
+    limits = np.array([*_limits(net, rule).values()])[:, None] * (1 + 1e-6)
+    bad = np.flatnonzero(~np.all((rates >= 0) & (rates <= limits), axis=0))
+    if bad.size:
+        error = ValueError(
+            f"The schedule gives batch {first + bad[0]} the learning rate {rates[0, bad[0]]:.3g}, which is not a "
+            "number from 0 to the largest one for this network (`largest_rate`); change the schedule."
+        )
+        rates = rates[:, : bad[0]]
+    return rates, error
 
 
 def _limits(net: Network, rule: Rule) -> dict[str, float]:
