@@ -95,6 +95,18 @@ def test_refusals_name_what_is_wrong(trained, fitted, tmp_path, monkeypatch):
     assert not (tmp_path / "features.npz").exists()
 
 
+def test_what_the_folder_of_a_run_holds(trained, tmp_path):
+    first, *others = simatch("info", trained).stdout.splitlines()
+    assert first.endswith("a finished run of kind 'network', by simatch 0.1.0")
+    assert len(others) == 6
+    shutil.copytree(trained, tmp_path / "changed")
+    (tmp_path / "changed/results.json").write_text("{}")
+    assert "is missing, or is not the one that its run wrote" in simatch("info", tmp_path / "changed").stdout
+    (tmp_path / "begun/unfinished/work").mkdir(parents=True)
+    (tmp_path / "begun/unfinished/work/draft.json").write_text("{}")
+    assert "an interrupted run" in simatch("info", tmp_path / "begun").stdout
+
+
 def test_without_labels_there_is_no_readout(tmp_path):
     np.save(tmp_path / "x.npy", load_digits().images[:200])
     assert simatch("train", tmp_path / "x.npy", *TINY, "--out", tmp_path / "run").exit_code == 0

@@ -32,6 +32,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{found['path']}: {found['error']}"
         return
     if found["kind"] == "folder":
+        if found["run"]:
+            yield f"{found['path']}: {found['run']}"
         for own in found["files"]:
             first, *_ = _lines(own)
             yield first

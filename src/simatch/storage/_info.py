@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ._arrays_file import LONGEST, ArraysFile, arrays_file
+from ._draft import DRAFT, MANIFEST, manifest_of
 from ._numpy_file import declared_numpy
 from ._reading import explained, reason, regular
 from ._toml_file import read_toml
@@ -29,8 +30,9 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict of values that JSON can hold
         ``path``, ``kind`` and ``bytes``, and what there is of this kind: ``format``, ``populations`` and ``terms`` of a
-        network; ``arrays``, each with name, type and shape; ``entries`` of settings and results; ``files`` of a folder,
-        of which those that cannot be described have an ``error``. Damage is noticed only where it is read.
+        network; ``arrays``, each with name, type and shape; ``entries`` of settings and results; ``run`` (in words)
+        and ``files`` of a folder, of which those that cannot be described have an ``error``. Damage is noticed only
+        where it is read.
 
     Raises
     ------
@@ -81,7 +83,21 @@ def _folder(path: Path) -> dict[str, Any]:
         files.append(own)
     if not files:
         raise ValueError(f"The folder {str(path)!r} holds no file of simatch; give a file, or the folder of a run.")
-    return {"path": str(path), "kind": "folder", "files": files, "more": max(len(names) - MOST_FILES, 0)}
+    more = max(len(names) - MOST_FILES, 0)
+    return {"path": str(path), "kind": "folder", "run": _run(path), "files": files, "more": more}
+
+
+def _run(path: Path) -> str | None:
+    """What run the folder holds, in words; None if it holds none."""
+    if (path / MANIFEST).is_file():
+        try:
+            manifest = manifest_of(path)
+        except ValueError as error:
+            return str(error)
+        return f"a finished run of kind {manifest.get('kind')!r}, by simatch {manifest.get('simatch')}"
+    if (path / DRAFT).is_dir():
+        return "an interrupted run; the command that began it goes on with it"
+    return None
 
 
 def _text(path: Path, suffix: str) -> dict[str, Any]:
