@@ -196,7 +196,8 @@ def test_partial_fit_is_one_relaxation_and_one_step_of_learning(make, x):
 def test_partial_fit_in_batches_is_partial_fit_of_each(x):
     together = deep().partial_fit(x[:10]).partial_fit(x[10:30])
     apart = deep().partial_fit(x[:10]).partial_fit(x[10:20]).partial_fit(x[20:30])
-    np.testing.assert_array_equal(together.transform(x), apart.transform(x))
+    # A batch alone is filled up to a power of two, so that sums are rounded in another order.
+    np.testing.assert_allclose(together.transform(x), apart.transform(x), rtol=1e-5, atol=1e-6)
     assert together.n_steps_ == apart.n_steps_ == 3
 
 

@@ -6,7 +6,7 @@ Equation (2) of ``docs/mathematics.md`` relates f and F: ``F'(r) = u - r`` where
 import abc
 import inspect
 import math
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import equinox as eqx
 import jax
@@ -163,8 +163,9 @@ class ReLU(Activation):
         return jnp.where(z > 0, z, z / step)
 
 
-def _threshold(value: float) -> float:
-    return number(value, "A threshold", least=0)
+def _threshold(value: Any) -> Any:
+    # An array, so that programs serve all thresholds.
+    return value if isinstance(value, jax.Array) else jnp.asarray(number(value, "A threshold", least=0), float)
 
 
 @register("soft_threshold", Activation, native=native.SHRINK)
@@ -183,7 +184,7 @@ class SoftThreshold(Activation):
         If `threshold` is negative or not finite.
     """
 
-    threshold: float = eqx.field(static=True, default=0.1, converter=_threshold)
+    threshold: Any = eqx.field(default=0.1, converter=_threshold)
 
     def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
         return u - jnp.clip(u, -self.threshold, self.threshold)
@@ -212,7 +213,7 @@ class ShiftedReLU(Activation):
         If `threshold` is negative or not finite.
     """
 
-    threshold: float = eqx.field(static=True, default=0.1, converter=_threshold)
+    threshold: Any = eqx.field(default=0.1, converter=_threshold)
     lower: ClassVar[float] = 0.0
 
     def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -313,8 +314,8 @@ def activation(name: "str | Activation") -> Activation:
     Examples
     --------
     >>> import simatch as sm
-    >>> sm.activation("soft_threshold:0.2").threshold
-    0.2
+    >>> float(sm.activation("soft_threshold:0.25").threshold)
+    0.25
     """
     if isinstance(name, Activation):
         return name

@@ -1,7 +1,7 @@
 """The default solver: small blocks of neurons, each relaxed independently in native code."""
 
 import math
-from typing import final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +95,7 @@ def suits(problem: Problem) -> bool:
     )
 
 
-def _numbers(f: Activation) -> tuple[float, float, float, float]:
+def _numbers(f: Activation) -> tuple[Any, ...]:
     """Numbers that describe an activation to native code: kind, threshold, lower and upper bound."""
     entry = entry_of(f)
     assert entry is not None
