@@ -1,5 +1,6 @@
 """What users pass as data: containers, streams of batches, arrays larger than memory, batches of many sizes."""
 
+import contextlib
 import itertools
 import os
 import subprocess
@@ -342,13 +343,9 @@ def test_batches_that_are_filled_up_teach_the_same(size, rule, activation, rng):
         assert vars(own.health[name]) == pytest.approx(vars(health), rel=1e-4)
 
 
-def test_sizes_share_programs(rng):
-    """Compiling takes a second and 9 MB, so this counts programs."""
-    estimator = SimilarityMatching(2, random_state=0)
-    for size in (60, 8, 16, 32, 64, 128):
-        estimator.partial_fit(rng.normal(size=(size, 7)))
-        estimator.transform(rng.normal(size=(size, 7)))
-        sm.encode(NET, rng.normal(size=(size, 16)))
+@contextlib.contextmanager
+def counted():
+    """List of the programs that are compiled."""
     compiled = []
 
     def listen(event, *_, **__):
@@ -357,6 +354,19 @@ def test_sizes_share_programs(rng):
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
+        yield compiled
+    finally:
+        jax.monitoring.clear_event_listeners()
+
+
+def test_sizes_share_programs(rng):
+    """Compiling takes a second and 9 MB, so this counts programs."""
+    estimator = SimilarityMatching(2, random_state=0)
+    for size in (60, 8, 16, 32, 64, 128):
+        estimator.partial_fit(rng.normal(size=(size, 7)))
+        estimator.transform(rng.normal(size=(size, 7)))
+        sm.encode(NET, rng.normal(size=(size, 16)))
+    with counted() as compiled:
         for size in (31, 47, 62, 25, 9, 100, 77):
             estimator.partial_fit(rng.normal(size=(size, 7)))
             estimator.transform(rng.normal(size=(size, 7)))
@@ -367,5 +377,18 @@ def test_sizes_share_programs(rng):
         sm.train(NET, (rng.normal(size=(size, 16)) for size in (20, 21, 22, 19)), progress=False)
         assert before <= 4
         assert len(compiled) == before
-    finally:
-        jax.monitoring.clear_event_listeners()
+
+
+def test_thresholds_and_scales_share_programs(rng):
+    x = rng.normal(size=(40, 6))
+
+    def learned(threshold, scale):
+        layer = sm.Layer(units=3, activation=f"soft_threshold:{threshold}", scale=scale)
+        net, _ = sm.train(sm.layered(6, [layer]), x, progress=False)
+        return sm.encode(net, x)
+
+    first = learned(0.1, 1.0)
+    with counted() as compiled:
+        others = [learned(0.2, 1.0), learned(0.1, 0.5)]
+    assert not compiled
+    assert all(abs(other - first).max() > 0.01 for other in others)
