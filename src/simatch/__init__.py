@@ -11,10 +11,14 @@ from .learning import DivergenceError as DivergenceError
 from .learning import GradientRule as GradientRule
 from .learning import Health as Health
 from .learning import HealthWarning as HealthWarning
+from .learning import KeptStates as KeptStates
 from .learning import LearningState as LearningState
 from .learning import Plasticity as Plasticity
+from .learning import RandomSign as RandomSign
 from .learning import Report as Report
 from .learning import Rule as Rule
+from .learning import RuleByTerm as RuleByTerm
+from .learning import StartedAt as StartedAt
 from .learning import calibrate as calibrate
 from .learning import certificate as certificate
 from .learning import credit as credit
@@ -52,6 +56,8 @@ from .relaxation import Accelerated as Accelerated
 from .relaxation import Adaptive as Adaptive
 from .relaxation import Blockwise as Blockwise
 from .relaxation import ConvergenceWarning as ConvergenceWarning
+from .relaxation import Coupled as Coupled
+from .relaxation import Descent as Descent
 from .relaxation import Euler as Euler
 from .relaxation import Iteration as Iteration
 from .relaxation import Phase as Phase

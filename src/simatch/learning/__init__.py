@@ -12,6 +12,10 @@ from ._calibrate import calibrate as calibrate
 from ._calibrate import recalibrated as recalibrated
 from ._certificate import Certificate as Certificate
 from ._certificate import certificate as certificate
+from ._compound import KeptStates as KeptStates
+from ._compound import RandomSign as RandomSign
+from ._compound import RuleByTerm as RuleByTerm
+from ._compound import StartedAt as StartedAt
 from ._contrast import ContrastRule as ContrastRule
 from ._costs import Credit as Credit
 from ._costs import credit as credit

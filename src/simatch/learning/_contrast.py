@@ -1,5 +1,6 @@
 """Contrastive learning: a rule that compares two phases."""
 
+from collections.abc import Sequence
 from typing import final
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from .._checks import number
-from ..network import Activities, Network, Weights, ascent_gradients, energy, energy_gradients, mean
+from ..network import Activities, Network, Term, Weights, ascent_gradients, energy, energy_gradients, mean
 from ..relaxation import Phase
 from ._rule import Change, Rule, without_absent
 
@@ -70,6 +71,9 @@ class ContrastRule(Rule):
     @property
     def phases(self) -> tuple[Phase, ...]:
         return self.free, self.nudged
+
+    def largest_rates(self, net: Network, terms: Sequence[Term] | None = None) -> Float[Array, "2"]:
+        return jnp.full(2, jnp.inf)  # nothing decays
 
     def change(
         self,

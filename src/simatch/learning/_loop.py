@@ -89,7 +89,7 @@ def step(
         Before the step.
     """
     weighted: dict[str, Any] = {} if weights is None else {"weights": weights}
-    changes, rule_state, cost = method.rule.change(net, settled, state.rule, entries, **weighted)
+    changes, rule_state, cost = method.rule.drawn(state.rule).change(net, settled, state.rule, entries, **weighted)
     cost = jnp.asarray(cost, rates[0].dtype)
     if axis is not None:
         changes, cost = jax.lax.pmean((changes, cost), axis)
@@ -213,7 +213,8 @@ def _learn_own(
         as_before = lambda parameters, state, *_: (parameters, state)  # noqa: E731
         parameters, state = jax.lax.cond(i > 0, new, as_before, parameters, state, settled, i - 1)
         now = net.with_parameters(parameters)
-        out = settle_phases(now, phases, batch(i), method.solver, tolerance, rule.start(now, state.rule, batch(i)))
+        start = rule.start(now, state.rule, batch(i))
+        out = settle_phases(now, rule.drawn(state.rule).phases, batch(i), method.solver, tolerance, start)
         worst = jnp.max(jnp.stack([one.status for one in out]), axis=0)
         diverged = jnp.any(worst == Status.DIVERGED)
         if axis is not None:

@@ -1,4 +1,4 @@
-"""Learning rates of single pathways, as a transformation of changes."""
+"""Learning rates of single terms, as a transformation of changes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,11 @@ import jax
 from jaxtyping import PyTree
 
 from .._checks import number
-from ..network import Network, Pathway
+from ..network import Network, Pathway, Term, entry_of
 
 
 class Plasticity:
-    """Factors on the learning rates of pathways; 0 switches the plasticity of a pathway off.
+    """Factors on the learning rates of pathways and other terms; 0 switches the plasticity of a pathway off.
 
     It is a transformation of changes in Optax's form: pass it as `transform`, alone or in ``optax.chain``.
 
@@ -19,8 +19,9 @@ class Plasticity:
     ----------
     net : Network
     factors : mapping of str to float
-        For pathways by name, a factor between 0 and 1; the others have 1. Feedforward synapses are named after both
-        populations, such as ``"input->layer1"``, and lateral ones after theirs, such as ``"layer1"``.
+        For terms by name, a factor between 0 and 1; the others have 1. Feedforward synapses are named after both
+        populations, such as ``"input->layer1"``, lateral ones after theirs, such as ``"layer1"``, and other terms
+        after their kind and the last of their populations, such as ``"bias of layer1"``.
 
     Raises
     ------
@@ -41,7 +42,7 @@ class Plasticity:
     """
 
     def __init__(self, net: Network, factors: Mapping[str, float]):
-        names = [_name(term) if isinstance(term, Pathway) else None for term in net.terms]
+        names = [_name(term) if jax.tree.leaves(term.parameters) else None for term in net.terms]
         for name, factor in factors.items():
             if name not in names:
                 known = ", ".join(repr(own) for own in names if own is not None)
@@ -68,5 +69,8 @@ class Plasticity:
         return hash(self.factors)
 
 
-def _name(pathway: Pathway) -> str:
-    return pathway.post if pathway.pre == pathway.post else f"{pathway.pre}->{pathway.post}"
+def _name(term: Term) -> str:
+    if isinstance(term, Pathway):
+        return term.post if term.pre == term.post else f"{term.pre}->{term.post}"
+    entry = entry_of(term)
+    return f"{entry.name if entry else type(term).__name__} of {term.populations[-1]}"

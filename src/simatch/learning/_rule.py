@@ -1,6 +1,7 @@
 """Rules: the phases in which a network relaxes, and the change of its parameters afterwards."""
 
 import abc
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 import equinox as eqx
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float, PyTree
 from ..network import (
     Activities,
     Network,
+    Term,
     Weights,
     activity_costs,
     ascent_gradients,
@@ -127,9 +129,19 @@ class Rule(eqx.Module):
         Change
         """
 
-    def largest_rates(self, net: Network) -> Float[Array, "2"]:
-        """Largest factors on the changes of descending and of ascending parameters at which no decay overshoots 0."""
-        return curvature_limits(net, net.terms)
+    def drawn(self, state: PyTree) -> "Rule":
+        """Return the rule as it holds for the next batch, with the same phases apart from numbers; by default itself.
+
+        A rule overrides this method if numbers of its phases vary from batch to batch, such as the sign of a nudge.
+        """
+        return self
+
+    def largest_rates(self, net: Network, terms: Sequence[Term] | None = None) -> Float[Array, "2"]:
+        """Largest factors on the changes of descending and of ascending parameters at which no decay overshoots 0.
+
+        `terms` are those that learn by this rule; all terms of the network by default.
+        """
+        return curvature_limits(net, net.terms if terms is None else terms)
 
     def default_rate(self, batch_size: int, count: int | None) -> float | Schedule:
         """Learning rate if the user gives none, for batches of this size out of `count` samples (None: unknown)."""
@@ -237,9 +249,11 @@ class AveragingRule(OnePhaseRule):
     def default_rate(self, batch_size: int, count: int | None) -> float | Schedule:
         return automatic_rate(batch_size, count)
 
-    def largest_rates(self, net: Network) -> Float[Array, "2"]:
+    def largest_rates(self, net: Network, terms: Sequence[Term] | None = None) -> Float[Array, "2"]:
         along_gradient = [
-            term for term, best in zip(net.terms, optima(net, net.parameters), strict=True) if best is None
+            term
+            for term, best in zip(net.terms, optima(net, net.parameters), strict=True)
+            if best is None and (terms is None or any(term is own for own in terms))
         ]
         # Rates of ascending parameters come doubled (`ascent`), and `change` halves their changes.
         return jnp.minimum(jnp.asarray([1.0, 2.0]), curvature_limits(net, along_gradient))

@@ -11,6 +11,8 @@ from ._arrays import is_sparse as is_sparse
 from ._arrays import is_stored as is_stored
 from ._arrays import rows_of as rows_of
 from ._blockwise import Blockwise as Blockwise
+from ._coupled import Coupled as Coupled
+from ._descent import Descent as Descent
 from ._euler import Euler as Euler
 from ._euler import shorter as shorter
 from ._inputs import LARGEST as LARGEST

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from .._checks import number, whole
 from ..network import Network, Term
+from ._solver import Solver
 
 
 @final
@@ -39,6 +40,8 @@ class Phase(eqx.Module):
         Number of solver steps after which each stage stops, at least 1. Samples that stop there have the status
         STOPPED, which is not a failure. Without a `tolerance` relaxation does not stop earlier, except at a residual
         of exactly 0.
+    solver : Solver, optional
+        Solver of this phase; by default the one that `simatch.relax`, `simatch.train` and the other callers are given.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class Phase(eqx.Module):
     start: str = eqx.field(static=True)
     tolerance: Float[Array, ""] | None
     steps: int | None = eqx.field(static=True)
+    solver: Solver | None
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class Phase(eqx.Module):
         start: str = "rest",
         tolerance: float | None = None,
         steps: int | None = None,
+        solver: Solver | None = None,
     ):
         if isinstance(clamp, str) or isinstance(absent, str):
             raise ValueError('Populations are given as a sequence of names, such as ["input"], not as one string.')
@@ -91,7 +96,7 @@ class Phase(eqx.Module):
         self.clamp = None if clamp is None else tuple(pairs)
         self.absent, self.terms, self.start = tuple(absent), tuple(terms), start
         self.tolerance = None if tolerance is None else jnp.asarray(tolerance, float)
-        self.steps = steps
+        self.steps, self.solver = steps, solver
         both = [name for name, _ in self.clamp or () if name in self.absent]
         if both:
             raise ValueError(f"Population {both[0]!r} is both clamped and absent; choose one.")

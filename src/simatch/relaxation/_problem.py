@@ -29,7 +29,13 @@ class Problem(eqx.Module):
     curvature : callable
         The linear map ``-d force`` at rest, applied to any number of samples; it is the same for all samples.
     stored : array of shape (blocks, size, size), or None
-        `curvature` as one matrix for each block; None if some term does not offer its matrices.
+        `curvature` as one matrix for each block; None for several populations, or if some term does not offer its
+        matrices.
+    own : dict of str to array of shape (blocks, size, size), or None
+        The same for each population alone while the others of the stage stay as they are.
+    pull : callable
+        Function from a population and the activities of the others of its stage to the force on it at its own
+        activity 0.
     activations : dict of str to Activation
         Activation of each population of the stage.
     weights : dict of str to float
@@ -48,6 +54,8 @@ class Problem(eqx.Module):
     drive: Activities
     curvature: Callable[[Activities], Activities]
     stored: Blocks | None
+    own: dict[str, Blocks | None]
+    pull: Callable[[str, Activities], Float[Array, "_ samples"]]
     activations: dict[str, Activation]
     weights: dict[str, float]
     affine: bool = eqx.field(static=True)
@@ -75,6 +83,34 @@ class Problem(eqx.Module):
     def block_size(self) -> int:
         """Neurons in a block."""
         return sum(self.sizes.values()) // self.blocks
+
+    def alone(self, name: str, others: Activities, *, potentials: bool = True) -> "Problem":
+        """Return the problem of one population while the others of the stage stay at their activities.
+
+        The energy of all terms must be quadratic, and `own` must have the curvature of the population.
+        """
+        own, size = self.own[name], self.sizes[name]
+        assert own is not None
+        drive = {name: self.pull(name, others)}
+
+        def curvature(v: Activities) -> Activities:
+            columns = v[name].reshape(len(own), -1, v[name].shape[-1])
+            return {name: (own @ columns).reshape(v[name].shape)}
+
+        return Problem(
+            force=lambda r: {name: drive[name] - curvature(r)[name]},
+            drive=drive,
+            curvature=curvature,
+            stored=own,
+            own={name: own},
+            pull=lambda name, others: drive[name],
+            activations={name: self.activations[name]},
+            weights={name: self.weights[name]},
+            affine=True,
+            blocks=len(own),
+            sizes={name: size},
+            potentials=potentials,
+        )
 
     def matrices(self) -> Blocks:
         """Curvature as one matrix for each block, computed by probing if it is not stored."""
@@ -144,7 +180,18 @@ def stage_problem(
 
     rest = at_rest(settled)
     affine = all(t.quadratic(stage) for t in terms)
-    stored = _stored(net, stage, terms) if affine else None
+    own = {name: _stored(net, name, terms) if affine else None for name in stage}
+    stored = own[stage[0]] if len(stage) == 1 else None
+    joining = [t for t in terms if len(set(t.populations) & set(stage)) > 1]
+
+    def pull(name: str, others: Activities) -> Float[Array, "_ samples"]:
+        def energies(r: Float[Array, "_ samples"]) -> Float[Array, " samples"]:
+            return term_energies(net, joining, {**settled, **others, name: r})
+
+        value, pullback = jax.vjp(energies, rest[name])
+        (descent,) = pullback(-jnp.ones_like(value))
+        return drive[name] + descent / weights[name] if joining else drive[name]
+
     # A homogeneous term that reads only populations of this stage exerts no force at rest.
     drive = force(settled, [t for t in terms if not (t.homogeneous and set(t.populations) <= set(stage))])(rest)
     return Problem(
@@ -152,6 +199,8 @@ def stage_problem(
         drive=drive,
         curvature=curvature,
         stored=stored,
+        own=own,
+        pull=pull,
         activations={name: net.activations[name] for name in stage},
         weights=weights,
         affine=affine,
@@ -161,13 +210,12 @@ def stage_problem(
     )
 
 
-def _stored(net: Network, stage: Sequence[str], terms: Sequence[Term]) -> Blocks | None:
-    """Curvature of a stage as one matrix for each block; None for several populations, or if a term offers none."""
-    if len(stage) > 1:
-        return None
-    (name,) = stage
+def _stored(net: Network, name: str, terms: Sequence[Term]) -> Blocks | None:
+    """Curvature of one population alone as one matrix for each block; None if a term offers none."""
     size, parts = net.populations[name].grid.size, []
     for term in terms:
+        if name not in term.populations:
+            continue
         offered = term.curvature(term.parameters, name)
         if offered is None:
             return None

@@ -213,7 +213,8 @@ def settle(
     `start` holds the potentials at the start. The result has the settled potentials only if `potentials` is true,
     because writing them takes time and memory.
     """
-    phase, solver = phase or INPUTS_CLAMPED, solver or Blockwise()
+    phase = phase or INPUTS_CLAMPED
+    solver = phase.solver or solver or Blockwise()
     relaxing = phase.relaxing(net)
     states, final, parts = {name: entries[entry] for name, entry in phase.entries(net).items()}, {}, []
     if phase.steps is not None:

@@ -19,7 +19,9 @@ def largest_eigenvalue(problem: Problem) -> Float[Array, "blocks 1"]:
     large blocks it is an estimate: the largest result of several power iterations, which approach the eigenvalue from
     below, plus 10 %.
     """
-    return _explicit(problem) if problem.block_size <= EXPLICIT_SIZE else _power_iteration(problem)
+    # Matrices that are not stored are first computed, by as many products as they have columns.
+    largest = EXPLICIT_SIZE if problem.stored is not None else EXPLICIT_SIZE // 4
+    return _explicit(problem) if problem.block_size <= largest else _power_iteration(problem)
 
 
 def _explicit(problem: Problem) -> Float[Array, "blocks 1"]:

@@ -1,0 +1,261 @@
+"""Contrastive (supervised) similarity matching, and equilibrium propagation: two phases, free and nudged."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._checks import number, whole
+from ..learning import ContrastRule, GradientRule, KeptStates, Plasticity, RandomSign, Rate, Rule, RuleByTerm, encode
+from ..network import (
+    Activation,
+    AntiHebbian,
+    Bias,
+    Connectivity,
+    Grid,
+    Hebbian,
+    Leak,
+    Network,
+    Nudge,
+    Population,
+)
+from ..relaxation import Descent, Phase
+from ._layered import Layer
+from ._supervised import Supervised
+
+OUTPUT = "output"
+
+
+def contrastive(
+    input: Grid | int,
+    hidden: Sequence[Layer | int],
+    outputs: int,
+    *,
+    beta: float = 1.0,
+    rates: Sequence[float] | None = None,
+    lateral_rate: float = 0.01,
+    activation: str | Activation = "clip",
+    steps: tuple[int, int] | None = None,
+    step_size: float = 0.5,
+    samples: int | None = None,
+    seed: int = 0,
+) -> Supervised:
+    """Build a network of contrastive similarity matching.
+
+    Feedforward weights and biases learn from the difference of a nudged and a free phase; lateral weights of the hidden
+    layers learn from the nudged phase alone, by the anti-Hebbian rule with decay.
+
+    Parameters
+    ----------
+    input : Grid or int
+        Height, width and channels of the input; a whole number n stands for n inputs without geometry.
+    hidden : sequence of Layer or int
+        From the bottom to the top, at least one; a number stands for so many units that all inputs reach. Of a `Layer`,
+        the activation and the scales are not used.
+    outputs : int
+        Number of output units, at least 1.
+    beta : float
+        Strength of the nudge, above 0.
+    rates : sequence of float, optional
+        Learning rates of the feedforward synapses and biases of each layer, the first the largest; by default 0.5, and
+        for each further layer three quarters of that of the layer below.
+    lateral_rate : float
+        Learning rate of the lateral synapses, above 0: ``dL = lateral_rate / (2 beta) (<r r'> - L)``.
+    activation : str or Activation
+        Of hidden and output units.
+    steps : tuple of two ints, optional
+        Steps of length `step_size` in the free and in the nudged phase, as published (20, 4); by default both phases
+        settle.
+    step_size : float
+        Above 0.
+    samples : int, optional
+        Number of training samples whose states are kept between epochs, as published; by default every sample starts
+        from rest.
+    seed : int
+        Seed of the initial weights, at least 0.
+
+    Returns
+    -------
+    Supervised
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, or a layer does not fit.
+
+    References
+    ----------
+    Qin, Mudur, Pehlevan, *Neural Computation* 33 (2021); ``docs/models/contrastive.md``.
+
+    Examples
+    --------
+    >>> from simatch.models import contrastive
+    >>> contrastive(784, [500], 10).network.synapses
+    647000
+    """
+    rates = _rates(rates, len(hidden) + 1, 0.75)
+    beta = number(beta, "beta", above=0)
+    net = _network(input, hidden, outputs, activation, lateral=True, seed=seed)
+    free, nudged = _phases(beta, steps, step_size)
+    rule = RuleByTerm(
+        [ContrastRule(free, nudged, beta), GradientRule(nudged)], of=[int(term.signs == 1) for term in net.terms]
+    )
+    kinds = {"descending": rates[0], "ascending": number(lateral_rate, "The lateral rate", above=0) / beta}
+    return _supervised(net, rule, kinds, rates, samples)
+
+
+def equilibrium(
+    input: Grid | int,
+    hidden: Sequence[Layer | int],
+    outputs: int,
+    *,
+    beta: float = 0.5,
+    random_sign: bool = False,
+    lateral: bool = False,
+    rates: Sequence[float] | None = None,
+    lateral_rate: float = 0.75,
+    activation: str | Activation = "clip",
+    steps: tuple[int, int] | None = None,
+    step_size: float = 0.5,
+    samples: int | None = None,
+    seed: int = 0,
+) -> Supervised:
+    """Build a network of equilibrium propagation.
+
+    All synapses learn from the difference of a nudged and a free phase.
+
+    Parameters
+    ----------
+    input, hidden, outputs, activation, steps, step_size, samples, seed
+        As in `contrastive`.
+    beta : float
+        Strength of the nudge, not 0.
+    random_sign : bool
+        Whether the nudge gets a random sign in every batch.
+    lateral : bool
+        Whether hidden layers have lateral synapses.
+    rates : sequence of float, optional
+        As in `contrastive`, but by default a quarter of that of the layer below.
+    lateral_rate : float
+        Learning rate of the lateral synapses, above 0.
+
+    Returns
+    -------
+    Supervised
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, or a layer does not fit.
+
+    References
+    ----------
+    Scellier, Bengio 2017; Qin, Mudur, Pehlevan, *Neural Computation* 33 (2021); ``docs/models/equilibrium.md``.
+
+    Examples
+    --------
+    >>> from simatch.models import equilibrium
+    >>> equilibrium(784, [500], 10).network.synapses
+    397000
+    """
+    rates = _rates(rates, len(hidden) + 1, 0.25)
+    net = _network(input, hidden, outputs, activation, lateral=lateral, seed=seed)
+    free, nudged = _phases(beta, steps, step_size)
+    rule: Rule = ContrastRule(free, nudged, beta)
+    if random_sign:
+        rule = RandomSign(rule, seed)
+    # The derivative of r' L r / 2 has half of the published factor.
+    kinds = {"descending": rates[0], "ascending": number(lateral_rate, "The lateral rate", above=0)}
+    return _supervised(net, rule, kinds, rates, samples)
+
+
+def _supervised(net: Network, rule: Rule, kinds: Rate, rates: Sequence[float], samples: int | None) -> Supervised:
+    if samples is not None:
+        rule = KeptStates(rule, samples)
+    factors = {}
+    for pathway, rate in zip(net.feedforward, rates, strict=True):
+        factors[f"{pathway.pre}->{pathway.post}"] = factors[f"bias of {pathway.post}"] = rate / rates[0]
+    return Supervised(net, rule, functools.partial(_read, phase=Phase(["input"])), kinds, Plasticity(net, factors))
+
+
+def _read(net: Network, x: Any, tolerance: float, *, phase: Phase) -> np.ndarray:
+    return encode(net, x, layers=OUTPUT, phase=phase, tolerance=tolerance)
+
+
+def _rates(rates: Sequence[float] | None, layers: int, factor: float) -> list[float]:
+    if rates is None:
+        return [0.5 * factor**p for p in range(layers)]
+    rates = [number(rate, "A learning rate", above=0) for rate in rates]
+    if len(rates) != layers or max(rates) > rates[0]:
+        raise ValueError(
+            f"There are {layers} layers of feedforward synapses and {len(rates)} rates; give one for each, the first "
+            "the largest."
+        )
+    return rates
+
+
+def _phases(beta: float, steps: tuple[int, int] | None, step_size: float) -> tuple[Phase, Phase]:
+    """Free and nudged phase: settled, or of a number of steps each."""
+    solver = None if steps is None else Descent(step_size)
+    first, second = (None, None) if steps is None else steps
+    nudge = Nudge(OUTPUT, "label", beta)
+    return (
+        Phase(["input"], steps=first, solver=solver),
+        Phase(["input", "label"], terms=[nudge], start="previous", steps=second, solver=solver),
+    )
+
+
+def _network(
+    input: Grid | int,
+    hidden: Sequence[Layer | int],
+    outputs: int,
+    activation: str | Activation,
+    *,
+    lateral: bool,
+    seed: int,
+) -> Network:
+    """Layers with leak, bias and full feedback; lateral synapses within the hidden layers."""
+    if not hidden:
+        raise ValueError("A network needs at least one hidden layer, got none.")
+    rng = np.random.default_rng(whole(seed, "The seed", least=0))
+    below = input if isinstance(input, Grid) else Grid(1, 1, input)
+    populations, terms, name = {"input": Population(below)}, [], "input"
+    layers = [layer if isinstance(layer, Layer) else Layer(units=layer) for layer in hidden]
+    last = Layer(units=whole(outputs, "The number of outputs"))
+    for p, layer in enumerate([*layers, last], start=1):
+        above = OUTPUT if layer is last else f"layer{p}"
+        forward, across = layer.connectivity(below)
+        populations[above] = Population(forward.post, activation)
+        weights = _uniform(forward, rng)
+        feedback = 0.0 if p == 1 else 1.0
+        terms += [
+            Hebbian(name, above, forward, feedback=feedback, parameters=weights),
+            Leak(above),
+            Bias(above, forward.post),
+        ]
+        if lateral and layer is not last:
+            # The network doubles the structure constants of a layer that hears the next; these are meant to be 1.
+            terms.append(AntiHebbian(above, across, scale=0.5, parameters=_gram(across, rng)))
+        below, name = forward.post, above
+    return Network(populations, terms)
+
+
+def _uniform(connectivity: Connectivity, rng: np.random.Generator) -> Any:
+    """Uniform weights of the width of Glorot and Bengio, from the synapses that exist."""
+    ins, outs = (connectivity.synapses / grid.size for grid in (connectivity.post, connectivity.pre))
+    bound = np.sqrt(6 / (ins + outs))
+    dense = rng.uniform(-bound, bound, (connectivity.post.size, connectivity.pre.size))
+    return connectivity.gather(dense)
+
+
+def _gram(connectivity: Connectivity, rng: np.random.Generator) -> Any:
+    """Lateral weights A A' of uniform A, within the blocks that exist."""
+    size = connectivity.synapses // connectivity.post.size
+    bound = np.sqrt(3 / size)
+    a = rng.uniform(-bound, bound, (connectivity.post.size // size, size, size))
+    blocks = a @ a.transpose(0, 2, 1)
+    dense = np.zeros((connectivity.post.size, connectivity.pre.size))
+    for i, block in enumerate(blocks):
+        dense[i * size : (i + 1) * size, i * size : (i + 1) * size] = block
+    return connectivity.gather(dense)

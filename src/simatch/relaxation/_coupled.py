@@ -1,0 +1,80 @@
+"""The default solver of populations that hear each other: each relaxes in turn, with fast solvers of its own."""
+
+from typing import final
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..network import Activities
+from ._accelerated import Accelerated
+from ._blockwise import Blockwise
+from ._iteration import Iteration
+from ._problem import Problem
+from ._settings import count_field
+from ._solver import Settled
+
+
+@final
+class Coupled(Iteration):
+    """Relax the populations of a stage in turn, each while the others stay as they are.
+
+    A step is one sweep over the populations. A population without lateral synapses reaches its minimum in one proximal
+    step; others relax by `Blockwise`, from where they were. The energy falls in every sweep, and the fixed points are
+    those of the joint dynamics, so no length of a step has to be found, and the joint energy need not be convex.
+    Energies that are not quadratic are left to `Accelerated`.
+
+    Parameters
+    ----------
+    max_steps : int
+        Largest number of sweeps, at least 1; a sample that has not converged by then gets the status MAX_STEPS.
+    check_every : int
+        Sweeps between two measurements of the residual, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+
+    References
+    ----------
+    Section 6 of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.Coupled(max_steps=100).max_steps
+    100
+    """
+
+    max_steps: int = count_field("max_steps", 1000)
+    check_every: int = count_field("check_every", 4)
+
+    def solve(
+        self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
+    ) -> Settled:
+        if any(own is None for own in problem.own.values()):
+            return Accelerated().solve(problem, start, tolerance, max_steps)
+        return super().solve(problem, start, tolerance, max_steps)
+
+    def begin(self, problem: Problem, prepared: None, potentials: Activities) -> Activities:
+        return potentials
+
+    def step(self, problem: Problem, prepared: None, state: Activities) -> Activities:
+        for name in problem.sizes:
+            state = {**state, name: _relaxed(problem, name, state)}
+        return state
+
+    def potentials(self, state: Activities) -> Activities:
+        return state
+
+
+def _relaxed(problem: Problem, name: str, u: Activities) -> Float[Array, "neurons samples"]:
+    """Potentials of a population at its minimum while the others stay at theirs."""
+    others = problem.activities({other: own for other, own in u.items() if other != name})
+    own = problem.own[name]
+    assert own is not None
+    if own.shape[1] == 1:
+        # The minimum of F + c r^2 / 2 - d r is the proximal point of F / c at d / c.
+        length = 1 / own[:, 0]
+        return problem.activations[name].prox(length * problem.pull(name, others), length)
+    return Blockwise().solve(problem.alone(name, others), {name: u[name]}, jnp.asarray(1e-3), 20).potentials[name]
