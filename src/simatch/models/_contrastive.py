@@ -20,7 +20,7 @@ from ..network import (
     Nudge,
     Population,
 )
-from ..relaxation import Descent, Phase
+from ..relaxation import Coupled, Descent, Phase
 from ._layered import Layer
 from ._supervised import Supervised
 
@@ -176,7 +176,7 @@ def _supervised(net: Network, rule: Rule, kinds: Rate, rates: Sequence[float], s
     factors = {}
     for pathway, rate in zip(net.feedforward, rates, strict=True):
         factors[f"{pathway.pre}->{pathway.post}"] = factors[f"bias of {pathway.post}"] = rate / rates[0]
-    return Supervised(net, rule, functools.partial(_read, phase=Phase(["input"])), kinds, Plasticity(net, factors))
+    return Supervised(net, rule, functools.partial(_read, phase=Phase(["input"], solver=Coupled())), kinds, Plasticity(net, factors))
 
 
 def _read(net: Network, x: Any, tolerance: float, *, phase: Phase) -> np.ndarray:
@@ -197,7 +197,7 @@ def _rates(rates: Sequence[float] | None, layers: int, factor: float) -> list[fl
 
 def _phases(beta: float, steps: tuple[int, int] | None, step_size: float) -> tuple[Phase, Phase]:
     """Free and nudged phase: settled, or of a number of steps each."""
-    solver = None if steps is None else Descent(step_size)
+    solver = Coupled() if steps is None else Descent(step_size)
     first, second = (None, None) if steps is None else steps
     nudge = Nudge(OUTPUT, "label", beta)
     return (
