@@ -4,6 +4,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from .._checks import number, whole
@@ -186,7 +187,7 @@ def _read(net: Network, x: Any, tolerance: float, *, phase: Phase) -> np.ndarray
     """Input currents of the outputs in a free phase: unlike their activities, they do not tie at a bound."""
     last = net.feedforward[-1]
     (bias,) = (term for term in net.terms if isinstance(term, Bias) and term.population == OUTPUT)
-    below = encode(net, x, layers=last.pre, phase=phase, tolerance=tolerance)
+    below = jnp.asarray(encode(net, x, layers=last.pre, phase=phase, tolerance=tolerance))
     return np.asarray(last.connectivity.project(last.parameters, below.T) + bias.parameters[:, None]).T
 
 

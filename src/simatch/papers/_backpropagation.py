@@ -25,7 +25,7 @@ def outputs_of(net: Network, x: Float[Array, "inputs samples"]) -> Float[Array, 
     """Compute one pass through the feedforward synapses: hidden units apply their function, outputs are linear."""
     biases = {term.population: term.parameters for term in net.terms if isinstance(term, Bias)}
     drives: dict[str, Any] = {}
-    activities: dict[str, Any] = {name: x for name in net.inputs}
+    activities: dict[str, Any] = dict.fromkeys(net.inputs, x)
     (*_, last) = net.layers
     for pathway in net.feedforward:  # from the bottom to the top
         if pathway.pre not in activities:

@@ -13,9 +13,9 @@ from ._problem import Problem
 from ._settings import count_field
 from ._solver import Settled
 
-
 # One product with the matrix of a larger block, of many samples, takes less time than native steps of one sample.
 LARGEST_BLOCK = 16
+INNER_STEPS = 20
 
 
 @final
@@ -82,4 +82,6 @@ def _relaxed(problem: Problem, name: str, u: Activities) -> Float[Array, "neuron
         # The minimum of F + c r^2 / 2 - d r is the proximal point of F / c at d / c.
         length = 1 / own[:, 0]
         return problem.activations[name].prox(length * problem.pull(name, others), length)
-    return Blockwise().solve(problem.alone(name, others), {name: u[name]}, jnp.asarray(1e-3), 20).potentials[name]
+    # As exact as rounding allows, or so many steps: the sweeps go on until the whole stage is as exact as asked for.
+    exact = jnp.asarray(10 * jnp.finfo(u[name].dtype).eps)
+    return Blockwise().solve(problem.alone(name, others), {name: u[name]}, exact, INNER_STEPS).potentials[name]
