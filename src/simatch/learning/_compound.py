@@ -291,7 +291,7 @@ class RandomSign(Around):
     >>> rule = sm.RandomSign(sm.ContrastRule(sm.Phase(), nudged, beta=0.5))
     """
 
-    rule: ContrastRule
+    rule: ContrastRule  # pyright: ignore
     seed: int = eqx.field(static=True)
 
     def __init__(self, rule: ContrastRule, seed: int = 0):

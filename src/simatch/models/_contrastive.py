@@ -21,7 +21,7 @@ from ..network import (
     Nudge,
     Population,
 )
-from ..relaxation import Coupled, Descent, Phase
+from ..relaxation import Coupled, Descent, Phase, Solver
 from ._layered import Layer
 from ._supervised import Supervised
 
@@ -205,9 +205,16 @@ def _rates(rates: Sequence[float] | None, layers: int, factor: float) -> list[fl
 
 def _phases(beta: float, steps: Steps, step_size: float) -> tuple[Phase, Phase]:
     """Free and nudged phase: settled, or of a number of steps each."""
-    first, second = ({"steps": n, "solver": Coupled() if n is None else Descent(step_size)} for n in steps)
+    first, second = steps
     nudge = Nudge(OUTPUT, "label", beta)
-    return Phase(["input"], **first), Phase(["input", "label"], terms=[nudge], start="previous", **second)
+    return (
+        Phase(["input"], steps=first, solver=_solver(first, step_size)),
+        Phase(["input", "label"], terms=[nudge], start="previous", steps=second, solver=_solver(second, step_size)),
+    )
+
+
+def _solver(steps: int | None, step_size: float) -> Solver:
+    return Coupled() if steps is None else Descent(step_size=step_size)
 
 
 def _network(

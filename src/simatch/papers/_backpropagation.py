@@ -1,6 +1,5 @@
 """Back-propagation on the feedforward synapses of a network: the yardstick beside rules that are local."""
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from jaxtyping import Array, Float
 
 from .._extras import Feature
 from ..learning import epochs_of
-from ..network import Activities, Bias, Network
+from ..network import Bias, Network
 
 with Feature("Back-propagation", extra="app"):
     import optax
@@ -73,7 +72,7 @@ def back_propagation(
     total = max(1, round(len(x) * epochs / batch_size))
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, total))
     state = optimiser.init(eqx.filter(net.parameters, eqx.is_array))
-    group: list[Activities] = []
+    group: list[Any] = []
     seen = 0
     rows = {"x": np.asarray(x, np.float32).reshape(len(x), -1), "y": np.asarray(y, np.float32)}
     for number, batch in enumerate(epochs_of(rows, epochs=epochs, batch_size=batch_size, seed=seed), start=1):
@@ -81,26 +80,26 @@ def back_propagation(
         full = len(group) == _TOGETHER or number == total or len(batch["y"]) != len(group[0]["y"])
         if full:
             for same in _of_one_size(group):
-                stack = {name: np.stack([own[name].T for own in same]) for name in rows}
+                stack = {name: jnp.asarray(np.stack([own[name].T for own in same])) for name in rows}
                 net, state = _steps(net, state, stack, optimiser)
                 seen += sum(len(own["y"]) for own in same)
             group = []
             yield net, seen
 
 
-def _of_one_size(group: list[Activities]) -> Iterator[list[Activities]]:
+def _of_one_size(group: list[Any]) -> Iterator[list[Any]]:
     sizes = [len(own["y"]) for own in group]
     for size in dict.fromkeys(sizes):
         yield [own for own, n in zip(group, sizes, strict=True) if n == size]
 
 
-@functools.partial(eqx.filter_jit, donate="none")
+@eqx.filter_jit
 def _steps(net: Network, state: Any, stack: dict[str, Array], optimiser: Any) -> tuple[Network, Any]:
     def step(carry, batch):
         parameters, state = carry
         gradient = jax.grad(lambda p: loss(net.with_parameters(p), batch["x"], batch["y"]))(parameters)
         updates, state = optimiser.update(gradient, state, parameters)
-        return (optax.apply_updates(parameters, updates), state), None
+        return (jax.tree.map(jnp.add, parameters, updates), state), None
 
     (parameters, state), _ = jax.lax.scan(step, (net.parameters, state), stack)
     return net.with_parameters(parameters), state

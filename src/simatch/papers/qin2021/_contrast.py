@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...data import Dataset
-from ...learning import Report, hyperbolic
+from ...learning import Report, Schedule, hyperbolic
 from ...models import Layer, Supervised, contrastive, equilibrium
 from ...network import Grid, Network
 from ...relaxation import relax
@@ -144,6 +144,14 @@ def model(name: str, setting: Setting, grid: Grid, seed: int) -> Supervised:
     return row.build(grid, hidden, seed)
 
 
+def learning_rate(start: Supervised, row: Row, epochs: float, images: int) -> dict[str, Schedule]:
+    """Return the learning rates of a row, which fall over the run."""
+    batches = max(1, round(epochs * images / row.batch_size))
+    assert isinstance(start.rate, Mapping)
+    rates = {kind: own for kind, own in start.rate.items() if isinstance(own, float)}
+    return {kind: hyperbolic(own, over=batches, decay=row.decay) for kind, own in rates.items()}
+
+
 def learned(name: str, setting: Setting, images: Images, seed: int, folder: Path) -> tuple[Supervised, dict[str, Any]]:
     """Learn a row, or go on with it from its checkpoints in `folder`.
 
@@ -169,9 +177,7 @@ def learned(name: str, setting: Setting, images: Images, seed: int, folder: Path
             curve.append([report.samples / len(images.x), error_percent(now.outputs(images.x_test), images.y_test)])
         notes["measuring"] = notes.get("measuring", 0.0) + time.perf_counter() - began
 
-    batches = max(1, round(epochs * len(images.x) / row.batch_size))
-    assert isinstance(start.rate, Mapping)
-    rate = {kind: hyperbolic(own, over=batches, decay=row.decay) for kind, own in start.rate.items()}
+    rate = learning_rate(start, row, epochs, len(images.x))
     trained, reports = start.fit(
         images.x,
         images.targets,

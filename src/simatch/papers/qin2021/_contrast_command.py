@@ -32,19 +32,10 @@ QUICK_ROWS = ("contrastive", "equilibrium", "back-propagation")
 # Rows whose similarity matrices, phases and receptive fields the page shows.
 SHOWN = ("contrastive", "contrastive-structured")
 REMARKS = (
-    (
-        "Errors are those after the last pass, on the standard test set. Published errors are of images 50,000 to 60,000 "
-        "of the training part, after 26 to 100 passes over the other 50,000; the lowest on the way was smaller."
-    ),
-    (
-        "The published networks take 20 and 4 steps from states that are kept for every image. Here both phases settle, "
-        "the free one from rest."
-    ),
+    "Errors are those after the last pass, on the standard test set. Published errors are of images 50,000 to 60,000.",
+    "The published networks take 20 and 4 steps from states that are kept for every image; here both phases settle.",
     "Not settled: samples learned from before a phase had reached its tolerance.",
-    (
-        "Back-propagation: the same feedforward synapses and biases, squared error, Adam; lateral and feedback synapses "
-        "are not used."
-    ),
+    "Back-propagation: the same feedforward synapses and biases, squared error, Adam; no other synapses are used.",
     "Training errors are of the first 10,000 training images.",
 )
 # Images a class in the figures.

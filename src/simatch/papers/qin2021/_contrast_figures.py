@@ -43,11 +43,13 @@ def phases(free: States, nudged: States, targets: Float[np.ndarray, "samples cla
     change = (nudged[first] - free[first])[:, chosen].T
     with style():
         figure = Figure(figsize=(10, 5.4), layout="constrained")
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 2))
+        above, below = np.asarray(figure.subfigures(2, 1, height_ratios=(1, 2)))
         panels = {"Outputs, free": free[output], "Outputs, nudged": nudged[output], "Targets": targets}
+        shown = None
         for ax, (title, values) in zip(above.subplots(1, 3), panels.items(), strict=True):
             shown = ax.imshow(values.T, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
             _bare(ax, title, "class")
+        assert shown is not None
         above.colorbar(shown, ax=above.axes, label="activity")
         left, right = below.subplots(1, 2)
         shown = left.imshow(free[first][:, chosen].T, cmap="Greys", vmin=0, vmax=1, aspect="auto")
