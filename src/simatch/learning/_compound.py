@@ -291,7 +291,7 @@ class RandomSign(Around):
     >>> rule = sm.RandomSign(sm.ContrastRule(sm.Phase(), nudged, beta=0.5))
     """
 
-    rule: ContrastRule  # pyright: ignore
+    rule: ContrastRule  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
     seed: int = eqx.field(static=True)
 
     def __init__(self, rule: ContrastRule, seed: int = 0):
