@@ -38,7 +38,8 @@ def predictive_settled(net: Network) -> Supervised:
     """Let a network of predictions learn from settled errors, with the output clamped to the target.
 
     All states relax to the minimum of the energy F, half of the sum of all squared errors, and all parameters descend
-    it: ``dW = <e f(r)'>``. This is not the gradient of the error of the output.
+    it: ``dW = <e f(r)'>``. This is not the gradient of the error of the output. The functions f should be smooth: where
+    F has kinks, as with ``"relu"``, states settle slowly or not at all.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ def predictive_settled(net: Network) -> Supervised:
     >>> len(predictive(784, [500], 10, learning=predictive_settled).rule.phases)
     1
     """
-    return _supervised(net, GradientRule(_clamped(net)))
+    # The residual is relative to the states: at a loose tolerance small errors would never reach hidden populations.
+    return _supervised(net, GradientRule(_clamped(net)), tolerance=1e-3)
 
 
 def predictive_nudged(net: Network, beta: float = 0.1) -> Supervised:
@@ -104,7 +106,7 @@ def predictive_nudged(net: Network, beta: float = 0.1) -> Supervised:
     """
     nudge = Nudge(_output(net), LABEL, number(beta, "beta") / 2)
     free, nudged = Phase(net.inputs), Phase([*net.inputs, LABEL], terms=[nudge], start="previous")
-    return _supervised(net, ContrastRule(free, nudged, beta))
+    return _supervised(net, ContrastRule(free, nudged, beta), tolerance=1e-4)
 
 
 def predictive_scheduled(net: Network) -> Supervised:
@@ -150,7 +152,7 @@ def predictive_scheduled(net: Network) -> Supervised:
     for level in range(max(levels[name] for name in net.layers) + 1):
         moving = [name for name in net.layers if levels[name] == level > 0]
         start = "previous" if level else "rest"
-        rules.append(GradientRule(_clamped(net, start=start, steps=1, solver=Descent(1.0, moving))))
+        rules.append(GradientRule(_clamped(net, start=start, steps=1, solver=Descent(step_size=1.0, moving=moving))))
     return _supervised(net, RuleByTerm(rules, of=[levels[term.populations[-1]] for term in net.terms]))
 
 
@@ -291,8 +293,9 @@ def _learned(
     return learning(Network(populations, terms, seed=seed))
 
 
-def _supervised(net: Network, rule: Rule) -> Supervised:
-    return Supervised(net, StartedAt(rule, _start), functools.partial(_read, output=_output(net)), RATE)
+def _supervised(net: Network, rule: Rule, tolerance: float = 1e-2) -> Supervised:
+    read = functools.partial(_read, output=_output(net))
+    return Supervised(net, StartedAt(rule, _start), read, RATE, tolerance=tolerance)
 
 
 def _clamped(net: Network, **how: Any) -> Phase:

@@ -7,6 +7,7 @@ from .obeid2019._gradients_command import gradients
 from .obeid2019._mnist_best_command import mnist_best
 from .obeid2019._mnist_command import mnist
 from .obeid2019._toy_command import toy
+from .song2020._predictive_command import predictive
 
 reproduce = typer.Typer(
     name="reproduce",
@@ -19,3 +20,4 @@ reproduce.command()(gradients)
 reproduce.command()(mnist)
 reproduce.command()(mnist_best)
 reproduce.command()(toy)
+reproduce.command()(predictive)
