@@ -110,8 +110,9 @@ def _computed(own: "Draft", settings: dict[str, Any], json: bool) -> dict[str, A
     page = Page(
         title="Predictive coding and back-propagation",
         lead="The change of weights in scheduled predictive coding differs from that of back-propagation by "
-        f"{exact:.0e} of its length, in double precision. On MNIST it reaches {rows[0]['test_error_percent']:.2f} % test error, "
-        f"back-propagation on the same network {rows[1]['test_error_percent']:.2f} %.",
+        f"{exact:.0e} of its length, in double precision. On MNIST it reaches "
+        f"{rows[0]['test_error_percent']:.2f} % test error, back-propagation on the same network "
+        f"{rows[1]['test_error_percent']:.2f} %.",
         columns=("method", "test error", "training error", "images/s", "seconds", "not settled"),
         rows=[
             (

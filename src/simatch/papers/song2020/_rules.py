@@ -81,12 +81,15 @@ def distances(*, betas: Sequence[float] = BETAS, errors: Sequence[float] = ERROR
 
 def _distance(rule: str, setting: float | None, model: Supervised, x: Array, y: Array) -> Distance:
     own, failed = _change(model.network, model.rule, {"input": x, model.target: y})
-    descent = jax.tree.map(jnp.negative, jax.grad(loss)(model.network.parameters, model.network, x, y))
+    descent = jax.tree.map(jnp.negative, _gradient(model.network.parameters, model.network, x, y))
     a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (own, descent))
     size = float(np.linalg.norm(b))
     return Distance(
         rule, setting, float(np.linalg.norm(a - b)) / size, float(a @ b) / size / float(np.linalg.norm(a)), int(failed)
     )
+
+
+_gradient = eqx.filter_jit(jax.grad(loss))
 
 
 @eqx.filter_jit
