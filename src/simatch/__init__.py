@@ -39,6 +39,7 @@ from .network import Activation as Activation
 from .network import AntiHebbian as AntiHebbian
 from .network import Bias as Bias
 from .network import Connectivity as Connectivity
+from .network import Copy as Copy
 from .network import Dense as Dense
 from .network import Grid as Grid
 from .network import Hebbian as Hebbian
@@ -48,6 +49,7 @@ from .network import Network as Network
 from .network import Nudge as Nudge
 from .network import Pathway as Pathway
 from .network import Population as Population
+from .network import Prediction as Prediction
 from .network import Sparse as Sparse
 from .network import Term as Term
 from .network import activation as activation

@@ -1,7 +1,7 @@
 """Rules made of rules: terms that learn by different rules, states that are kept, a nudge of random sign."""
 
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -291,7 +291,6 @@ class RandomSign(Around):
     >>> rule = sm.RandomSign(sm.ContrastRule(sm.Phase(), nudged, beta=0.5))
     """
 
-    rule: ContrastRule  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
     seed: int = eqx.field(static=True)
 
     def __init__(self, rule: ContrastRule, seed: int = 0):
@@ -304,7 +303,7 @@ class RandomSign(Around):
         key = jax.random.fold_in(jax.random.key(self.seed), state[1])
         sign = jnp.where(jax.random.bernoulli(key), 1.0, -1.0)
 
-        def numbers(own: "RandomSign"):
+        def numbers(own: Any) -> list[Array]:
             nudges = [term.strength for term in own.rule.nudged.terms if isinstance(term, Nudge)]
             return [own.rule.beta, *nudges]
 

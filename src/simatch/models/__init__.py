@@ -4,4 +4,9 @@ from ._contrastive import contrastive as contrastive
 from ._contrastive import equilibrium as equilibrium
 from ._layered import Layer as Layer
 from ._layered import layered as layered
+from ._predictive import predictive as predictive
+from ._predictive import predictive_graph as predictive_graph
+from ._predictive import predictive_nudged as predictive_nudged
+from ._predictive import predictive_scheduled as predictive_scheduled
+from ._predictive import predictive_settled as predictive_settled
 from ._supervised import Supervised as Supervised

@@ -33,6 +33,8 @@ from ._pathway import AntiHebbian as AntiHebbian
 from ._pathway import Hebbian as Hebbian
 from ._pathway import Pathway as Pathway
 from ._population import Population as Population
+from ._prediction import Copy as Copy
+from ._prediction import Prediction as Prediction
 from ._registry import entry_of as entry_of
 from ._registry import named as named
 from ._registry import names as names

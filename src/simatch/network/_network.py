@@ -213,7 +213,7 @@ class Network(eqx.Module):
     @property
     def synapses(self) -> int:
         """Number of synapses that exist."""
-        return sum(p.connectivity.synapses for p in self.pathways)
+        return sum(connectivity.synapses for term in self.terms for _, _, connectivity in term.connections)
 
 
 def described(term: Term) -> str:
@@ -266,11 +266,11 @@ def _check_graph(populations: Mapping[str, Population], terms: Sequence[Term]) -
                 f"A bias of {term.grid.size} numbers does not fit population {term.population!r}, which has "
                 f"{populations[term.population].grid.size} neurons."
             )
-    for p in (term for term in terms if isinstance(term, Pathway)):
-        for end, grid in ((p.pre, p.connectivity.pre), (p.post, p.connectivity.post)):
+    for pre, post, connectivity in (connection for term in terms for connection in term.connections):
+        for end, grid in ((pre, connectivity.pre), (post, connectivity.post)):
             if populations[end].grid != grid:
                 raise ValueError(
-                    f"A pathway from {p.pre!r} to {p.post!r} was made for {grid} but population {end!r} has "
+                    f"A pathway from {pre!r} to {post!r} was made for {grid} but population {end!r} has "
                     f"{populations[end].grid}."
                 )
     joined = {name for term in terms for name in term.populations if len(set(term.populations)) > 1}

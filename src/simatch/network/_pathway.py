@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PyTree
 
 from .._checks import number
 from ._registry import register
-from ._term import Term
+from ._term import Connection, Term
 from .connectivity import Connectivity
 
 
@@ -49,6 +49,10 @@ class Pathway(Term):
     @property
     def felt(self) -> tuple[float, ...]:
         return (1.0,) if self.pre == self.post else (self.feedback, 1.0)
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        return ((self.pre, self.post, self.connectivity),)
 
     @property
     def weights(self) -> PyTree:

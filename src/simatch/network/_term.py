@@ -10,6 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from .connectivity import Connectivity
+
+# Names of the populations at the lower and at the upper end, and the synapses between them.
+Connection = tuple[str, str, Connectivity]
+
 
 class Term(eqx.Module):
     """A summand of the energy of a network.
@@ -98,6 +103,11 @@ class Term(eqx.Module):
         A population that feels a term with 0 is read by the term but receives no force from it.
         """
         return (1.0,) * len(self.populations)
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """Synapses of the term, each connectivity with the names of the populations at its ends; none by default."""
+        return ()
 
     def placed(self, feedback: float) -> "Term":
         """Return the term adapted to the feedback in a network; by default the term itself.

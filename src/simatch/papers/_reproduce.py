@@ -8,6 +8,7 @@ from .obeid2019._mnist_best_command import mnist_best
 from .obeid2019._mnist_command import mnist
 from .obeid2019._toy_command import toy
 from .qin2021._contrast_command import contrastive
+from .song2020._predictive_command import predictive
 
 reproduce = typer.Typer(
     name="reproduce",
@@ -21,3 +22,4 @@ reproduce.command()(mnist)
 reproduce.command()(mnist_best)
 reproduce.command()(toy)
 reproduce.command()(contrastive)
+reproduce.command()(predictive)

@@ -137,6 +137,8 @@ def _described(value: Any, prefix: str, tensors: Arrays) -> Any:
         return value
     if isinstance(value, Grid):
         return {"grid": list(value.shape)}
+    if isinstance(value, tuple):
+        return [_described(own, f"{prefix}.{i}", tensors) for i, own in enumerate(value)]
     if scipy.sparse.issparse(value):
         csr = value.tocsr()
         tensors |= {f"{prefix}.{part}": np.asarray(getattr(csr, part)) for part in ("data", "indices", "indptr")}
@@ -227,6 +229,8 @@ class _Rebuilding:
 
     def made(self, description: Any) -> Any:
         """Make an object from its description."""
+        if isinstance(description, list):
+            return tuple(self.made(own) for own in description)
         if not isinstance(description, Mapping):
             return description
         if "grid" in description:

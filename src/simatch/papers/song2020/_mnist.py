@@ -1,0 +1,184 @@
+"""MNIST 784-500-10 by predictive coding, and by back-propagation on the same network."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from ..._extras import Feature
+from ...data import Dataset
+from ...learning import batches_in, epochs_of
+from ...models import Supervised, predictive, predictive_scheduled, predictive_settled
+from ...network import Network
+from ._rules import loss
+
+with Feature("simatch reproduce predictive", extra="app"):
+    import optax
+
+TRANSFORM = optax.scale_by_adam()
+# Batches between two points of a learning curve.
+EVERY = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Settings, chosen on the last 10,000 training images.
+
+    Attributes
+    ----------
+    units : int
+        Hidden units.
+    epochs, batch_size : int
+    rate : float
+        Adam's rate at the beginning; it falls to 0 along a line.
+    images : int
+        Training images that are used, the first ones.
+    """
+
+    units: int = 500
+    epochs: int = 8
+    batch_size: int = 50
+    rate: float = 1e-3
+    images: int = 60_000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """One training run.
+
+    Attributes
+    ----------
+    curve : list of (int, float)
+        Images learned from so far, and the test error in percent at that time.
+    train_error_percent : float
+        At the end.
+    images_per_second : float
+        Learning alone; without compilation, if there is more than one point of the curve.
+    seconds : float
+        Learning alone, with compilation.
+    unconverged : int
+        Samples that were learned from before they had settled, in all epochs.
+    """
+
+    curve: list[tuple[int, float]]
+    train_error_percent: float
+    images_per_second: float
+    seconds: float
+    unconverged: int
+
+    @property
+    def test_error_percent(self) -> float:
+        """Test error at the end, in percent."""
+        return self.curve[-1][1]
+
+
+def scheduled(setting: Setting, data: Dataset, seed: int) -> Run:
+    """Learn by the scheduled rule, with rectified hidden units."""
+    return _predictive(_model(setting, "relu", predictive_scheduled, seed), setting, data, seed)
+
+
+def settled(setting: Setting, data: Dataset, seed: int) -> Run:
+    """Learn by the settled rule; its hidden units are smooth, because an energy with kinks settles slowly."""
+    return _predictive(_model(setting, "tanh", predictive_settled, seed), setting, data, seed)
+
+
+def back_propagation(setting: Setting, data: Dataset, seed: int, *, activation: str = "relu") -> Run:
+    """Learn by back-propagation and Adam, from the same initial weights and the same batches."""
+    model = _model(setting, activation, predictive_scheduled, seed)
+    x, y, labels = _training(setting, data)
+    net, watch, group = model.network, _Watch(model, data), []
+    adam = TRANSFORM.init(net.parameters)
+    total, schedule = batches_in(len(x), epochs=setting.epochs, batch_size=setting.batch_size), _schedule(setting, x)
+    batches = epochs_of({"x": x, "y": y}, epochs=setting.epochs, batch_size=setting.batch_size, seed=seed)
+    for number, batch in enumerate(batches, start=1):
+        group.append(batch)
+        if number % EVERY == 0 or number == total:
+            stack = {name: np.stack([own[name].T for own in group]) for name in ("x", "y")}
+            rates = np.array([float(schedule(n)) for n in range(number - len(group), number)], np.float32)
+            net, adam = _descend(net, adam, stack, rates)
+            watch(net, number * setting.batch_size)
+            group = []
+    return watch.run(net, x, labels, 0)
+
+
+@functools.partial(eqx.filter_jit, donate="none")
+def _descend(net: Network, state: Any, stack: Mapping[str, Any], rates: Any):
+    def step(carry, now):
+        parameters, state = carry
+        batch, rate = now
+        gradient = jax.grad(loss)(parameters, net, batch["x"], batch["y"])
+        change, state = TRANSFORM.update(gradient, state, parameters)
+        return (jax.tree.map(lambda w, d: w - rate * d, parameters, change), state), None
+
+    (parameters, state), _ = jax.lax.scan(step, (net.parameters, state), (stack, rates))
+    return net.with_parameters(parameters), state
+
+
+def _model(setting: Setting, activation: str, learning: Callable[[Network], Supervised], seed: int) -> Supervised:
+    return predictive(784, [setting.units], 10, activation=activation, learning=learning, seed=seed)
+
+
+def _training(setting: Setting, data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    assert data.y_train is not None
+    labels = data.y_train[: setting.images]
+    return data.x_train[: setting.images].reshape(len(labels), -1), np.eye(10, dtype=np.float32)[labels], labels
+
+
+def _schedule(setting: Setting, x: np.ndarray) -> Callable[[int], Any]:
+    total = batches_in(len(x), epochs=setting.epochs, batch_size=setting.batch_size)
+    return functools.partial(_falling, first=setting.rate, over=total)
+
+
+def _falling(number: int, *, first: float, over: int) -> float:
+    return first * max(0.0, 1 - number / over)
+
+
+def _predictive(model: Supervised, setting: Setting, data: Dataset, seed: int) -> Run:
+    x, y, labels = _training(setting, data)
+    watch = _Watch(model, data)
+    learned, reports = model.fit(
+        x,
+        y,
+        epochs=setting.epochs,
+        batch_size=setting.batch_size,
+        seed=seed,
+        rate=_schedule(setting, x),
+        transform=TRANSFORM,
+        report_every=EVERY,
+        observe=lambda net, report: watch(net, report.samples),
+    )
+    return watch.run(learned.network, x, labels, sum(report.unconverged for report in reports))
+
+
+class _Watch:
+    """Learning curve, and the time of learning without that of testing."""
+
+    def __init__(self, model: Supervised, data: Dataset):
+        assert data.x_test is not None
+        self.model, self.labels = model, data.y_test
+        self.x = data.x_test.reshape(len(data.x_test), -1)
+        self.curve: list[tuple[int, float]] = []
+        self.parts: list[tuple[int, float]] = []
+        self.began = time.perf_counter()
+
+    def __call__(self, net: Network, samples: int) -> None:
+        jax.block_until_ready(net.parameters)
+        self.parts.append((samples - (self.curve[-1][0] if self.curve else 0), time.perf_counter() - self.began))
+        self.curve.append((samples, self._error(net, self.x, self.labels)))
+        self.began = time.perf_counter()
+
+    def run(self, net: Network, x: np.ndarray, labels: np.ndarray, unconverged: int) -> Run:
+        seconds = [own for _, own in self.parts]
+        # The first part compiles.
+        speeds = [samples / own for samples, own in self.parts[1:] or self.parts]
+        error = self._error(net, x[:10_000], labels[:10_000])
+        return Run(self.curve, error, float(np.median(speeds)), sum(seconds), unconverged)
+
+    def _error(self, net: Network, x: np.ndarray, labels: Any) -> float:
+        answers = dataclasses.replace(self.model, network=net).outputs(x)
+        return 100 * float(np.mean(answers.argmax(axis=1) != labels))
