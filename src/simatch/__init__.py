@@ -50,6 +50,7 @@ from .network import Pathway as Pathway
 from .network import Population as Population
 from .network import Sparse as Sparse
 from .network import Term as Term
+from .network import WhitenedHebbian as WhitenedHebbian
 from .network import activation as activation
 from .network import register as register
 from .relaxation import Accelerated as Accelerated
