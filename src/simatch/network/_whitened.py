@@ -23,7 +23,7 @@ class WhitenedHebbian(Pathway):
     The rule is ``dW = <(r_post - W r_pre / c) r_pre'>``, so that the fixed point is ``W = c <r x'> <x x'>^-1``: the
     post population responds to the input as if the input were whitened. `Hebbian` has the fixed point ``c <r x'>``. The
     second part of the energy does not depend on the activities of `post`; `pre` feels both parts, times the feedback.
-    A synapse needs the drive of its neuron through this pathway, ``W r_pre``, in addition to the activities at its ends.
+    A synapse needs the drive of its neuron through this pathway, ``W r_pre``, besides the activities at its ends.
 
     The optimal weights depend on the covariance of the input, so that `AveragingRule` moves them along the gradient. It
     is stable at rates below ``2 c`` over the largest eigenvalue of ``<x x'>``, and directions of small variance are
