@@ -238,7 +238,14 @@ class KeptStates(Around):
 
     def after(self, net: Network, settled: tuple[Activities, ...], own: PyTree, entries: Activities) -> PyTree:
         chosen = self._numbers(entries)
-        return {name: kept.at[chosen].set(settled[0][name].T) for name, kept in own.items()}
+
+        def written(name: str, kept: Float[Array, "all neurons"]) -> Float[Array, "all neurons"]:
+            # Row by row, in place: XLA's scatter on a CPU passes over the states of all samples.
+            rows = settled[0][name].T[:, None]
+            one = lambda i, kept: jax.lax.dynamic_update_slice(kept, rows[i], (chosen[i], 0))  # noqa: E731
+            return jax.lax.fori_loop(0, len(chosen), one, kept)
+
+        return {name: written(name, kept) for name, kept in own.items()}
 
     def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
         # Each device has changed the states of its own samples.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from .._checks import number
-from ..network import Activities, Network, Term, Weights, ascent_gradients, energy, energy_gradients, mean
+from ..network import Activities, Network, Term, Weights, ascent_gradients, energy, energy_gradient_differences, mean
 from ..relaxation import Phase
 from ._rule import Change, Rule, without_absent
 
@@ -83,8 +83,12 @@ class ContrastRule(Rule):
         entries: Activities,
         weights: Weights = None,
     ) -> Change:
-        before, after = (energy_gradients(net, activities, weights) for activities in settled)
-        difference = jax.tree.map(lambda a, b: (b - a) / self.beta, before, after)
+        before, after = settled
+        pairs = (phase.entries(net).items() for phase in self.phases)
+        held = dict(set.intersection(*map(set, pairs)))
+        difference = jax.tree.map(
+            lambda d: d / self.beta, energy_gradient_differences(net, before, after, held, weights)
+        )
         for phase in self.phases:
             difference = without_absent(net, difference, phase)
         least = [

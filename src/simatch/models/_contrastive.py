@@ -4,6 +4,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from .._checks import number, whole
@@ -20,11 +21,13 @@ from ..network import (
     Nudge,
     Population,
 )
-from ..relaxation import Descent, Phase
+from ..relaxation import Coupled, Descent, Phase
 from ._layered import Layer
 from ._supervised import Supervised
 
 OUTPUT = "output"
+# Numbers of steps of the free and of the nudged phase; None stands for a phase that settles.
+Steps = tuple[int | None, int | None]
 
 
 def contrastive(
@@ -36,7 +39,7 @@ def contrastive(
     rates: Sequence[float] | None = None,
     lateral_rate: float = 0.01,
     activation: str | Activation = "clip",
-    steps: tuple[int, int] | None = None,
+    steps: Steps = (None, None),
     step_size: float = 0.5,
     samples: int | None = None,
     seed: int = 0,
@@ -64,9 +67,8 @@ def contrastive(
         Learning rate of the lateral synapses, above 0: ``dL = lateral_rate / (2 beta) (<r r'> - L)``.
     activation : str or Activation
         Of hidden and output units.
-    steps : tuple of two ints, optional
-        Steps of length `step_size` in the free and in the nudged phase, as published (20, 4); by default both phases
-        settle.
+    steps : tuple of two ints or Nones
+        Steps of length `step_size` in the free and in the nudged phase, as published (20, 4); None: the phase settles.
     step_size : float
         Above 0.
     samples : int, optional
@@ -102,7 +104,7 @@ def contrastive(
         [ContrastRule(free, nudged, beta), GradientRule(nudged)], of=[int(term.signs == 1) for term in net.terms]
     )
     kinds = {"descending": rates[0], "ascending": number(lateral_rate, "The lateral rate", above=0) / beta}
-    return _supervised(net, rule, kinds, rates, samples)
+    return _supervised(net, rule, kinds, rates, samples, free)
 
 
 def equilibrium(
@@ -116,7 +118,7 @@ def equilibrium(
     rates: Sequence[float] | None = None,
     lateral_rate: float = 0.75,
     activation: str | Activation = "clip",
-    steps: tuple[int, int] | None = None,
+    steps: Steps = (None, None),
     step_size: float = 0.5,
     samples: int | None = None,
     seed: int = 0,
@@ -167,20 +169,26 @@ def equilibrium(
         rule = RandomSign(rule, seed)
     # The derivative of r' L r / 2 has half of the published factor.
     kinds = {"descending": rates[0], "ascending": number(lateral_rate, "The lateral rate", above=0)}
-    return _supervised(net, rule, kinds, rates, samples)
+    return _supervised(net, rule, kinds, rates, samples, free)
 
 
-def _supervised(net: Network, rule: Rule, kinds: Rate, rates: Sequence[float], samples: int | None) -> Supervised:
+def _supervised(
+    net: Network, rule: Rule, kinds: Rate, rates: Sequence[float], samples: int | None, free: Phase
+) -> Supervised:
     if samples is not None:
         rule = KeptStates(rule, samples)
     factors = {}
     for pathway, rate in zip(net.feedforward, rates, strict=True):
         factors[f"{pathway.pre}->{pathway.post}"] = factors[f"bias of {pathway.post}"] = rate / rates[0]
-    return Supervised(net, rule, functools.partial(_read, phase=Phase(["input"])), kinds, Plasticity(net, factors))
+    return Supervised(net, rule, functools.partial(_read, phase=free), kinds, Plasticity(net, factors))
 
 
 def _read(net: Network, x: Any, tolerance: float, *, phase: Phase) -> np.ndarray:
-    return encode(net, x, layers=OUTPUT, phase=phase, tolerance=tolerance)
+    """Input currents of the outputs in a free phase: unlike their activities, they do not tie at a bound."""
+    last = net.feedforward[-1]
+    (bias,) = (term for term in net.terms if isinstance(term, Bias) and term.population == OUTPUT)
+    below = jnp.asarray(encode(net, x, layers=last.pre, phase=phase, tolerance=tolerance))
+    return np.asarray(last.connectivity.project(last.parameters, below.T) + bias.parameters[:, None]).T
 
 
 def _rates(rates: Sequence[float] | None, layers: int, factor: float) -> list[float]:
@@ -195,15 +203,11 @@ def _rates(rates: Sequence[float] | None, layers: int, factor: float) -> list[fl
     return rates
 
 
-def _phases(beta: float, steps: tuple[int, int] | None, step_size: float) -> tuple[Phase, Phase]:
+def _phases(beta: float, steps: Steps, step_size: float) -> tuple[Phase, Phase]:
     """Free and nudged phase: settled, or of a number of steps each."""
-    solver = None if steps is None else Descent(step_size)
-    first, second = (None, None) if steps is None else steps
+    first, second = ({"steps": n, "solver": Coupled() if n is None else Descent(step_size)} for n in steps)
     nudge = Nudge(OUTPUT, "label", beta)
-    return (
-        Phase(["input"], steps=first, solver=solver),
-        Phase(["input", "label"], terms=[nudge], start="previous", steps=second, solver=solver),
-    )
+    return Phase(["input"], **first), Phase(["input", "label"], terms=[nudge], start="previous", **second)
 
 
 def _network(

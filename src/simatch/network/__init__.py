@@ -15,6 +15,7 @@ from ._energy import ascent_gradients as ascent_gradients
 from ._energy import cost_gradients as cost_gradients
 from ._energy import cost_shares as cost_shares
 from ._energy import energy as energy
+from ._energy import energy_gradient_differences as energy_gradient_differences
 from ._energy import energy_gradients as energy_gradients
 from ._energy import mean as mean
 from ._energy import optima as optima

@@ -120,6 +120,39 @@ def energy_gradients(net: Network, activities: Activities, weights: Weights = No
     return tuple(gradient(*pair) for pair in zip(net.terms, present(net.terms, activities), strict=True))
 
 
+def energy_gradient_differences(
+    net: Network, before: Activities, after: Activities, held: Collection[str], weights: Weights = None
+) -> tuple[PyTree, ...]:
+    """`energy_gradients` at the activities `after` minus those at the activities `before`.
+
+    The activities of the populations in `held` are the same in both. The difference of a term that is linear in its
+    only other population takes one product instead of two.
+    """
+    samples = next(iter(after.values())).shape[-1]
+    shares = jnp.full(samples, 1 / samples) if weights is None else weights
+
+    def difference(term: Term, there: bool, old: PyTree, new: PyTree) -> PyTree:
+        others = [name for name in term.populations if name not in held]
+        if not there or len(others) != 1 or term.curvature(term.parameters, others[0]) != ():
+            return jax.tree.map(jnp.subtract, new, old)
+        (name,) = others
+
+        def slope(parameters: PyTree) -> Float[Array, ""]:
+            def own(r: Float[Array, "_ samples"]) -> Float[Array, " samples"]:
+                return term.energy(parameters, *(r if n == name else after[n] for n in term.populations))
+
+            step = after[name] - before[name]
+            return jax.jvp(own, (jnp.zeros_like(step),), (step,))[1] @ shares.astype(step.dtype)
+
+        factor = net.term_weight(term)
+        return jax.tree.map(lambda g: factor * g, jax.grad(slope)(term.parameters))
+
+    # Gradients that are not used are not computed: the compiler removes them.
+    there = [a and b for a, b in zip(present(net.terms, before), present(net.terms, after), strict=True)]
+    pairs = energy_gradients(net, before, weights), energy_gradients(net, after, weights)
+    return tuple(difference(*own) for own in zip(net.terms, there, *pairs, strict=True))
+
+
 def cost_gradients(net: Network) -> tuple[PyTree, ...]:
     """Derivative of `parameter_cost` in the parameters of every term."""
 

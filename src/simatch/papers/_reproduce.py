@@ -1,4 +1,4 @@
-"""``simatch reproduce``: the results of the paper, one command for each, and a better network."""
+"""``simatch reproduce``: the results of publications, one command for each, and a better network."""
 
 import typer
 
@@ -7,10 +7,11 @@ from .obeid2019._gradients_command import gradients
 from .obeid2019._mnist_best_command import mnist_best
 from .obeid2019._mnist_command import mnist
 from .obeid2019._toy_command import toy
+from .qin2021._contrast_command import contrastive
 
 reproduce = typer.Typer(
     name="reproduce",
-    help="Reproduce the results of the paper, one command for each, as a page with figures and numbers.",
+    help="Reproduce the results of publications, one command for each, as a page with figures and numbers.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -19,3 +20,4 @@ reproduce.command()(gradients)
 reproduce.command()(mnist)
 reproduce.command()(mnist_best)
 reproduce.command()(toy)
+reproduce.command()(contrastive)

@@ -1,4 +1,4 @@
-"""The default solver of populations that hear each other: each relaxes in turn, with fast solvers of its own."""
+"""Populations that hear each other, relaxed in turn."""
 
 from typing import final
 
@@ -13,15 +13,20 @@ from ._problem import Problem
 from ._settings import count_field
 from ._solver import Settled
 
+# One product with the matrix of a larger block, of many samples, takes less time than native steps of one sample.
+LARGEST_BLOCK = 16
+INNER_STEPS = 20
+
 
 @final
 class Coupled(Iteration):
     """Relax the populations of a stage in turn, each while the others stay as they are.
 
     A step is one sweep over the populations. A population without lateral synapses reaches its minimum in one proximal
-    step; others relax by `Blockwise`, from where they were. The energy falls in every sweep, and the fixed points are
-    those of the joint dynamics, so no length of a step has to be found, and the joint energy need not be convex.
-    Energies that are not quadratic are left to `Accelerated`.
+    step; small blocks of neurons relax by `Blockwise`, from where they were. The energy falls in every sweep, and the
+    fixed points are those of the joint dynamics, so no length of a step has to be found, and the joint energy need not
+    be convex; if it is not, the fixed point that is reached may be another one than that of smaller steps. Stages with
+    larger blocks, or with energies that are not quadratic, are left to `Accelerated`.
 
     Parameters
     ----------
@@ -52,7 +57,7 @@ class Coupled(Iteration):
     def solve(
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
     ) -> Settled:
-        if any(own is None for own in problem.own.values()):
+        if any(own is None or own.shape[1] > LARGEST_BLOCK for own in problem.own.values()):
             return Accelerated().solve(problem, start, tolerance, max_steps)
         return super().solve(problem, start, tolerance, max_steps)
 
@@ -77,4 +82,6 @@ def _relaxed(problem: Problem, name: str, u: Activities) -> Float[Array, "neuron
         # The minimum of F + c r^2 / 2 - d r is the proximal point of F / c at d / c.
         length = 1 / own[:, 0]
         return problem.activations[name].prox(length * problem.pull(name, others), length)
-    return Blockwise().solve(problem.alone(name, others), {name: u[name]}, jnp.asarray(1e-3), 20).potentials[name]
+    # As exact as rounding allows, or so many steps: the sweeps go on until the whole stage is as exact as asked for.
+    exact = jnp.asarray(10 * jnp.finfo(u[name].dtype).eps)
+    return Blockwise().solve(problem.alone(name, others), {name: u[name]}, exact, INNER_STEPS).potentials[name]

@@ -77,7 +77,12 @@ class Problem(eqx.Module):
 
     def spread(self, per_block: Shaped[Array, "blocks _"]) -> dict[str, Shaped[Array, "_ _"]]:
         """Repeat one number for each block over the neurons of the block."""
-        return {name: jnp.repeat(per_block, size // self.blocks, axis=0) for name, size in self.sizes.items()}
+        # Broadcast, which XLA joins with what follows; `jnp.repeat` would be a gather.
+        last = per_block.shape[-1]
+        return {
+            name: jnp.broadcast_to(per_block[:, None], (self.blocks, size // self.blocks, last)).reshape(size, last)
+            for name, size in self.sizes.items()
+        }
 
     @property
     def block_size(self) -> int:
