@@ -15,6 +15,7 @@ from .learning import KeptStates as KeptStates
 from .learning import LearningState as LearningState
 from .learning import Plasticity as Plasticity
 from .learning import RandomSign as RandomSign
+from .learning import RegressionRule as RegressionRule
 from .learning import Report as Report
 from .learning import Rule as Rule
 from .learning import RuleByTerm as RuleByTerm
