@@ -72,7 +72,21 @@ def terms(rng):
     )
 
 
-@pytest.mark.parametrize("build", [chain, graph, terms])
+def whitened(rng):
+    """A network with two inputs, one of them through whitened synapses of which some are missing."""
+    eye, ear, above = sm.Grid(2, 2), sm.Grid(1, 1, 3), sm.Grid(1, 1, 4)
+    missing = (rng.random((4, 4)) < 0.7).astype(float) + np.eye(4) > 0
+    return sm.Network(
+        {"eye": sm.Population(eye), "ear": sm.Population(ear), "r": sm.Population(above, "relu")},
+        [
+            sm.WhitenedHebbian("eye", "r", sm.Dense(eye, above, missing.astype(float)), scale=0.7),
+            sm.Hebbian("ear", "r", sm.Dense(ear, above)),
+            sm.AntiHebbian("r", sm.Dense(above, above)),
+        ],
+    )
+
+
+@pytest.mark.parametrize("build", [chain, graph, terms, whitened])
 def test_round_trip(build, rng, tmp_path):
     net = build(rng)
     inputs = {name: rng.normal(size=(20, net.populations[name].grid.size)) for name in net.inputs}

@@ -178,6 +178,21 @@ def generative():
     )
 
 
+def regressing():
+    """Whitened synapses of the library, within a loop: the population r below feels its term, r above it."""
+    above = sm.Grid(1, 1, 3)
+    return sm.Network(
+        {"x": sm.Population(X), "r": sm.Population(Y, "relu"), "y": sm.Population(above, "linear")},
+        [
+            sm.WhitenedHebbian("x", "r", sm.Dense(X, Y), scale=0.7),
+            sm.AntiHebbian("r", sm.Dense(Y, Y)),
+            sm.WhitenedHebbian("r", "y", sm.Dense(Y, above), scale=2.0, feedback=1.0),
+            Drain("y", 3.0),
+        ],
+        seed=2,
+    )
+
+
 NETWORKS = {
     "leak": lambda: hidden(drive(), Drain("r", 0.7)),
     "leak alone": lambda: hidden(drive(), Drain("r", 0.7), activation="relu", lateral=False),
@@ -189,6 +204,7 @@ NETWORKS = {
     "quartic, rectified units": lambda: hidden(drive(), Quartic("r"), activation="relu"),
     "prediction": generative,
     "convolution": convolved,
+    "whitened synapses": regressing,
 }
 F = {  # the cost of activities, typed out
     "tanh": lambda r: r * np.arctanh(r) + np.log(1 - r**2) / 2 - r**2 / 2,

@@ -15,6 +15,7 @@ from .learning import KeptStates as KeptStates
 from .learning import LearningState as LearningState
 from .learning import Plasticity as Plasticity
 from .learning import RandomSign as RandomSign
+from .learning import RegressionRule as RegressionRule
 from .learning import Report as Report
 from .learning import Rule as Rule
 from .learning import RuleByTerm as RuleByTerm
@@ -52,6 +53,7 @@ from .network import Population as Population
 from .network import Prediction as Prediction
 from .network import Sparse as Sparse
 from .network import Term as Term
+from .network import WhitenedHebbian as WhitenedHebbian
 from .network import activation as activation
 from .network import register as register
 from .relaxation import Accelerated as Accelerated

@@ -46,6 +46,7 @@ from ._rates import automatic_rate as automatic_rate
 from ._rates import hyperbolic as hyperbolic
 from ._rates import published_schedule as published_schedule
 from ._rates import schedule_of as schedule_of
+from ._regression import RegressionRule as RegressionRule
 from ._report import Report as Report
 from ._rule import DEFAULT_RULE as DEFAULT_RULE
 from ._rule import AveragingRule as AveragingRule

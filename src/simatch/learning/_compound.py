@@ -12,6 +12,7 @@ from .._checks import whole
 from ..network import Activities, Network, Nudge, Term, Weights
 from ..relaxation import Phase
 from ._contrast import ContrastRule
+from ._rates import Schedule
 from ._rule import Change, Rule
 
 
@@ -101,6 +102,9 @@ class RuleByTerm(Rule):
         limits = [rule.largest_rates(net, self._own(net, number)) for number, rule in enumerate(self.rules)]
         return jnp.min(jnp.stack(limits), axis=0)
 
+    def default_rate(self, batch_size: int, count: int | None) -> float | Schedule:
+        return self.rules[0].default_rate(batch_size, count)
+
     def change(
         self,
         net: Network,
@@ -163,6 +167,9 @@ class Around(Rule):
 
     def largest_rates(self, net: Network, terms: Sequence[Term] | None = None) -> Float[Array, "2"]:
         return self.rule.largest_rates(net, terms)
+
+    def default_rate(self, batch_size: int, count: int | None) -> float | Schedule:
+        return self.rule.default_rate(batch_size, count)
 
     def change(
         self,

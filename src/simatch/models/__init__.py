@@ -4,6 +4,8 @@ from ._contrastive import contrastive as contrastive
 from ._contrastive import equilibrium as equilibrium
 from ._layered import Layer as Layer
 from ._layered import layered as layered
+from ._multiview import multiview as multiview
+from ._multiview import multiview_network as multiview_network
 from ._predictive import predictive as predictive
 from ._predictive import predictive_graph as predictive_graph
 from ._predictive import predictive_nudged as predictive_nudged

@@ -44,6 +44,7 @@ from ._term import signs_of as signs_of
 from ._terms import Bias as Bias
 from ._terms import Leak as Leak
 from ._terms import Nudge as Nudge
+from ._whitened import WhitenedHebbian as WhitenedHebbian
 from .connectivity import Connectivity as Connectivity
 from .connectivity import Dense as Dense
 from .connectivity import Local as Local

@@ -1,0 +1,322 @@
+"""Base classes of the estimators that learn from targets."""
+
+import abc
+import dataclasses
+import math
+from numbers import Integral, Real
+from typing import Any, ClassVar, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._arrays import refuse_masked
+from .._progress import tracked
+from .._unchanged import unchanged_if_failed
+from ..learning import Report, batches_in, describe, epochs_of, hyperbolic, training, warn_unconverged
+from ..models import Supervised
+from ..network import Network
+from ._rows import precision
+
+# Rows in a batch, fewest batches in `fit`, and most passes over the data, by default.
+_BATCH, _BATCHES, _PASSES = 20, 4000, 200
+# How much rates fall over `fit`.
+_DECAY = 5.0
+# Variance of the input currents of the first layer before learning, for inputs in their unit.
+_VARIANCE = 0.2
+
+Learner = TypeVar("Learner", bound="SupervisedEstimator")
+
+
+class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
+    """Base of classifiers and regressors around a `simatch.models.Supervised`. Subclasses build the model."""
+
+    learning_rate: Any
+    max_iter: Any
+    batch_size: Any
+    tolerance: float
+    warm_start: bool
+    random_state: Any
+    verbose: Any
+
+    network_: Network
+
+    _parameter_constraints: ClassVar[dict] = {
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "tolerance": [Interval(Real, 0, None, closed="neither")],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @abc.abstractmethod
+    def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
+        """Return the model before learning."""
+
+    @abc.abstractmethod
+    def _targets(self, y: Any, *, reset: bool) -> Float[np.ndarray, "samples outputs"]:
+        """Return targets as the model takes them; with `reset`, remember what kind of targets they are."""
+
+    @unchanged_if_failed
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self: Learner, X: Any, y: Any) -> Learner:
+        """Learn from passes over the data in random order; learning rates fall over the passes.
+
+        If it fails or is interrupted, the estimator is as it was before.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of any size: inputs are divided by one number (`unit_`) that suits the network. Centre or standardise
+            features of different sizes.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter, the data or the targets are out of range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If some samples were learned from before they had settled (`unconverged_`).
+        """
+        warm = self.warm_start and hasattr(self, "network_")
+        X, y = self._validated(X, y, reset=not warm)
+        targets = self._targets(y, reset=not warm)
+        if not warm:
+            self._begin(X, targets)
+        size = min(int(self.batch_size), len(X))
+        passes = self.max_iter
+        if passes == "auto":
+            passes = min(_PASSES, math.ceil(_BATCHES * size / len(X)))
+        total = batches_in(len(X), epochs=passes, batch_size=size)
+        self._learn(X, targets, passes, size, lambda rate: hyperbolic(rate, over=total, decay=_DECAY))
+        self.n_iter_ = int(passes)
+        return self
+
+    def _learn_more(self: Learner, X: Any, targets: Any) -> Learner:
+        """Learn from one pass over further rows, at a constant rate."""
+        self._learn(X, targets, 1, min(int(self.batch_size), len(X)), lambda rate: lambda _: rate)
+        return self
+
+    @property
+    def model_(self) -> Supervised:
+        """The model with the network so far."""
+        check_is_fitted(self)
+        return dataclasses.replace(self._model(), network=self.network_)
+
+    def _answers(self, X: Any) -> Float[np.ndarray, "samples outputs"]:
+        check_is_fitted(self)
+        X = self._validated(X, None, reset=False)
+        return np.asarray(self.model_.outputs(X / self.unit_))
+
+    def _model(self) -> Supervised:
+        own = self._build(self.n_features_in_, self._n_outputs, self._seed)
+        return dataclasses.replace(own, tolerance=float(self.tolerance))
+
+    def _begin(self, X: np.ndarray, targets: np.ndarray) -> None:
+        self._n_outputs = targets.shape[1]
+        self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        model = self._build(X.shape[1], self._n_outputs, self._seed)
+        # Weights have a variance of about 2 / (inputs + units).
+        synapses = sum(model.network.populations[model.network.feedforward[0].post].grid.size for _ in (0,))
+        square = 2 * float(np.mean(np.sum(X.astype(float) ** 2, axis=1))) / (X.shape[1] + synapses)
+        self.unit_ = float(np.sqrt(square / _VARIANCE)) if square > 0 else 1.0
+        self.network_ = model.network
+        self.n_steps_, self.n_samples_seen_, self.unconverged_ = 0, 0, 0
+        self.cost_history_ = np.empty(0)
+
+    def _learn(self, X: np.ndarray, targets: np.ndarray, passes: float, size: int, schedule: Any) -> None:
+        model = self._model()
+        factor = 1.0 if self.learning_rate == "auto" else float(self.learning_rate)
+        rate: Any = {kind: schedule(factor * own) for kind, own in _rates(model).items()}
+        batch = model.batch((X / self.unit_).astype(precision()), targets.astype(precision()))
+        total = batches_in(len(X), epochs=passes, batch_size=size)
+        steps = training(
+            self.network_,
+            epochs_of(batch, epochs=passes, batch_size=size, seed=self._seed + self.n_steps_),
+            rate=rate,
+            rule=model.rule,
+            transform=model.transform,
+            tolerance=float(self.tolerance),
+        )
+        reports: list[Report] = []
+        for net, report in tracked(steps, total, describe, label=type(self).__name__, shown=bool(self.verbose)):
+            self.network_ = net
+            reports.append(report)
+        last = reports[-1]
+        self.n_steps_ += last.batches
+        self.n_samples_seen_ += last.samples
+        self.unconverged_ += sum(report.unconverged for report in reports)
+        self.cost_history_ = np.concatenate([self.cost_history_, [report.cost for report in reports]])
+        warn_unconverged(reports, stacklevel=5)
+
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> Any:
+        refuse_masked(X, "X")
+        with np.errstate(over="ignore", invalid="ignore"):
+            if y is None:
+                return np.asarray(validate_data(self, X, reset=reset, dtype=precision()))
+            X, y = validate_data(
+                self, X, y, reset=reset, dtype=precision(), multi_output=isinstance(self, RegressorMixin)
+            )
+        return np.asarray(X), y
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
+        state: Any = super().__getstate__()
+        return {**state, "network_": jax.device_get(state["network_"])} if "network_" in state else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "network_" in state:
+            self.network_ = jax.tree.map(jnp.asarray, state["network_"])
+
+
+class SupervisedClassifier(ClassifierMixin, SupervisedEstimator):
+    """Base of the classifiers: targets are one-hot labels."""
+
+    @unchanged_if_failed
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Any:
+        """Learn from one pass over some rows, at a constant rate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Labels.
+        classes : array-like of shape (n_classes,), optional
+            All labels that there will ever be; needed in the first call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the classes are missing in the first call or differ from those of an earlier one, or as in `fit`.
+        """
+        first = not hasattr(self, "network_")
+        if first and classes is None:
+            raise ValueError("The first call of partial_fit needs all labels that there will be; pass `classes`.")
+        X, y = self._validated(X, y, reset=first)
+        if first:
+            self.classes_ = np.unique(np.asarray(classes))
+        elif classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
+            raise ValueError(f"The classes are {list(self.classes_)}, not {list(np.unique(classes))}; leave them out.")
+        targets = self._targets(y, reset=False)
+        if first:
+            self._begin(X, targets)
+        return self._learn_more(X, targets)
+
+    def decision_function(self, X: Any) -> Float[np.ndarray, "..."]:
+        """Return how strongly the network answers with each class; of two classes, the difference of the two.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+        """
+        answers = self._answers(X)
+        return answers[:, 1] - answers[:, 0] if len(self.classes_) == 2 else answers
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class with the strongest answer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return self.classes_[self._answers(X).argmax(axis=1)]
+
+    def _targets(self, y: Any, *, reset: bool) -> Float[np.ndarray, "samples outputs"]:
+        check_classification_targets(y)
+        if reset:
+            self.classes_ = np.unique(y)
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"A classifier needs samples of at least 2 classes, but y has only one class, {self.classes_[0]!r}."
+                )
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"The label {unknown[0]!r} is none of the classes {list(self.classes_)}.")
+        return np.eye(len(self.classes_))[np.searchsorted(self.classes_, y)]
+
+
+class SupervisedRegressor(RegressorMixin, SupervisedEstimator):
+    """Base of the regressors: targets are standardised with the mean and the standard deviation of those of `fit`."""
+
+    @unchanged_if_failed
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any) -> Any:
+        """Learn from one pass over some rows, at a constant rate; the first rows standardise the targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        self
+        """
+        first = not hasattr(self, "network_")
+        X, y = self._validated(X, y, reset=first)
+        targets = self._targets(y, reset=first)
+        if first:
+            self._begin(X, targets)
+        return self._learn_more(X, targets)
+
+    def predict(self, X: Any) -> Float[np.ndarray, "..."]:
+        """Return estimates of the targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        answers = self._answers(X) * self._y_scale + self._y_mean
+        return answers[:, 0] if self._flat else answers
+
+    def _targets(self, y: Any, *, reset: bool) -> Float[np.ndarray, "samples outputs"]:
+        y = np.asarray(y, float)
+        flat, y = y.ndim == 1, y.reshape(len(y), -1)
+        if reset:
+            self._flat, self._y_mean, self._y_scale = flat, y.mean(axis=0), y.std(axis=0)
+            self._y_scale[self._y_scale == 0] = 1.0
+        if y.shape[1] != len(self._y_mean):
+            raise ValueError(f"y has {y.shape[1]} columns, but {len(self._y_mean)} in `fit`.")
+        return (y - self._y_mean) / self._y_scale
+
+
+def _rates(model: Supervised) -> dict[str, float]:
+    """Learning rates of a model by kind of parameter."""
+    if isinstance(model.rate, dict):
+        return {kind: own for kind, own in model.rate.items() if isinstance(own, float)}
+    own = model.rate if isinstance(model.rate, float) else 0.1
+    return dict.fromkeys(("descending", "ascending"), own)
