@@ -76,13 +76,28 @@ from .storage import load as load
 from .storage import save as save
 
 if TYPE_CHECKING:
+    from .estimators import ContrastiveSimilarityMatching as ContrastiveSimilarityMatching
     from .estimators import DeepSimilarityMatching as DeepSimilarityMatching
+    from .estimators import EquilibriumPropagation as EquilibriumPropagation
+    from .estimators import PredictiveCodingClassifier as PredictiveCodingClassifier
+    from .estimators import PredictiveCodingRegressor as PredictiveCodingRegressor
     from .estimators import SimilarityMatching as SimilarityMatching
+    from .estimators import SupervisedSimilarityMatching as SupervisedSimilarityMatching
+
+_ESTIMATORS = (
+    "ContrastiveSimilarityMatching",
+    "DeepSimilarityMatching",
+    "EquilibriumPropagation",
+    "PredictiveCodingClassifier",
+    "PredictiveCodingRegressor",
+    "SimilarityMatching",
+    "SupervisedSimilarityMatching",
+)
 
 
 def __getattr__(name: str) -> Any:
     """Import the estimators at their first use, because scikit-learn doubles the time of an import."""
-    if name in ("DeepSimilarityMatching", "SimilarityMatching"):
+    if name in _ESTIMATORS:
         from . import estimators
 
         return getattr(estimators, name)

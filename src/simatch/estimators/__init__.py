@@ -3,8 +3,13 @@
 from .._extras import Feature
 
 with Feature("simatch.estimators", extra="sklearn"):
+    from ._contrastive import ContrastiveSimilarityMatching as ContrastiveSimilarityMatching
+    from ._contrastive import EquilibriumPropagation as EquilibriumPropagation
     from ._deep import DeepSimilarityMatching as DeepSimilarityMatching
     from ._folder import CLASSES as CLASSES
     from ._folder import load as load
     from ._folder import save as save
+    from ._multiview import SupervisedSimilarityMatching as SupervisedSimilarityMatching
+    from ._predictive import PredictiveCodingClassifier as PredictiveCodingClassifier
+    from ._predictive import PredictiveCodingRegressor as PredictiveCodingRegressor
     from ._similarity_matching import SimilarityMatching as SimilarityMatching

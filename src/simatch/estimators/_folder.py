@@ -17,11 +17,24 @@ from ..storage import draft, manifest_of, read_arrays, write_arrays
 from ..storage import load as load_network
 from ..storage import save as save_network
 from ._base import SimilarityMatcher
+from ._contrastive import ContrastiveSimilarityMatching, EquilibriumPropagation
 from ._deep import DeepSimilarityMatching
+from ._multiview import SupervisedSimilarityMatching
+from ._predictive import PredictiveCodingClassifier, PredictiveCodingRegressor
 from ._principal import LinearCertificate
 from ._similarity_matching import SimilarityMatching
+from ._supervised import SupervisedEstimator
 
-CLASSES = {kind.__name__: kind for kind in (SimilarityMatching, DeepSimilarityMatching)}
+_KINDS = (
+    SimilarityMatching,
+    DeepSimilarityMatching,
+    ContrastiveSimilarityMatching,
+    EquilibriumPropagation,
+    SupervisedSimilarityMatching,
+    PredictiveCodingClassifier,
+    PredictiveCodingRegressor,
+)
+CLASSES: dict[str, type[SimilarityMatcher | SupervisedEstimator]] = {kind.__name__: kind for kind in _KINDS}
 # Objects of these classes are described by their fields.
 _RECORDS = {kind.__name__: kind for kind in (Certificate, LinearCertificate, Layer)}
 _NETWORK, _VALUES = "network.safetensors", "estimator.safetensors"
@@ -29,7 +42,9 @@ _NETWORK, _VALUES = "network.safetensors", "estimator.safetensors"
 _LEFT_OUT = {"network_", "_latest", "_skl_callbacks"}
 
 
-def save(estimator: SimilarityMatcher, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def save(
+    estimator: SimilarityMatcher | SupervisedEstimator, folder: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
     """Write a fitted estimator to a folder: its parameters, its fitted values and its network.
 
     The folder is complete or unchanged. `simatch encode FOLDER DATA` applies it to new data.
@@ -66,7 +81,7 @@ def save(estimator: SimilarityMatcher, folder: str | os.PathLike[str], *, overwr
     check_is_fitted(estimator)
     kind = type(estimator).__name__
     if type(estimator) is not CLASSES.get(kind):
-        raise ValueError(f"A {kind} cannot be written to a folder, only {' and '.join(CLASSES)}; pickle it.")
+        raise ValueError(f"A {kind} cannot be written to a folder, only {', '.join(CLASSES)}; pickle it.")
     arrays: dict[str, np.ndarray] = {}
     values = {name: _described(value, name, arrays) for name, value in vars(estimator).items() if name not in _LEFT_OUT}
     # No two runs of writing are the same run, so none is taken for another that was interrupted.

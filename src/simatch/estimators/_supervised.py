@@ -3,15 +3,16 @@
 import abc
 import dataclasses
 import math
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -19,7 +20,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._arrays import refuse_masked
 from .._progress import tracked
 from .._unchanged import unchanged_if_failed
-from ..learning import Report, batches_in, describe, epochs_of, hyperbolic, training, warn_unconverged
+from ..learning import (
+    Rate,
+    Report,
+    Schedule,
+    batches_in,
+    describe,
+    epochs_of,
+    hyperbolic,
+    training,
+    warn_unconverged,
+)
 from ..models import Supervised
 from ..network import Network
 from ._rows import precision
@@ -46,9 +57,10 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
     verbose: Any
 
     network_: Network
+    n_features_in_: int
 
     _parameter_constraints: ClassVar[dict] = {
-        "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "tolerance": [Interval(Real, 0, None, closed="neither")],
@@ -121,8 +133,10 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
 
     def _answers(self, X: Any) -> Float[np.ndarray, "samples outputs"]:
         check_is_fitted(self)
-        X = self._validated(X, None, reset=False)
-        return np.asarray(self.model_.outputs(X / self.unit_))
+        refuse_masked(X, "X")
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = np.asarray(validate_data(self, X, reset=False, dtype=precision()))
+        return np.asarray(self.model_.outputs(rows / self.unit_))
 
     def _model(self) -> Supervised:
         own = self._build(self.n_features_in_, self._n_outputs, self._seed)
@@ -132,18 +146,35 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         self._n_outputs = targets.shape[1]
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         model = self._build(X.shape[1], self._n_outputs, self._seed)
-        # Weights have a variance of about 2 / (inputs + units).
-        synapses = sum(model.network.populations[model.network.feedforward[0].post].grid.size for _ in (0,))
-        square = 2 * float(np.mean(np.sum(X.astype(float) ** 2, axis=1))) / (X.shape[1] + synapses)
-        self.unit_ = float(np.sqrt(square / _VARIANCE)) if square > 0 else 1.0
+        self.unit_ = self._unit(X, model.network)
         self.network_ = model.network
         self.n_steps_, self.n_samples_seen_, self.unconverged_ = 0, 0, 0
         self.cost_history_ = np.empty(0)
 
-    def _learn(self, X: np.ndarray, targets: np.ndarray, passes: float, size: int, schedule: Any) -> None:
+    def _unit(self, X: np.ndarray, net: Network) -> float:
+        """Return the number by which inputs are divided, so that they drive the first layer neither little nor much."""
+        units = net.populations[net.layers[0]].grid.size
+        # Initial weights have a variance of about 2 / (inputs + units).
+        drive = 2 * float(np.mean(np.sum(X.astype(float) ** 2, axis=1))) / (X.shape[1] + units)
+        return float(np.sqrt(drive / _VARIANCE)) if drive > 0 else 1.0
+
+    def _rate(self, model: Supervised, size: int, schedule: Callable[[float], Schedule]) -> Rate:
+        """Learning rates of a model; `schedule` makes one of a number."""
+        factor, rate = float(self.learning_rate), model.rate
+        if rate is None:
+            rate = model.rule.default_rate(size, None)
+        if isinstance(rate, Mapping):
+            return {kind: schedule(factor * own) for kind, own in rate.items() if isinstance(own, int | float)}
+        if callable(rate):
+            automatic, before = rate, self.n_steps_
+            return lambda n: factor * automatic(before + n)
+        return schedule(factor * cast(float, rate))
+
+    def _learn(
+        self, X: np.ndarray, targets: np.ndarray, passes: float, size: int, schedule: Callable[[float], Schedule]
+    ) -> None:
         model = self._model()
-        factor = 1.0 if self.learning_rate == "auto" else float(self.learning_rate)
-        rate: Any = {kind: schedule(factor * own) for kind, own in _rates(model).items()}
+        rate = self._rate(model, size, schedule)
         batch = model.batch((X / self.unit_).astype(precision()), targets.astype(precision()))
         total = batches_in(len(X), epochs=passes, batch_size=size)
         steps = training(
@@ -165,15 +196,14 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         self.cost_history_ = np.concatenate([self.cost_history_, [report.cost for report in reports]])
         warn_unconverged(reports, stacklevel=5)
 
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> Any:
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and targets."""
         refuse_masked(X, "X")
+        several = isinstance(self, RegressorMixin)
+        # Values that overflow in the engine's precision become infinite, and validation rejects them.
         with np.errstate(over="ignore", invalid="ignore"):
-            if y is None:
-                return np.asarray(validate_data(self, X, reset=reset, dtype=precision()))
-            X, y = validate_data(
-                self, X, y, reset=reset, dtype=precision(), multi_output=isinstance(self, RegressorMixin)
-            )
-        return np.asarray(X), y
+            validated = validate_data(self, X, y, reset=reset, dtype=precision(), multi_output=several)
+        return tuple(np.asarray(part) for part in validated)  # pyright: ignore[reportReturnType]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
@@ -249,7 +279,8 @@ class SupervisedClassifier(ClassifierMixin, SupervisedEstimator):
         -------
         ndarray of shape (n_samples,)
         """
-        return self.classes_[self._answers(X).argmax(axis=1)]
+        answers = self._answers(X)
+        return self.classes_[answers.argmax(axis=1)]
 
     def _targets(self, y: Any, *, reset: bool) -> Float[np.ndarray, "samples outputs"]:
         check_classification_targets(y)
@@ -303,6 +334,11 @@ class SupervisedRegressor(RegressorMixin, SupervisedEstimator):
         answers = self._answers(X) * self._y_scale + self._y_mean
         return answers[:, 0] if self._flat else answers
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def _targets(self, y: Any, *, reset: bool) -> Float[np.ndarray, "samples outputs"]:
         y = np.asarray(y, float)
         flat, y = y.ndim == 1, y.reshape(len(y), -1)
@@ -312,11 +348,3 @@ class SupervisedRegressor(RegressorMixin, SupervisedEstimator):
         if y.shape[1] != len(self._y_mean):
             raise ValueError(f"y has {y.shape[1]} columns, but {len(self._y_mean)} in `fit`.")
         return (y - self._y_mean) / self._y_scale
-
-
-def _rates(model: Supervised) -> dict[str, float]:
-    """Learning rates of a model by kind of parameter."""
-    if isinstance(model.rate, dict):
-        return {kind: own for kind, own in model.rate.items() if isinstance(own, float)}
-    own = model.rate if isinstance(model.rate, float) else 0.1
-    return dict.fromkeys(("descending", "ascending"), own)

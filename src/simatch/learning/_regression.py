@@ -69,7 +69,6 @@ class RegressionRule(Around):
     True
     """
 
-    rule: OnePhaseRule
     terms: tuple[int, ...] | None = eqx.field(static=True)
 
     def __init__(self, rule: OnePhaseRule, terms: Sequence[int] | None = None):

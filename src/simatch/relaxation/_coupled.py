@@ -16,6 +16,8 @@ from ._solver import Settled
 # One product with the matrix of a larger block, of many samples, takes less time than native steps of one sample.
 LARGEST_BLOCK = 16
 INNER_STEPS = 20
+# Steps are not longer than 1 over this curvature.
+FLATTEST = 0.1
 
 
 @final
@@ -79,9 +81,11 @@ def _relaxed(problem: Problem, name: str, u: Activities) -> Float[Array, "neuron
     own = problem.own[name]
     assert own is not None
     if own.shape[1] == 1:
-        # The minimum of F + c r^2 / 2 - d r is the proximal point of F / c at d / c.
-        length = 1 / own[:, 0]
-        return problem.activations[name].prox(length * problem.pull(name, others), length)
+        # The proximal step of length 1 / c ends at the minimum of F + c r^2 / 2 - d r, wherever it starts. A nudge away
+        # from a target may leave a curvature c of 0 or less: then a long step down.
+        activation, c = problem.activations[name], own[:, 0]
+        r, length = activation(u[name]), 1 / jnp.maximum(c, FLATTEST)
+        return activation.prox(r + length * (problem.pull(name, others) - c * r), length)
     # As exact as rounding allows, or so many steps: the sweeps go on until the whole stage is as exact as asked for.
     exact = jnp.asarray(10 * jnp.finfo(u[name].dtype).eps)
     return Blockwise().solve(problem.alone(name, others), {name: u[name]}, exact, INNER_STEPS).potentials[name]

@@ -1,0 +1,116 @@
+"""A classifier to which labels are one more input."""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.utils._param_validation import Interval
+
+from ..models import Supervised, multiview
+from ..network import Activation, Network
+from ._supervised import SupervisedClassifier
+
+
+class SupervisedSimilarityMatching(SupervisedClassifier):
+    """Classifier of supervised similarity matching: labels are one more input, which is absent in `predict`.
+
+    Parameters
+    ----------
+    n_components : int
+        Units, each of which receives all features and labels; at least 1.
+    label_scale : float
+        Share of the labels in the similarities, above 0.
+    activation : str or Activation
+        Of the units; see `simatch.activation`.
+    learning_rate : float
+        Factor on the learning rates of the model, above 0.
+    max_iter : int or "auto"
+        Passes over the data in `fit`, at least 1; "auto": so many that there are about 4,000 batches, at most 200.
+    batch_size : int
+        Rows in a batch, at least 1.
+    tolerance : float
+        Largest residual of settled activities, above 0.
+    warm_start : bool
+        Whether `fit` goes on from the network of an earlier call.
+    random_state : int, RandomState or None
+        Seed of the initial weights and of the order of the rows.
+    verbose : bool or int
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    network_ : Network
+        The trained network.
+    model_ : Supervised
+        The trained network with its rule of learning.
+    n_features_in_ : int
+        Number of features.
+    unit_ : float
+        Number by which inputs are divided before the network sees them.
+    n_iter_ : int
+        Passes over the data in the last `fit`.
+    n_steps_, n_samples_seen_ : int
+        Batches and samples learned from.
+    unconverged_ : int
+        Samples learned from before they had settled.
+    cost_history_ : ndarray of shape (n_reports,)
+        Cost of the rule, every few batches.
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+
+    References
+    ----------
+    Bahroun, Sridharan, Acharya, Chklovskii, Sengupta 2023; ``docs/models/multiview.md``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from simatch.estimators import SupervisedSimilarityMatching
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X = X - X.mean(axis=0)
+    >>> bool(SupervisedSimilarityMatching(20, max_iter=30, random_state=0).fit(X, y).score(X, y) > 0.85)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **SupervisedClassifier._parameter_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "label_scale": [Interval(Real, 0, None, closed="neither")],
+        "activation": [str, Activation],
+    }
+
+    def __init__(
+        self,
+        n_components=100,
+        *,
+        label_scale=0.3,
+        activation="relu",
+        learning_rate=1.0,
+        max_iter="auto",
+        batch_size=20,
+        tolerance=1e-2,
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_components = n_components
+        self.label_scale = label_scale
+        self.activation = activation
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.tolerance = tolerance
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
+        units = int(self.n_components)
+        return multiview(
+            n_features, units, n_outputs, label_scale=self.label_scale, activation=self.activation, seed=seed
+        )
+
+    def _unit(self, X: np.ndarray, net: Network) -> float:
+        # Inputs have a mean squared length of 1, with which `label_scale` times the number of classes compares.
+        square = float(np.mean(np.sum(X.astype(float) ** 2, axis=1)))
+        return float(np.sqrt(square)) if square > 0 else 1.0

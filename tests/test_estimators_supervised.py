@@ -1,0 +1,125 @@
+"""Estimators that learn from targets keep scikit-learn's contract, and learn."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import simatch as sm
+from simatch.estimators import (
+    ContrastiveSimilarityMatching,
+    EquilibriumPropagation,
+    PredictiveCodingClassifier,
+    PredictiveCodingRegressor,
+    SupervisedSimilarityMatching,
+    load,
+    save,
+)
+
+FAST = {"max_iter": 5, "batch_size": 10}
+CLASSIFIERS = [
+    EquilibriumPropagation((3,), **FAST, random_state=0),
+    ContrastiveSimilarityMatching((3,), **FAST, random_state=0),
+    SupervisedSimilarityMatching(3, **FAST, random_state=0),
+    PredictiveCodingClassifier((3,), **FAST, random_state=0),
+]
+ALL = [*CLASSIFIERS, PredictiveCodingRegressor((3,), max_iter=20, batch_size=10, random_state=0)]
+NAMES = [type(estimator).__name__ for estimator in ALL]
+
+
+@pytest.mark.filterwarnings("ignore::simatch.ConvergenceWarning")
+@parametrize_with_checks([CLASSIFIERS[0], ALL[-1]])
+def test_contract(estimator, check, monkeypatch):
+    """All checks of one classifier and of the regressor; the others have the same base and only another model."""
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    check(estimator)
+
+
+@pytest.fixture
+def task(rng):
+    x = rng.normal(size=(60, 4))
+    return x, np.array(["b", "a", "c"])[np.argmax(x[:, :3], axis=1)]
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=NAMES)
+def test_round_trips(estimator, task, tmp_path):
+    """A clone learns the same; a pickle and a folder answer the same."""
+    x, y = task
+    y = y if estimator in CLASSIFIERS else x[:, 0]
+    fitted = clone(estimator).fit(x, y)
+    answers = fitted.predict(x)
+    np.testing.assert_array_equal(clone(fitted).fit(x, y).predict(x), answers)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(x), answers)  # noqa: S301
+    save(fitted, tmp_path / "fitted")
+    again = load(tmp_path / "fitted")
+    np.testing.assert_array_equal(again.predict(x), answers)
+    assert again.get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        clone(fitted).predict(x)
+
+
+@pytest.mark.parametrize("estimator", CLASSIFIERS, ids=NAMES[:-1])
+def test_partial_fit(estimator, task):
+    """The first call needs all classes; later ones may lack some; a wrong call changes nothing."""
+    x, y = task
+    learner = clone(estimator)
+    with pytest.raises(ValueError, match="needs all labels"):
+        learner.partial_fit(x, y)
+    assert not hasattr(learner, "network_")
+    few = y != "c"
+    learner.partial_fit(x[few], y[few], classes=["a", "b", "c"]).partial_fit(x[:20], y[:20])
+    assert learner.n_samples_seen_ == few.sum() + 20
+    assert learner.decision_function(x).shape == (60, 3)
+    before = learner.predict(x)
+    for wrong in ({"y": np.full(60, "z")}, {"y": y, "classes": ["a", "b"]}):
+        with pytest.raises(ValueError, match=r"classes"):
+            learner.partial_fit(x, **wrong)
+    np.testing.assert_array_equal(learner.predict(x), before)
+    assert learner.n_samples_seen_ == few.sum() + 20
+
+
+def test_two_classes(task):
+    x, y = task
+    fitted = clone(CLASSIFIERS[0]).fit(x, y == "a")
+    margin = fitted.decision_function(x)
+    assert margin.shape == (60,)
+    np.testing.assert_array_equal(fitted.predict(x), margin > 0)
+    with pytest.raises(ValueError, match="only one class"):
+        fitted.fit(x, np.ones(60))
+    np.testing.assert_array_equal(fitted.decision_function(x), margin)
+
+
+def test_the_size_of_the_input_does_not_matter(task):
+    """Powers of two, so that nothing rounds differently."""
+    x, y = task
+    answers = [clone(CLASSIFIERS[0]).fit(scale * x, y).decision_function(scale * x) for scale in (1.0, 256.0)]
+    np.testing.assert_allclose(*answers, atol=1e-5)
+
+
+def test_warm_start_goes_on(task):
+    x, y = task
+    learner = clone(CLASSIFIERS[0]).set_params(warm_start=True).fit(x, y)
+    first = learner.network_
+    learner.fit(x, y)
+    assert learner.n_samples_seen_ == 2 * 5 * 60
+    assert not np.array_equal(learner.network_.feedforward[0].to_dense(), first.feedforward[0].to_dense())
+
+
+def test_the_model_is_the_one_of_its_constructor(task):
+    """The estimator is the constructor, trained on inputs in their unit."""
+    x, y = task
+    fitted = clone(CLASSIFIERS[0]).fit(x, y)
+    outputs = fitted.model_.outputs((x / fitted.unit_).astype(np.float32))
+    np.testing.assert_array_equal(fitted.decision_function(x), outputs)
+    assert isinstance(fitted.model_, sm.models.Supervised)
+
+
+def test_digits():
+    X, y = load_digits(return_X_y=True)
+    fitted = EquilibriumPropagation((40,), max_iter=20, random_state=0).fit(X[:1200], y[:1200])
+    assert fitted.score(X[1200:], y[1200:]) > 0.85
+    assert fitted.unconverged_ == 0
