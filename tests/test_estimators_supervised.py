@@ -27,7 +27,7 @@ CLASSIFIERS = [
     SupervisedSimilarityMatching(3, **FAST, random_state=0),
     PredictiveCodingClassifier((3,), **FAST, random_state=0),
 ]
-ALL = [*CLASSIFIERS, PredictiveCodingRegressor((3,), max_iter=20, batch_size=10, random_state=0)]
+ALL = [*CLASSIFIERS, PredictiveCodingRegressor((3,), max_iter=20, batch_size=10, learning_rate=1.0, random_state=0)]
 NAMES = [type(estimator).__name__ for estimator in ALL]
 
 

@@ -110,6 +110,8 @@ def _features(model: Any, x: np.ndarray, *, layers: list[str] | None) -> np.ndar
 
     if isinstance(model, Model):
         return model.encode(x, layers)
+    if not hasattr(model, "transform"):
+        raise ValueError(f"A {type(model).__name__} predicts classes and has no features; use `simatch predict`.")
     if layers:
         raise ValueError("An estimator has the activities of its last layer only; leave --layer out.")
     return model.transform(x.reshape(len(x), -1))
@@ -118,9 +120,11 @@ def _features(model: Any, x: np.ndarray, *, layers: list[str] | None) -> np.ndar
 def _classes(model: Any, x: np.ndarray) -> np.ndarray:
     from ..runs import Model
 
-    if not isinstance(model, Model):
+    if isinstance(model, Model):
+        return model.predict(x)
+    if not hasattr(model, "predict"):
         raise ValueError(f"A {type(model).__name__} has no readout; use `simatch encode`.")
-    return model.predict(x)
+    return np.asarray(model.predict(x.reshape(len(x), -1)), str)
 
 
 def _write(out: Path, results: dict[str, np.ndarray]) -> None:

@@ -21,6 +21,7 @@ from ..console import (
 )
 from ..storage import keep_numbers, results_of
 from ._results import READOUTS, SHARES, numbers_of, sentence, shares_of
+from ._train_labelled import train_labelled
 
 if TYPE_CHECKING:
     from ..runs import Run
@@ -34,6 +35,13 @@ def train(
     data: Annotated[
         str | None,
         typer.Argument(help="digits, patches, mnist, lfw, cifar10, or a .npy or .npz file.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="similarity: no labels; or a model that learns from labels: contrastive, equilibrium, multiview, "
+            "predictive. [default: similarity]"
+        ),
     ] = None,
     units: Annotated[list[int] | None, typer.Option(help=f"Units at each site. {PER_LAYER}")] = None,
     stride: Annotated[
@@ -82,13 +90,16 @@ def train(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Train a network on images, without labels, and report what it learned.
+    """Train a network on images, without labels or, with --model, from labels, and report what it learned.
 
     Settings are the defaults of the data set, overridden by the TOML file, overridden by options. A run writes its
     network, complete settings, numbers, figures and a page. How far learning is from its optimum is measured on test
     images, or on images that are held out if there is no test part. If the data have labels, a linear readout of the
     activities of all layers is tested on these images, beside the same readout of the raw images, of the untrained
     network, of principal components and of k-means clusters.
+
+    A model that learns from labels classifies by itself. It takes --units (of the hidden layers), --epochs,
+    --batch-size, --rate (a factor on its learning rates), --tolerance, --compare and --seed.
 
     A run that was interrupted, or killed, goes on if the same command is given again. Earlier results in --out stay
     until the new ones are complete.
@@ -114,7 +125,14 @@ def train(
         "scale": scale,
     }
     with reported():
-        _train(data, config, options, {k: v for k, v in layers.items() if v}, out, overwrite, json)
+        from ..runs import model_named
+
+        given = {k: v for k, v in layers.items() if v}
+        named = model_named(model, config)
+        if named is None:
+            _train(data, config, options, given, out, overwrite, json)
+        else:
+            train_labelled(data, config, {**options, **given, "model": named}, out, overwrite, json)
 
 
 def _train(

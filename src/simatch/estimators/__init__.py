@@ -9,6 +9,7 @@ with Feature("simatch.estimators", extra="sklearn"):
     from ._folder import CLASSES as CLASSES
     from ._folder import load as load
     from ._folder import save as save
+    from ._folder import write as write
     from ._multiview import SupervisedSimilarityMatching as SupervisedSimilarityMatching
     from ._predictive import PredictiveCodingClassifier as PredictiveCodingClassifier
     from ._predictive import PredictiveCodingRegressor as PredictiveCodingRegressor

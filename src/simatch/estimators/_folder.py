@@ -82,13 +82,25 @@ def save(
     kind = type(estimator).__name__
     if type(estimator) is not CLASSES.get(kind):
         raise ValueError(f"A {kind} cannot be written to a folder, only {', '.join(CLASSES)}; pickle it.")
-    arrays: dict[str, np.ndarray] = {}
-    values = {name: _described(value, name, arrays) for name, value in vars(estimator).items() if name not in _LEFT_OUT}
+    _content(estimator)  # raises an error about what cannot be written
     # No two runs of writing are the same run, so none is taken for another that was interrupted.
     with draft(Path(folder), kind, {"written": uuid.uuid4().hex}, overwrite=overwrite) as own:
-        save_network(estimator.network_, own.folder / _NETWORK)
-        write_arrays(own.folder / _VALUES, arrays, {"values": values})
+        write(estimator, own.folder)
         own.publish(kind)
+
+
+def write(estimator: SimilarityMatcher | SupervisedEstimator, folder: Path) -> None:
+    """Write the files of a fitted estimator into the folder of a run's results, as `save` does."""
+    arrays, values = _content(estimator)
+    save_network(estimator.network_, folder / _NETWORK)
+    write_arrays(folder / _VALUES, arrays, {"values": values})
+
+
+def _content(estimator: SimilarityMatcher | SupervisedEstimator) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays of an estimator, and its other values as JSON."""
+    arrays: dict[str, np.ndarray] = {}
+    values = {name: _described(value, name, arrays) for name, value in vars(estimator).items() if name not in _LEFT_OUT}
+    return arrays, values
 
 
 def load(folder: str | os.PathLike[str]) -> Any:

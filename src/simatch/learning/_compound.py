@@ -146,7 +146,7 @@ class Around(Rule):
     The state is a pair: that of the rule inside, and that of the subclass.
     """
 
-    rule: Rule
+    rule: Any  # a Rule; a subclass may need one of a certain class
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -5,6 +5,11 @@ from .._extras import Feature
 with Feature("simatch.runs", extra="app"):
     from ._comparison import Readout as Readout
     from ._demo import demo as demo
+    from ._labelled import LabelledRun as LabelledRun
+    from ._labelled import LabelledSettings as LabelledSettings
+    from ._labelled import labelled_settings as labelled_settings
+    from ._labelled import model_named as model_named
+    from ._labelled import run_labelled as run_labelled
     from ._model import KIND as KIND
     from ._model import Model as Model
     from ._run import LayerState as LayerState
