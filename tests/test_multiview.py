@@ -98,7 +98,7 @@ def test_activities_are_those_of_nonnegative_least_squares(rng, x64):
 def test_the_rules_are_the_slopes_of_the_cost(rng, x64):
     """Of labels with whitening, of the input and of the lateral synapses; and by hand."""
     x, z = labelled(rng, samples=30)
-    model = multiview(6, 3, CLASSES, label_scale=0.6, seed=3)
+    model = multiview(6, 3, CLASSES, label_weight=0.6 * CLASSES, seed=3)
     net = model.network.with_parameters(
         [None if p is None else p + 0.1 * rng.normal(size=p.shape) for p in model.network.parameters]
     )
@@ -194,5 +194,5 @@ def test_bad_settings_are_refused():
         multiview_network({}, 2)
     with pytest.raises(ValueError, match="A view has the name 'label'"):
         multiview({"label": 4}, 2, 3)
-    with pytest.raises(ValueError, match="label_scale"):
-        multiview(4, 2, 3, label_scale=0)
+    with pytest.raises(ValueError, match="label_weight"):
+        multiview(4, 2, 3, label_weight=0)

@@ -36,7 +36,7 @@ def multiview(
     *,
     regularisers: Mapping[str, str] | None = None,
     scales: Mapping[str, float] | None = None,
-    label_scale: float = 0.3,
+    label_weight: float = 1.0,
     activation: str | Activation = "relu",
     seed: int = 0,
 ) -> Supervised:
@@ -44,8 +44,9 @@ def multiview(
 
     While it learns, the population settles with its inputs and the label, so that samples of one class become more
     similar. Label synapses are whitened: two samples of a class that occurs with frequency p count as more similar by
-    ``label_scale / p``. Then it settles once more without the label, and a linear output regresses the label on these
-    activities. An answer uses the second phase alone: the label is absent, and the lateral synapses are unchanged.
+    ``label_weight / (outputs p)``. Then it settles once more without the label, and a linear output regresses the label
+    on these activities. An answer uses the second phase alone: the label is absent, and the lateral synapses are
+    unchanged.
 
     Parameters
     ----------
@@ -53,10 +54,10 @@ def multiview(
         As in `multiview_network`; a single grid or number stands for one view named "input".
     outputs : int
         Number of classes (targets are one-hot) or of other targets, at least 1.
-    label_scale : float
-        Share of the labels in the similarity, above 0. If targets are one-hot, all labels together have a mean squared
-        length of ``label_scale * outputs``, which compares with that of the inputs: 1 to 3 times that of the inputs is
-        a good choice, and more than 10 times makes activities without labels differ from those with labels.
+    label_weight : float
+        Mean squared length with which one-hot labels count in the similarity, above 0. At 1 they count as much as
+        inputs of mean squared length 1: divide inputs by the root of theirs. Far above that of the inputs, activities
+        without the label differ much from those with it.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def multiview(
         LABEL,
         UNITS,
         Dense(classes, own.grid),
-        scale=number(label_scale, "label_scale", above=0),
+        scale=number(label_weight, "label_weight", above=0) / classes.size,
         parameters=jnp.zeros((own.grid.size, classes.size)),
     )
     answer = WhitenedHebbian(
