@@ -1,6 +1,7 @@
 """Several inputs into one population, labels among them, against linear algebra, SciPy and finite differences."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +9,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.optimize
+from typer.testing import CliRunner
 
 import simatch as sm
+from simatch.cli import app
 from simatch.models import multiview, multiview_network
 from simatch.network import total_cost
+from simatch.papers.bahroun2023 import _labels as experiment
 
 CLASSES = 4
 
@@ -183,6 +187,36 @@ def test_the_output_is_the_regression_of_labels_on_activities_without_them(taugh
     best = r @ np.linalg.lstsq(r, z[:400])[0]
     error = np.mean((model.outputs(x[:400]) - z[:400]) ** 2)
     assert error < 1.1 * np.mean((best - z[:400]) ** 2)
+
+
+def test_weights_made_from_samples_respond_to_them(rng):
+    """Half of the units with random weights are silent for inputs whose mean is far from 0."""
+    x = 1 + 0.1 * rng.normal(size=(200, 50))
+    phase = sm.Phase(["input"], absent=["label", "output"])
+    nets = [multiview(50, 8, 3, samples=samples).network for samples in (None, x)]
+    responding = [int(np.sum(sm.encode(net, x, phase=phase, layers="units").max(axis=0) > 0)) for net in nets]
+    assert responding[0] < responding[1] == 8
+
+
+def test_the_command(tmp_path, monkeypatch):
+    """The quick form on fewer images: a page, numbers, and linear networks at their optimum."""
+    small = experiment.Setting("digits", units=12, epochs=1, fitted=300, reports=1, a_class=3)
+    monkeypatch.setattr(experiment, "QUICK", small)
+    result = CliRunner().invoke(app, ["reproduce", "multiview", "--quick", "--json", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    numbers = json.loads(result.stdout)
+    assert [row["features"] for row in numbers["rows"]] == ["without labels", "with labels"]
+    for row in numbers["rows"]:
+        assert row["test_error_percent"] < 25
+        assert row["unconverged_samples"] == 0
+        assert row["curve"][-1][0] == 1.0
+    assert numbers["rows"][1]["own_error_percent"] < 30
+    for check in numbers["linear"]:
+        assert check["angle"] < 1e-4
+        assert check["eigenvalues"] < 1e-6
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "1.6 %" in page
+    assert all((tmp_path / "out" / f"{name}.png").exists() for name in ("learning", "similarities", "fields"))
 
 
 def test_bad_settings_are_refused():

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import number, whole
-from ..learning import AveragingRule, RegressionRule, RuleByTerm, encode
+from ..learning import AveragingRule, RegressionRule, RuleByTerm, encode, imprinted, sized
 from ..network import (
     Activation,
     AntiHebbian,
@@ -36,8 +36,9 @@ def multiview(
     *,
     regularisers: Mapping[str, str] | None = None,
     scales: Mapping[str, float] | None = None,
-    label_weight: float = 1.0,
+    label_weight: float = 0.1,
     activation: str | Activation = "relu",
+    samples: Any = None,
     seed: int = 0,
 ) -> Supervised:
     """Build a network of supervised similarity matching: labels are one more input of a population.
@@ -58,6 +59,11 @@ def multiview(
         Mean squared length with which one-hot labels count in the similarity, above 0. At 1 they count as much as
         inputs of mean squared length 1: divide inputs by the root of theirs. Far above that of the inputs, activities
         without the label differ much from those with it.
+    samples : array of shape (samples, ...), or dict of such arrays, optional
+        Inputs without labels, of which some hundred are enough, to which the initial weights of units that cannot be
+        negative respond (`simatch.imprinted`), and which determine their size (`simatch.sized`). By default initial
+        weights are random: from inputs whose mean is far from 0, such as raw images, all units may then learn the same.
+        All views need the regulariser "weight".
 
     Returns
     -------
@@ -87,6 +93,8 @@ def multiview(
     """
     views = dict(views) if isinstance(views, Mapping) else {"input": views}
     net = multiview_network(views, units, regularisers=regularisers, scales=scales, activation=activation, seed=seed)
+    if samples is not None:
+        net = sized(imprinted(net, samples, seed=seed), samples, seed=seed)
     classes, own = Grid(1, 1, whole(outputs, "The number of outputs")), net.populations[UNITS]
     if taken := views.keys() & {LABEL, OUTPUT}:
         raise ValueError(f"A view has the name {min(taken)!r}, which stands for a population of the model; rename it.")
