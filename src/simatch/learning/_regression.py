@@ -12,7 +12,7 @@ from .._checks import whole
 from ..network import Activities, Dense, Network, Weights, WhitenedHebbian, described
 from ..relaxation import Phase
 from ._compound import Around
-from ._rule import Change, OnePhaseRule
+from ._rule import AveragingRule, Change, GradientRule
 
 # The running mean of n batches is that of about the last n / 10, over which the automatic rate averages too.
 _RECENT = 10
@@ -69,11 +69,11 @@ class RegressionRule(Around):
     True
     """
 
-    rule: OnePhaseRule
+    rule: GradientRule | AveragingRule
     terms: tuple[int, ...] | None = eqx.field(static=True)
 
-    def __init__(self, rule: OnePhaseRule, terms: Sequence[int] | None = None):
-        self.rule = rule
+    def __init__(self, rule: GradientRule | AveragingRule, terms: Sequence[int] | None = None):
+        self.rule = rule  # pyright: ignore[reportIncompatibleVariableOverride]
         self.terms = None if terms is None else tuple(whole(t, "The number of a term", least=0) for t in terms)
 
     @property

@@ -193,9 +193,9 @@ def multiview_network(
         kind = regularisers.get(name, "weight")
         if kind not in KINDS:
             raise ValueError(f'The regulariser of {name!r} must be "weight" or "whiten", got {kind!r}.')
-        forward, lateral = layer.connectivity(grid)
         scale = number(scales.get(name, 1.0), f"The scale of {name!r}", above=0)
-        terms.append(KINDS[kind](name, UNITS, forward, scale=scale))
+        terms.append(KINDS[kind](name, UNITS, layer.connectivity(grid)[0], scale=scale))
+    lateral = layer.connectivity(next(iter(grids.values())))[1]
     populations = {name: Population(grid) for name, grid in grids.items()}
     populations[UNITS] = Population(lateral.post, activation)
     return Network(populations, [*terms, AntiHebbian(UNITS, lateral)], seed=seed)
