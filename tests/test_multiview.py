@@ -187,6 +187,16 @@ def test_the_output_is_the_regression_of_labels_on_activities_without_them(taugh
     assert error < 1.1 * np.mean((best - z[:400]) ** 2)
 
 
+def test_populations_may_be_absent_on_a_mesh(taught):
+    """The rules of a device work inside its loop; with one device the network is the same as without a mesh."""
+    _, x, z = taught
+    model = multiview(6, 4, CLASSES)
+    mesh = jax.make_mesh((1,), ("devices",))
+    nets = [model.fit(x[:80], z[:80], batch_size=40, mesh=m)[0].network for m in (None, mesh)]
+    for a, b in zip(*(jax.tree.leaves(net.parameters) for net in nets), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
 def test_weights_made_from_samples_respond_to_them(rng):
     """Half of the units with random weights are silent for inputs whose mean is far from 0."""
     x = 1 + 0.1 * rng.normal(size=(200, 50))

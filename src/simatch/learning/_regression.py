@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.scipy.linalg
 from jaxtyping import Array, Float, PyTree
@@ -28,7 +29,8 @@ class RegressionRule(Around):
         ``dW = c <(r - W x / c) x'> C^-1``,
 
     so that a rate is a fraction of the distance to the optimum, as it is for the other synapses in `AveragingRule`. The
-    fixed points are the same. The change is no longer local: C^-1 belongs to the whole input.
+    fixed points are the same. The change is no longer local: C^-1 belongs to the whole input. On several devices, each
+    adds its own samples of a batch to C before it divides, and the means are averaged afterwards.
 
     Parameters
     ----------
@@ -110,6 +112,10 @@ class RegressionRule(Around):
             factor = term.scale / net.term_weight(term)
             parameters[number] = factor * _divided(parameters[number], after[number])
         return Change(tuple(parameters), (changed.state, (count + 1, after)), changed.cost)
+
+    def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
+        inside, (count, means) = after
+        return self.rule.joined(before[0], inside, axis), (count, jax.lax.pmean(means, axis))
 
     def _own(self, net: Network) -> dict[int, WhitenedHebbian]:
         own = {}
