@@ -1,6 +1,7 @@
 """Several inputs into one population, labels among them, against linear algebra, SciPy and finite differences."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +9,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.optimize
+from typer.testing import CliRunner
 
 import simatch as sm
+from simatch.cli import app
 from simatch.models import multiview, multiview_network
 from simatch.network import total_cost
+from simatch.papers.bahroun2023 import _labels as experiment
 
 CLASSES = 4
 
@@ -65,13 +69,11 @@ def test_labels_lead_to_the_eigenvectors_of_the_joint_covariance(rng, x64):
     np.testing.assert_allclose(np.linalg.eigvalsh(net.lateral[0].to_dense()), values[-2:], rtol=1e-6)
 
 
-@pytest.mark.parametrize("gradient", [False, True])
-def test_whitened_views_lead_to_canonical_correlations(gradient, rng, x64):
-    """By Newton steps whatever the size of the views; along the gradient if they have about unit variance."""
-    a, b = correlated(rng)
-    a, b = (a, b) if not gradient else (v @ np.linalg.inv(scipy.linalg.sqrtm(v.T @ v / len(v))).real for v in (a, b))
+def test_whitened_views_lead_to_canonical_correlations(rng, x64):
+    """Along the gradient, for views of unit variance; the command learns others by Newton steps."""
+    a, b = (v @ np.linalg.inv(scipy.linalg.sqrtm(v.T @ v / len(v))).real for v in correlated(rng))
     net = multiview_network({"a": 6, "b": 5}, 2, regularisers={"a": "whiten", "b": "whiten"}, activation="linear")
-    net = learned(net, {"a": a, "b": b}, sm.AveragingRule() if gradient else None)
+    net = learned(net, {"a": a, "b": b}, sm.AveragingRule())
     both = np.hstack([a, b])
     covariance = both.T @ both / len(a)
     own = scipy.linalg.block_diag(covariance[:6, :6], covariance[6:, 6:])
@@ -98,7 +100,7 @@ def test_activities_are_those_of_nonnegative_least_squares(rng, x64):
 def test_the_rules_are_the_slopes_of_the_cost(rng, x64):
     """Of labels with whitening, of the input and of the lateral synapses; and by hand."""
     x, z = labelled(rng, samples=30)
-    model = multiview(6, 3, CLASSES, label_scale=0.6, seed=3)
+    model = multiview(6, 3, CLASSES, label_weight=0.6 * CLASSES, seed=3)
     net = model.network.with_parameters(
         [None if p is None else p + 0.1 * rng.normal(size=p.shape) for p in model.network.parameters]
     )
@@ -185,6 +187,46 @@ def test_the_output_is_the_regression_of_labels_on_activities_without_them(taugh
     assert error < 1.1 * np.mean((best - z[:400]) ** 2)
 
 
+def test_populations_may_be_absent_on_a_mesh(taught):
+    """The rules of a device work inside its loop; with one device the network is the same as without a mesh."""
+    _, x, z = taught
+    model = multiview(6, 4, CLASSES)
+    mesh = jax.make_mesh((1,), ("devices",))
+    nets = [model.fit(x[:80], z[:80], batch_size=40, mesh=m)[0].network for m in (None, mesh)]
+    for a, b in zip(*(jax.tree.leaves(net.parameters) for net in nets), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_weights_made_from_samples_respond_to_them(rng):
+    """Half of the units with random weights are silent for inputs whose mean is far from 0."""
+    x = 1 + 0.1 * rng.normal(size=(200, 50))
+    phase = sm.Phase(["input"], absent=["label", "output"])
+    nets = [multiview(50, 8, 3, samples=samples).network for samples in (None, x)]
+    responding = [int(np.sum(sm.encode(net, x, phase=phase, layers="units").max(axis=0) > 0)) for net in nets]
+    assert responding[0] < responding[1] == 8
+
+
+def test_the_command(tmp_path, monkeypatch):
+    """The quick form on fewer images: a page, numbers, and linear networks at their optimum."""
+    small = experiment.Setting("digits", units=12, epochs=1, fitted=300, reports=1, a_class=3)
+    monkeypatch.setattr(experiment, "QUICK", small)
+    result = CliRunner().invoke(app, ["reproduce", "multiview", "--quick", "--json", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    numbers = json.loads(result.stdout)
+    assert [row["features"] for row in numbers["rows"]] == ["without labels", "with labels"]
+    for row in numbers["rows"]:
+        assert row["test_error_percent"] < 25
+        assert row["unconverged_samples"] == 0
+        assert row["curve"][-1][0] == 1.0
+    assert numbers["rows"][1]["own_error_percent"] < 30
+    for check in numbers["linear"]:
+        assert check["angle"] < 1e-4
+        assert check["eigenvalues"] < 1e-6
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "1.6 %" in page
+    assert all((tmp_path / "out" / f"{name}.png").exists() for name in ("learning", "similarities", "fields"))
+
+
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match=r"There is no view 'sound'; there are 'image'\."):
         multiview_network({"image": 4}, 2, scales={"sound": 1.0})
@@ -194,5 +236,5 @@ def test_bad_settings_are_refused():
         multiview_network({}, 2)
     with pytest.raises(ValueError, match="A view has the name 'label'"):
         multiview({"label": 4}, 2, 3)
-    with pytest.raises(ValueError, match="label_scale"):
-        multiview(4, 2, 3, label_scale=0)
+    with pytest.raises(ValueError, match="label_weight"):
+        multiview(4, 2, 3, label_weight=0)

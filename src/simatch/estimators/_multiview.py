@@ -1,7 +1,7 @@
 """A classifier to which labels are one more input."""
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval
@@ -9,6 +9,9 @@ from sklearn.utils._param_validation import Interval
 from ..models import Supervised, multiview
 from ..network import Activation, Network
 from ._supervised import SupervisedClassifier
+
+# Rows to which initial weights respond.
+_SOME = 500
 
 
 class SupervisedSimilarityMatching(SupervisedClassifier):
@@ -18,8 +21,8 @@ class SupervisedSimilarityMatching(SupervisedClassifier):
     ----------
     n_components : int
         Units, each of which receives all features and labels; at least 1.
-    label_scale : float
-        Share of the labels in the similarities, above 0.
+    label_weight : float
+        Mean squared length with which labels count in the similarities, above 0; that of the inputs is 1.
     activation : str or Activation
         Of the units; see `simatch.activation`.
     learning_rate : float
@@ -75,7 +78,7 @@ class SupervisedSimilarityMatching(SupervisedClassifier):
     _parameter_constraints: ClassVar[dict] = {
         **SupervisedClassifier._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "label_scale": [Interval(Real, 0, None, closed="neither")],
+        "label_weight": [Interval(Real, 0, None, closed="neither")],
         "activation": [str, Activation],
     }
 
@@ -83,7 +86,7 @@ class SupervisedSimilarityMatching(SupervisedClassifier):
         self,
         n_components=100,
         *,
-        label_scale=0.3,
+        label_weight=0.1,
         activation="relu",
         learning_rate=1.0,
         max_iter="auto",
@@ -94,7 +97,7 @@ class SupervisedSimilarityMatching(SupervisedClassifier):
         verbose=False,
     ):
         self.n_components = n_components
-        self.label_scale = label_scale
+        self.label_weight = label_weight
         self.activation = activation
         self.learning_rate = learning_rate
         self.max_iter = max_iter
@@ -104,13 +107,23 @@ class SupervisedSimilarityMatching(SupervisedClassifier):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
-        units = int(self.n_components)
+    def _build(self, n_features: int, n_outputs: int, seed: int, samples: Any = None) -> Supervised:
         return multiview(
-            n_features, units, n_outputs, label_scale=self.label_scale, activation=self.activation, seed=seed
+            n_features,
+            int(self.n_components),
+            n_outputs,
+            label_weight=self.label_weight,
+            activation=self.activation,
+            samples=samples,
+            seed=seed,
         )
 
+    def _begin(self, X: np.ndarray, targets: np.ndarray) -> None:
+        super()._begin(X, targets)
+        some = X[np.random.default_rng(self._seed).permutation(len(X))[:_SOME]] / self.unit_
+        self.network_ = self._build(X.shape[1], targets.shape[1], self._seed, some).network
+
     def _unit(self, X: np.ndarray, net: Network) -> float:
-        # Inputs have a mean squared length of 1, with which `label_scale` times the number of classes compares.
+        # Inputs have a mean squared length of 1, with which `label_weight` compares.
         square = float(np.mean(np.sum(X.astype(float) ** 2, axis=1)))
         return float(np.sqrt(square)) if square > 0 else 1.0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.scipy.linalg
 from jaxtyping import Array, Float, PyTree
@@ -12,7 +13,7 @@ from .._checks import whole
 from ..network import Activities, Dense, Network, Weights, WhitenedHebbian, described
 from ..relaxation import Phase
 from ._compound import Around
-from ._rule import Change, OnePhaseRule
+from ._rule import AveragingRule, Change, GradientRule
 
 # The running mean of n batches is that of about the last n / 10, over which the automatic rate averages too.
 _RECENT = 10
@@ -28,7 +29,8 @@ class RegressionRule(Around):
         ``dW = c <(r - W x / c) x'> C^-1``,
 
     so that a rate is a fraction of the distance to the optimum, as it is for the other synapses in `AveragingRule`. The
-    fixed points are the same. The change is no longer local: C^-1 belongs to the whole input.
+    fixed points are the same. The change is no longer local: C^-1 belongs to the whole input. On several devices, each
+    adds its own samples of a batch to C before it divides, and the means are averaged afterwards.
 
     Parameters
     ----------
@@ -69,10 +71,11 @@ class RegressionRule(Around):
     True
     """
 
+    rule: GradientRule | AveragingRule
     terms: tuple[int, ...] | None = eqx.field(static=True)
 
-    def __init__(self, rule: OnePhaseRule, terms: Sequence[int] | None = None):
-        self.rule = rule
+    def __init__(self, rule: GradientRule | AveragingRule, terms: Sequence[int] | None = None):
+        self.rule = rule  # pyright: ignore[reportIncompatibleVariableOverride]
         self.terms = None if terms is None else tuple(whole(t, "The number of a term", least=0) for t in terms)
 
     @property
@@ -109,6 +112,10 @@ class RegressionRule(Around):
             factor = term.scale / net.term_weight(term)
             parameters[number] = factor * _divided(parameters[number], after[number])
         return Change(tuple(parameters), (changed.state, (count + 1, after)), changed.cost)
+
+    def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
+        inside, (count, means) = after
+        return self.rule.joined(before[0], inside, axis), (count, jax.lax.pmean(means, axis))
 
     def _own(self, net: Network) -> dict[int, WhitenedHebbian]:
         own = {}

@@ -304,7 +304,9 @@ def _cost(
 def without_absent(net: Network, gradients: tuple[PyTree, ...], phase: Phase) -> tuple[PyTree, ...]:
     """Set the gradients of terms that read a population absent in a phase to 0, so that they do not learn."""
     return tuple(
-        jax.tree.map(jnp.zeros_like, own) if any(name in phase.absent for name in term.populations) else own
+        jax.tree.map(lambda p: jnp.zeros(p.shape, p.dtype), own)
+        if any(name in phase.absent for name in term.populations)
+        else own
         for term, own in zip(net.terms, gradients, strict=True)
     )
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import number, whole
-from ..learning import AveragingRule, RegressionRule, RuleByTerm, encode
+from ..learning import AveragingRule, RegressionRule, RuleByTerm, encode, imprinted, sized
 from ..network import (
     Activation,
     AntiHebbian,
@@ -36,16 +36,18 @@ def multiview(
     *,
     regularisers: Mapping[str, str] | None = None,
     scales: Mapping[str, float] | None = None,
-    label_scale: float = 0.3,
+    label_weight: float = 0.1,
     activation: str | Activation = "relu",
+    samples: Any = None,
     seed: int = 0,
 ) -> Supervised:
     """Build a network of supervised similarity matching: labels are one more input of a population.
 
     While it learns, the population settles with its inputs and the label, so that samples of one class become more
     similar. Label synapses are whitened: two samples of a class that occurs with frequency p count as more similar by
-    ``label_scale / p``. Then it settles once more without the label, and a linear output regresses the label on these
-    activities. An answer uses the second phase alone: the label is absent, and the lateral synapses are unchanged.
+    ``label_weight / (outputs p)``. Then it settles once more without the label, and a linear output regresses the label
+    on these activities. An answer uses the second phase alone: the label is absent, and the lateral synapses are
+    unchanged.
 
     Parameters
     ----------
@@ -53,10 +55,15 @@ def multiview(
         As in `multiview_network`; a single grid or number stands for one view named "input".
     outputs : int
         Number of classes (targets are one-hot) or of other targets, at least 1.
-    label_scale : float
-        Share of the labels in the similarity, above 0. If targets are one-hot, all labels together have a mean squared
-        length of ``label_scale * outputs``, which compares with that of the inputs: 1 to 3 times that of the inputs is
-        a good choice, and more than 10 times makes activities without labels differ from those with labels.
+    label_weight : float
+        Mean squared length with which one-hot labels count in the similarity, above 0. At 1 they count as much as
+        inputs of mean squared length 1: divide inputs by the root of theirs. Far above that of the inputs, activities
+        without the label differ much from those with it.
+    samples : array of shape (samples, ...), or dict of such arrays, optional
+        Inputs without labels, of which some hundred are enough, to which the initial weights of units that cannot be
+        negative respond (`simatch.imprinted`), and which determine their size (`simatch.sized`). By default initial
+        weights are random: from inputs whose mean is far from 0, such as raw images, all units may then learn the same.
+        All views need the regulariser "weight".
 
     Returns
     -------
@@ -86,6 +93,8 @@ def multiview(
     """
     views = dict(views) if isinstance(views, Mapping) else {"input": views}
     net = multiview_network(views, units, regularisers=regularisers, scales=scales, activation=activation, seed=seed)
+    if samples is not None:
+        net = sized(imprinted(net, samples, seed=seed), samples, seed=seed)
     classes, own = Grid(1, 1, whole(outputs, "The number of outputs")), net.populations[UNITS]
     if taken := views.keys() & {LABEL, OUTPUT}:
         raise ValueError(f"A view has the name {min(taken)!r}, which stands for a population of the model; rename it.")
@@ -93,7 +102,7 @@ def multiview(
         LABEL,
         UNITS,
         Dense(classes, own.grid),
-        scale=number(label_scale, "label_scale", above=0),
+        scale=number(label_weight, "label_weight", above=0) / classes.size,
         parameters=jnp.zeros((own.grid.size, classes.size)),
     )
     answer = WhitenedHebbian(
@@ -184,9 +193,9 @@ def multiview_network(
         kind = regularisers.get(name, "weight")
         if kind not in KINDS:
             raise ValueError(f'The regulariser of {name!r} must be "weight" or "whiten", got {kind!r}.')
-        forward, lateral = layer.connectivity(grid)
         scale = number(scales.get(name, 1.0), f"The scale of {name!r}", above=0)
-        terms.append(KINDS[kind](name, UNITS, forward, scale=scale))
+        terms.append(KINDS[kind](name, UNITS, layer.connectivity(grid)[0], scale=scale))
+    lateral = layer.connectivity(next(iter(grids.values())))[1]
     populations = {name: Population(grid) for name, grid in grids.items()}
     populations[UNITS] = Population(lateral.post, activation)
     return Network(populations, [*terms, AntiHebbian(UNITS, lateral)], seed=seed)

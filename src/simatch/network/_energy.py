@@ -107,7 +107,8 @@ def energy_gradients(net: Network, activities: Activities, weights: Weights = No
 
     def gradient(term: Term, there: bool) -> PyTree:
         if not there:
-            return jax.tree.map(jnp.zeros_like, term.parameters)
+            # Not `zeros_like`, which would ask for the sharding of the parameters inside the loop of one device.
+            return jax.tree.map(lambda p: jnp.zeros(p.shape, p.dtype), term.parameters)
 
         def total(parameters):
             own = term.energy(parameters, *(activities[name] for name in term.populations))

@@ -2,6 +2,7 @@
 
 import typer
 
+from .bahroun2023._multiview_command import multiview
 from .obeid2019._faces_command import faces
 from .obeid2019._gradients_command import gradients
 from .obeid2019._mnist_best_command import mnist_best
@@ -22,4 +23,5 @@ reproduce.command()(mnist)
 reproduce.command()(mnist_best)
 reproduce.command()(toy)
 reproduce.command()(contrastive)
+reproduce.command()(multiview)
 reproduce.command()(predictive)
