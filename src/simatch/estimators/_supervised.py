@@ -28,6 +28,7 @@ from ..learning import (
     describe,
     epochs_of,
     hyperbolic,
+    rising,
     training,
     warn_unconverged,
 )
@@ -37,8 +38,8 @@ from ._rows import precision
 
 # Rows in a batch, fewest batches in `fit`, and most passes over the data, by default.
 _BATCH, _BATCHES, _PASSES = 20, 4000, 200
-# How much rates fall over `fit`.
-_DECAY = 5.0
+# How much rates fall over `fit`, and in what part of it they rise.
+_DECAY, _RISE = 5.0, 10
 # Variance of the input currents of the first layer before learning, for inputs in their unit.
 _VARIANCE = 0.2
 
@@ -116,7 +117,11 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         if passes == "auto":
             passes = min(_PASSES, math.ceil(_BATCHES * size / len(X)))
         total = batches_in(len(X), epochs=passes, batch_size=size)
-        self._learn(X, targets, passes, size, lambda rate: hyperbolic(rate, over=total, decay=_DECAY))
+        # At the full rate from the beginning, bounded outputs may end at their bounds, where they learn no more.
+        rise = max(1, total // _RISE)
+        self._learn(
+            X, targets, passes, size, lambda rate: rising(hyperbolic(rate, over=total, decay=_DECAY), over=rise)
+        )
         self.n_iter_ = int(passes)
         return self
 

@@ -45,6 +45,7 @@ from ._rates import Schedule as Schedule
 from ._rates import automatic_rate as automatic_rate
 from ._rates import hyperbolic as hyperbolic
 from ._rates import published_schedule as published_schedule
+from ._rates import rising as rising
 from ._rates import schedule_of as schedule_of
 from ._regression import RegressionRule as RegressionRule
 from ._report import Report as Report

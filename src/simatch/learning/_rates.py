@@ -53,6 +53,26 @@ def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
     return lambda n: rate / (1 + decay * n / over)
 
 
+def rising(schedule: Schedule, *, over: int) -> Schedule:
+    """Return a schedule that rises in proportion to that of another one over the first batches.
+
+    Parameters
+    ----------
+    schedule : callable
+        Function from the number of a batch, from 0, to its learning rate.
+    over : int
+        Number of batches, at least 1, until the rate is that of `schedule`.
+
+    Examples
+    --------
+    >>> from simatch.learning import rising
+    >>> [rising(lambda n: 0.5, over=10)(n) for n in (0, 4, 9, 20)]
+    [0.05, 0.25, 0.5, 0.5]
+    """
+    over = whole(over, "The number of batches")
+    return lambda n: schedule(n) * min(1.0, (n + 1) / over)
+
+
 def automatic_rate(batch_size: int, count: int | None = None) -> Schedule:
     """Learning rate of the averaging rule if the user gives none: ``0.5 / (max(1, 100 / batch_size) + n / 19)``.
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...data import Dataset
-from ...learning import Report, Schedule, hyperbolic
+from ...learning import Report, Schedule, hyperbolic, rising
 from ...models import Layer, Supervised, contrastive, equilibrium
 from ...network import Grid, Network
 from ...relaxation import relax
@@ -46,7 +46,7 @@ class Row:
     published: float | None
     build: Callable[[Grid, Any, int], Supervised]
     hidden: tuple[Any, ...] = (HIDDEN,)
-    epochs: float = 10
+    epochs: float = 12
     batch_size: int = 20
     decay: float = 5.0
 
@@ -145,11 +145,15 @@ def model(name: str, setting: Setting, grid: Grid, seed: int) -> Supervised:
 
 
 def learning_rate(start: Supervised, row: Row, epochs: float, images: int) -> dict[str, Schedule]:
-    """Return the learning rates of a row, which fall over the run."""
-    batches = max(1, round(epochs * images / row.batch_size))
+    """Return the learning rates of a row, which rise over half a pass and then fall over the run.
+
+    At the full rate from the first batch on, the outputs of some networks end at their bounds, where they learn no
+    more.
+    """
+    batches, rise = (max(1, round(passes * images / row.batch_size)) for passes in (epochs, 0.5))
     assert isinstance(start.rate, Mapping)
     rates = {kind: own for kind, own in start.rate.items() if isinstance(own, float)}
-    return {kind: hyperbolic(own, over=batches, decay=row.decay) for kind, own in rates.items()}
+    return {kind: rising(hyperbolic(own, over=batches, decay=row.decay), over=rise) for kind, own in rates.items()}
 
 
 def learned(name: str, setting: Setting, images: Images, seed: int, folder: Path) -> tuple[Supervised, dict[str, Any]]:
