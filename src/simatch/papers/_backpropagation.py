@@ -1,6 +1,7 @@
-"""Back-propagation on the feedforward synapses of a network: the yardstick beside rules that are local."""
+"""Back-propagation on the same network: the yardstick beside rules that are local."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
@@ -10,14 +11,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._extras import Feature
-from ..learning import epochs_of
+from ..learning import batches_in, epochs_of
 from ..network import Bias, Network
+from ..relaxation import count_samples
 
 with Feature("Back-propagation", extra="app"):
     import optax
 
 # Batches in one compiled loop.
-_TOGETHER = 50
+TOGETHER = 100
+Loss = Callable[[Network, Array, Array], Array]
 
 
 def outputs_of(net: Network, x: Float[Array, "inputs samples"]) -> Float[Array, "outputs samples"]:
@@ -34,7 +37,9 @@ def outputs_of(net: Network, x: Float[Array, "inputs samples"]) -> Float[Array, 
     return drives[last]
 
 
-def loss(net: Network, x: Float[Array, "inputs samples"], y: Float[Array, "outputs samples"]) -> Float[Array, ""]:
+def squared_error(
+    net: Network, x: Float[Array, "inputs samples"], y: Float[Array, "outputs samples"]
+) -> Float[Array, ""]:
     """Mean over the samples of the squared error of the outputs."""
     return jnp.mean(jnp.sum((outputs_of(net, x) - y) ** 2, axis=0))
 
@@ -43,21 +48,23 @@ def back_propagation(
     net: Network,
     x: Float[np.ndarray, "samples ..."],
     y: Float[np.ndarray, "samples outputs"],
+    loss: Loss,
     *,
     epochs: float,
-    batch_size: int = 100,
+    batch_size: int,
     rate: float = 1e-3,
     seed: int = 0,
 ) -> Iterator[tuple[Network, int]]:
-    """Descend the squared error of the outputs with Adam, whose rate falls to 0 along a cosine.
+    """Descend a loss with Adam, whose rate falls to 0 along a line.
 
     Parameters
     ----------
     net : Network
-        With feedforward pathways from bottom to top and a bias of every layer; other terms are not used.
     x : array of shape (samples, ...)
     y : array of shape (samples, outputs)
         Targets.
+    loss : callable
+        Function from a network, inputs of shape (inputs, samples) and targets of shape (outputs, samples) to a scalar.
     epochs, batch_size, seed
         As in `simatch.train`.
     rate : float
@@ -69,32 +76,20 @@ def back_propagation(
     samples : int
         Number of samples learned from so far.
     """
-    total = max(1, round(len(x) * epochs / batch_size))
-    optimiser = optax.adam(optax.cosine_decay_schedule(rate, total))
-    state = optimiser.init(eqx.filter(net.parameters, eqx.is_array))
-    group: list[Any] = []
-    seen = 0
+    how: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size}
+    optimiser = optax.adam(optax.linear_schedule(rate, 0.0, batches_in(len(x), **how)))
+    state, seen = optimiser.init(net.parameters), 0
     rows = {"x": np.asarray(x, np.float32).reshape(len(x), -1), "y": np.asarray(y, np.float32)}
-    for number, batch in enumerate(epochs_of(rows, epochs=epochs, batch_size=batch_size, seed=seed), start=1):
-        group.append(batch)
-        full = len(group) == _TOGETHER or number == total or len(batch["y"]) != len(group[0]["y"])
-        if full:
-            for same in _of_one_size(group):
-                stack = {name: jnp.asarray(np.stack([own[name].T for own in same])) for name in rows}
-                net, state = _steps(net, state, stack, optimiser)
-                seen += sum(len(own["y"]) for own in same)
-            group = []
+    for size, same in itertools.groupby(epochs_of(rows, **how, seed=seed), key=count_samples):
+        while group := list(itertools.islice(same, TOGETHER)):
+            stack = {name: jnp.asarray(np.stack([own[name].T for own in group])) for name in rows}
+            net, state = _steps(net, state, stack, optimiser, loss)
+            seen += size * len(group)
             yield net, seen
 
 
-def _of_one_size(group: list[Any]) -> Iterator[list[Any]]:
-    sizes = [len(own["y"]) for own in group]
-    for size in dict.fromkeys(sizes):
-        yield [own for own, n in zip(group, sizes, strict=True) if n == size]
-
-
 @eqx.filter_jit
-def _steps(net: Network, state: Any, stack: dict[str, Array], optimiser: Any) -> tuple[Network, Any]:
+def _steps(net: Network, state: Any, stack: dict[str, Array], optimiser: Any, loss: Loss) -> tuple[Network, Any]:
     def step(carry, batch):
         parameters, state = carry
         gradient = jax.grad(lambda p: loss(net.with_parameters(p), batch["x"], batch["y"]))(parameters)

@@ -16,10 +16,12 @@ from ...models import Layer, Supervised, contrastive, equilibrium
 from ...network import Grid, Network
 from ...relaxation import relax
 from ...storage import Checkpoints
-from .._backpropagation import back_propagation, outputs_of
+from .._backpropagation import back_propagation, outputs_of, squared_error
 
 BACK_PROPAGATION = "back-propagation"
-HIDDEN, DEEP, CLASSES = 500, (500, 500, 500), 10
+HIDDEN, CLASSES = 500, 10
+# Samples in a batch of back-propagation.
+BATCH = 100
 STRUCTURED = Layer(units=4, stride=2, radius=8.0)
 
 
@@ -213,7 +215,8 @@ def _by_back_propagation(name: str, setting: Setting, images: Images, seed: int)
     def answers(x: np.ndarray) -> np.ndarray:
         return np.asarray(outputs_of(net, jnp.asarray(x.reshape(len(x), -1).T))).T
 
-    for now, samples in back_propagation(start.network, images.x, images.targets, epochs=epochs, seed=seed):
+    plan: dict[str, Any] = {"epochs": epochs, "batch_size": BATCH, "seed": seed}
+    for now, samples in back_propagation(start.network, images.x, images.targets, squared_error, **plan):
         net, seen = now, samples
         if seen >= (len(curve) + 1) * len(images.x):
             paused = time.perf_counter()

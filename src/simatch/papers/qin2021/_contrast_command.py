@@ -132,7 +132,7 @@ def _summary(kept: "RunFolder") -> list[dict[str, Any]]:
 
 def _write(setting: "table.Setting", images: "table.Images", kept: "RunFolder") -> tuple[list[dict[str, Any]], Path]:
     from ...report import Page, provenance, write_page
-    from ._contrast import ROWS
+    from ._contrast import BATCH, ROWS
 
     summary = _summary(kept)
     best = min(summary, key=lambda row: row["test_error_percent"])
@@ -169,7 +169,7 @@ def _write(setting: "table.Setting", images: "table.Images", kept: "RunFolder") 
             **{name.replace("_", " "): value for name, value in dataclasses.asdict(setting).items() if value},
             **{
                 ROWS[row["row"]].title: f"{ROWS[row['row']].epochs * setting.epochs:g} passes, batches of "
-                f"{ROWS[row['row']].batch_size if not row['row'].startswith('back') else 100}, "
+                f"{ROWS[row['row']].batch_size if not row['row'].startswith('back') else BATCH}, "
                 f"{row['synapses']:,} synapses"
                 for row in summary
             },
@@ -211,7 +211,8 @@ def _figures(
         seed = row["seeds"][0]["seed"]
         before = table.model(row["row"], setting, images.grid, seed)
         after = dataclasses.replace(before, network=kept.network(f"{row['row']}-seed{seed}"))
-        fields[row["title"]] = analysis.receptive_fields(after.network.feedforward[0])
+        first_layer, start = (model.network.feedforward[0] for model in (after, before))
+        fields[row["title"]] = analysis.receptive_fields(first_layer) - analysis.receptive_fields(start)
         if row is not shown[0]:
             continue
         free, nudged = table.states(after, x, targets)
@@ -240,8 +241,11 @@ def _figures(
         figures.append(
             Figure(
                 "fields",
-                mosaic(fields, note="red: positive, white: 0, blue: negative, grey: no synapse; each scaled"),
-                "Receptive fields of hidden units: their feedforward weights on the image.",
+                mosaic(
+                    fields, note="red: positive, white: 0, blue: negative, grey: no synapse; each scaled by its largest"
+                ),
+                "What learning added to the receptive fields of hidden units: their feedforward weights on the image, "
+                "after minus before learning. Initial weights are noise, most of which learning leaves.",
             )
         )
     return figures

@@ -3,26 +3,25 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 
 from ..._extras import Feature
 from ...data import Dataset
-from ...learning import batches_in, epochs_of
+from ...learning import batches_in
 from ...models import Supervised, predictive, predictive_scheduled, predictive_settled
 from ...network import Network
+from .._backpropagation import TOGETHER
+from .._backpropagation import back_propagation as descended
 from ._rules import loss
 
 with Feature("simatch reproduce predictive", extra="app"):
     import optax
 
 TRANSFORM = optax.scale_by_adam()
-# Batches between two points of a learning curve.
-EVERY = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,32 +90,16 @@ def back_propagation(setting: Setting, data: Dataset, seed: int, *, activation: 
     """Learn by back-propagation and Adam, from the same initial weights and the same batches."""
     model = _model(setting, activation, predictive_scheduled, seed)
     x, y, labels = _training(setting, data)
-    net, watch, group = model.network, _Watch(model, data), []
-    adam = TRANSFORM.init(net.parameters)
-    total, schedule = batches_in(len(x), epochs=setting.epochs, batch_size=setting.batch_size), _schedule(setting, x)
-    batches = epochs_of({"x": x, "y": y}, epochs=setting.epochs, batch_size=setting.batch_size, seed=seed)
-    for number, batch in enumerate(batches, start=1):
-        group.append(batch)
-        if number % EVERY == 0 or number == total:
-            stack = {name: np.stack([own[name].T for own in group]) for name in ("x", "y")}
-            rates = np.array([float(schedule(n)) for n in range(number - len(group), number)], np.float32)
-            net, adam = _descend(net, adam, stack, rates)
-            watch(net, number * setting.batch_size)
-            group = []
-    return watch.run(net, x, labels, 0)
+    trained, watch = model.network, _Watch(model, data)
+    plan: dict[str, Any] = {"epochs": setting.epochs, "batch_size": setting.batch_size, "rate": setting.rate}
+    for now, samples in descended(model.network, x, y, _loss, **plan, seed=seed):
+        watch(now, samples)
+        trained = now
+    return watch.run(trained, x, labels, 0)
 
 
-@functools.partial(eqx.filter_jit, donate="none")
-def _descend(net: Network, state: Any, stack: Mapping[str, Any], rates: Any):
-    def step(carry, now):
-        parameters, state = carry
-        batch, rate = now
-        gradient = jax.grad(loss)(parameters, net, batch["x"], batch["y"])
-        change, state = TRANSFORM.update(gradient, state, parameters)
-        return (jax.tree.map(lambda w, d: w - rate * d, parameters, change), state), None
-
-    (parameters, state), _ = jax.lax.scan(step, (net.parameters, state), (stack, rates))
-    return net.with_parameters(parameters), state
+def _loss(net: Network, x: Any, y: Any) -> Any:
+    return loss(net.parameters, net, x, y)
 
 
 def _model(setting: Setting, activation: str, learning: Callable[[Network], Supervised], seed: int) -> Supervised:
@@ -149,7 +132,7 @@ def _predictive(model: Supervised, setting: Setting, data: Dataset, seed: int) -
         seed=seed,
         rate=_schedule(setting, x),
         transform=TRANSFORM,
-        report_every=EVERY,
+        report_every=TOGETHER,
         observe=lambda net, report: watch(net, report.samples),
     )
     return watch.run(learned.network, x, labels, sum(report.unconverged for report in reports))
