@@ -20,6 +20,8 @@ from simatch.estimators import (
     save,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore::simatch.HealthWarning")  # of layers of three units
+
 FAST = {"max_iter": 5, "batch_size": 10}
 CLASSIFIERS = [
     EquilibriumPropagation((3,), **FAST, random_state=0),
@@ -82,6 +84,33 @@ def test_partial_fit(estimator, task):
     assert learner.n_samples_seen_ == few.sum() + 20
 
 
+def test_streams_go_on_where_they_were(task):
+    """Rows count alike, one by one or together; the state of the rule goes on; wrong settings are told."""
+    x, y = task
+    start = EquilibriumPropagation((3,), random_sign=True, batch_size=10, random_state=0)
+    one = clone(start).partial_fit(x[:10], y[:10], classes=np.unique(y))
+    assert int(one._last.state.rule[1]) == 1
+    one.partial_fit(x[10:20], y[10:20])
+    assert int(one._last.state.rule[1]) == 2
+    moved = []
+    for parts in ([slice(0, 10)], [slice(k, k + 1) for k in range(10)]):
+        learner = clone(start).set_params(random_sign=False)
+        for k, part in enumerate(parts):
+            learner.partial_fit(x[part], y[part], classes=np.unique(y) if k == 0 else None)
+            if k == 0:
+                learner.unit_ = 1.0
+        moved.append(
+            np.linalg.norm(
+                learner.network_.feedforward[0].to_dense() - learner._model().network.feedforward[0].to_dense()
+            )
+        )
+    assert 0.3 < moved[1] / moved[0] < 3
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        clone(start).partial_fit(x, y, classes=["a"])
+    with pytest.raises(ValueError, match=r"2\.7"):
+        clone(start).set_params(hidden=(2.7,)).fit(x, y)
+
+
 def test_two_classes(task):
     x, y = task
     fitted = clone(CLASSIFIERS[0]).fit(x, y == "a")
@@ -114,7 +143,7 @@ def test_the_model_is_the_one_of_its_constructor(task):
     x, y = task
     fitted = clone(CLASSIFIERS[0]).fit(x, y)
     outputs = fitted.model_.outputs((x / fitted.unit_).astype(np.float32))
-    np.testing.assert_array_equal(fitted.decision_function(x), outputs)
+    np.testing.assert_allclose(fitted.decision_function(x), outputs, atol=1e-5)
     assert isinstance(fitted.model_, sm.models.Supervised)
 
 

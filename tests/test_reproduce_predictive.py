@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from simatch import data
 from simatch.cli import app
+from simatch.papers import _backpropagation
 from simatch.papers.song2020 import _mnist, _predictive_command, _rules
 
 LABELS = np.arange(600) % 10
@@ -32,7 +33,8 @@ def test_distances(monkeypatch):
 
 def test_command(images, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "load_dataset", lambda name: images)
-    monkeypatch.setattr(_mnist, "EVERY", 20)
+    for module in (_mnist, _backpropagation):
+        monkeypatch.setattr(module, "TOGETHER", 20)
     few = [_rules.Distance("nudged", beta, beta, 1.0, 0) for beta in (0.1, 0.01)]
     monkeypatch.setattr(_rules, "distances", lambda **_: [*few, _rules.Distance("scheduled", None, 1e-16, 1.0, 0)])
     monkeypatch.setattr(_predictive_command, "QUICK", {"units": 30, "epochs": 5, "images": 400, "rate": 3e-3})

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval
 
+from .._checks import whole
 from ..models import Supervised, contrastive, equilibrium
 from ..network import Activation
 from ._supervised import SupervisedClassifier
@@ -104,7 +105,7 @@ class ContrastiveSimilarityMatching(SupervisedClassifier):
         self.verbose = verbose
 
     def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
-        hidden = [int(units) for units in self.hidden]
+        hidden = [whole(units, "A number of hidden units") for units in self.hidden]
         return contrastive(n_features, hidden, n_outputs, beta=self.beta, activation=self.activation, seed=seed)
 
 
@@ -209,7 +210,7 @@ class EquilibriumPropagation(SupervisedClassifier):
     def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
         return equilibrium(
             n_features,
-            [int(units) for units in self.hidden],
+            [whole(units, "A number of hidden units") for units in self.hidden],
             n_outputs,
             beta=self.beta,
             random_sign=self.random_sign,

@@ -39,7 +39,7 @@ CLASSES: dict[str, type[SimilarityMatcher | SupervisedEstimator]] = {kind.__name
 _RECORDS = {kind.__name__: kind for kind in (Certificate, LinearCertificate, Layer)}
 _NETWORK, _VALUES = "network.safetensors", "estimator.safetensors"
 # What only a process has: callbacks, and rows of the user's data.
-_LEFT_OUT = {"network_", "_latest", "_skl_callbacks"}
+_LEFT_OUT = {"network_", "_latest", "_last", "_skl_callbacks"}
 
 
 def save(

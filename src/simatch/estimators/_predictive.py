@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
+from .._checks import whole
 from ..models import Supervised, predictive, predictive_scheduled, predictive_settled
 from ..network import Activation
 from ._supervised import SupervisedClassifier, SupervisedRegressor
@@ -106,7 +107,7 @@ class PredictiveCodingClassifier(SupervisedClassifier):
         self.verbose = verbose
 
     def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
-        hidden = [int(units) for units in self.hidden]
+        hidden = [whole(units, "A number of hidden units") for units in self.hidden]
         return predictive(
             n_features, hidden, n_outputs, activation=self.activation, learning=LEARNING[self.learning], seed=seed
         )
@@ -204,7 +205,7 @@ class PredictiveCodingRegressor(SupervisedRegressor):
         self.verbose = verbose
 
     def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
-        hidden = [int(units) for units in self.hidden]
+        hidden = [whole(units, "A number of hidden units") for units in self.hidden]
         return predictive(
             n_features, hidden, n_outputs, activation=self.activation, learning=LEARNING[self.learning], seed=seed
         )

@@ -31,6 +31,7 @@ from ..learning import (
     rising,
     training,
     warn_unconverged,
+    warn_unhealthy,
 )
 from ..models import Supervised
 from ..network import Network
@@ -59,6 +60,9 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
 
     network_: Network
     n_features_in_: int
+
+    # Report of the last batches, with the state of the rule; copies and files begin with a new one.
+    _last: Report | None = None
 
     _parameter_constraints: ClassVar[dict] = {
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -106,6 +110,8 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         -----
         ConvergenceWarning
             If some samples were learned from before they had settled (`unconverged_`).
+        HealthWarning
+            If the activities of a hidden layer say little about the input.
         """
         warm = self.warm_start and hasattr(self, "network_")
         X, y = self._validated(X, y, reset=not warm)
@@ -126,8 +132,10 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         return self
 
     def _learn_more(self: Learner, X: Any, targets: Any) -> Learner:
-        """Learn from one pass over further rows, at a constant rate."""
-        self._learn(X, targets, 1, min(int(self.batch_size), len(X)), lambda rate: lambda _: rate)
+        """Learn from one pass over further rows, at a constant rate, smaller for batches that are not full."""
+        size = min(int(self.batch_size), len(X))
+        share = size / int(self.batch_size)
+        self._learn(X, targets, 1, size, lambda rate: lambda _: share * rate)
         return self
 
     @property
@@ -152,7 +160,7 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         model = self._build(X.shape[1], self._n_outputs, self._seed)
         self.unit_ = self._unit(X, model.network)
-        self.network_ = model.network
+        self.network_, self._last = model.network, None
         self.n_steps_, self.n_samples_seen_, self.unconverged_ = 0, 0, 0
         self.cost_history_ = np.empty(0)
 
@@ -189,17 +197,29 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
             rule=model.rule,
             transform=model.transform,
             tolerance=float(self.tolerance),
+            after=self._last,
         )
         reports: list[Report] = []
         for net, report in tracked(steps, total, describe, label=type(self).__name__, shown=bool(self.verbose)):
             self.network_ = net
             reports.append(report)
         last = reports[-1]
+        # What comes later goes on from the state of the rule, with schedules of its own.
+        self._last = dataclasses.replace(last, batches=0, samples=0, seconds=0.0)
         self.n_steps_ += last.batches
         self.n_samples_seen_ += last.samples
         self.unconverged_ += sum(report.unconverged for report in reports)
         self.cost_history_ = np.concatenate([self.cost_history_, [report.cost for report in reports]])
         warn_unconverged(reports, stacklevel=5)
+        # Outputs near their bounds are right.
+        *_, output = self.network_.layers
+        warn_unhealthy(
+            [
+                dataclasses.replace(report, health={n: own for n, own in report.health.items() if n != output})
+                for report in reports
+            ],
+            stacklevel=5,
+        )
 
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return rows and targets."""
@@ -213,7 +233,9 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
         state: Any = super().__getstate__()
-        return {**state, "network_": jax.device_get(state["network_"])} if "network_" in state else state
+        if "network_" not in state:
+            return state
+        return {**state, "network_": jax.device_get(state["network_"]), "_last": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -252,6 +274,8 @@ class SupervisedClassifier(ClassifierMixin, SupervisedEstimator):
         X, y = self._validated(X, y, reset=first)
         if first:
             self.classes_ = np.unique(np.asarray(classes))
+            if len(self.classes_) < 2:
+                raise ValueError(f"A classifier needs at least 2 classes, got {list(self.classes_)}; pass all labels.")
         elif classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
             raise ValueError(f"The classes are {list(self.classes_)}, not {list(np.unique(classes))}; leave them out.")
         targets = self._targets(y, reset=False)

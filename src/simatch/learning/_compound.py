@@ -310,7 +310,7 @@ class RandomSign(Around):
         key = jax.random.fold_in(jax.random.key(self.seed), state[1])
         sign = jnp.where(jax.random.bernoulli(key), 1.0, -1.0)
 
-        def numbers(own: Any) -> list[Array]:
+        def numbers(own: Any) -> list[Any]:
             nudges = [term.strength for term in own.rule.nudged.terms if isinstance(term, Nudge)]
             return [own.rule.beta, *nudges]
 
