@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -145,10 +144,3 @@ def test_the_model_is_the_one_of_its_constructor(task):
     outputs = fitted.model_.outputs((x / fitted.unit_).astype(np.float32))
     np.testing.assert_allclose(fitted.decision_function(x), outputs, atol=1e-5)
     assert isinstance(fitted.model_, sm.models.Supervised)
-
-
-def test_digits():
-    X, y = load_digits(return_X_y=True)
-    fitted = EquilibriumPropagation((40,), max_iter=20, random_state=0).fit(X[:1200], y[:1200])
-    assert fitted.score(X[1200:], y[1200:]) > 0.85
-    assert fitted.unconverged_ == 0
