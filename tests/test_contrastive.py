@@ -256,6 +256,7 @@ def test_wrong_settings(wrong):
         contrastive(INPUTS, [HIDDEN], OUTPUTS, **wrong)
 
 
+@pytest.mark.slow
 def test_digits_are_learned(rng):
     """Structured, dense and deep networks, from rest, with default settings."""
     from sklearn.datasets import load_digits

@@ -33,9 +33,17 @@ NAMES = [type(estimator).__name__ for estimator in ALL]
 
 
 @pytest.mark.filterwarnings("ignore::simatch.ConvergenceWarning")
-@parametrize_with_checks([CLASSIFIERS[0], ALL[-1]])
+@parametrize_with_checks([CLASSIFIERS[0]])
 def test_contract(estimator, check, monkeypatch):
-    """All checks of one classifier and of the regressor; the others have the same base and only another model."""
+    """All checks of one classifier; the others have the same base and only another model."""
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::simatch.ConvergenceWarning")
+@parametrize_with_checks([ContrastiveSimilarityMatching((3,), **FAST, random_state=0), ALL[-1]])
+def test_contract_of_others(estimator, check, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
     check(estimator)
 

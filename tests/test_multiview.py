@@ -206,6 +206,7 @@ def test_weights_made_from_samples_respond_to_them(rng):
     assert responding[0] < responding[1] == 8
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, monkeypatch):
     """The quick form on fewer images: a page, numbers, and linear networks at their optimum."""
     small = experiment.Setting("digits", units=12, epochs=1, fitted=300, reports=1, a_class=3)

@@ -23,6 +23,7 @@ def images():
     return data.Dataset("mnist", x[:400], LABELS[:400], x[400:], LABELS[400:], classes=tuple("0123456789"))
 
 
+@pytest.mark.slow
 def test_distances(monkeypatch):
     monkeypatch.setattr(_rules, "HIDDEN", (6,))
     found = {(d.rule, d.setting): d for d in _rules.distances(betas=(1e-2, 1e-3), errors=())}

@@ -51,7 +51,8 @@ def killed(folder, after):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         return True
-    assert process.returncode == 0, process.communicate()[1][-3000:]
+    _, errors = process.communicate()  # which also closes what is open
+    assert process.returncode == 0, errors[-3000:]
     return False
 
 

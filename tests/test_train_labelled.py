@@ -17,7 +17,8 @@ def simatch(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("model", ["equilibrium", "predictive"])
+@pytest.mark.filterwarnings("ignore::simatch.HealthWarning")  # eight units, two passes
+@pytest.mark.parametrize("model", [pytest.param("equilibrium", marks=pytest.mark.slow), "predictive"])
 def test_a_run_is_a_classifier(model, tmp_path):
     """The folder has the page, the numbers and an estimator that repeats the error that the run told."""
     out = tmp_path / "run"
