@@ -66,7 +66,7 @@ ROWS: dict[str, Row] = {
         2.70,
         lambda grid, hidden, seed: contrastive(grid, hidden, CLASSES, rates=(0.3, 0.225), seed=seed),
         hidden=(STRUCTURED,),
-        epochs=16,
+        epochs=8,
     ),
     "equilibrium": Row(
         "equilibrium propagation",
