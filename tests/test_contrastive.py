@@ -165,6 +165,35 @@ def test_coupled_populations_reach_the_minimum_of_the_energy(rng, x64):
         np.testing.assert_allclose(mine, best.x, atol=2e-6)
 
 
+class Apart(sm.Term):
+    """``|a - b - 1|^2 / 2``, which pulls both populations even where all activities are 0."""
+
+    @property
+    def populations(self):
+        return "layer1", "output"
+
+    def energy(self, parameters, a, b):
+        return jnp.sum((a - b - 1) ** 2, axis=0) / 2
+
+    def quadratic(self, relaxing):
+        return True
+
+    def curvature(self, parameters, population):
+        return (jnp.ones((1, 1, 1)),)
+
+
+def test_terms_between_coupled_populations_may_pull_at_rest(rng, x64):
+    net = moved(equilibrium(INPUTS, [OUTPUTS], OUTPUTS, activation="linear"), rng).network
+    net = sm.Network(net.populations, [*net.terms, Apart()])
+    x, _ = data(rng)
+    turns, joint = (
+        sm.relax(net, x, phase=sm.Phase(["input"], solver=solver), tolerance=1e-12)
+        for solver in (sm.Coupled(), sm.Accelerated())
+    )
+    for name in net.layers:
+        np.testing.assert_allclose(turns.states[name], joint.states[name], atol=1e-10)
+
+
 def test_steps_of_one_length_are_projected_gradient_descent(rng, x64):
     """One population, which it also moves alone while the others stay."""
     net = moved(equilibrium(INPUTS, [HIDDEN], OUTPUTS), rng).network
@@ -234,6 +263,27 @@ def test_kept_states_are_where_the_free_phase_ended(rng):
         kept = report.state.rule[1][name]
         np.testing.assert_allclose(kept[4:7], out.states[name].T, atol=1e-6)
         np.testing.assert_array_equal(kept[:4], 0)
+
+
+def test_rules_inside_may_lack_weights(rng):
+    """A user's rule whose `change` takes no weights works inside others, on batches of any size."""
+
+    class Plain(sm.Rule):
+        @property
+        def phases(self):
+            return (sm.Phase(["input"]),)
+
+        def change(self, net, settled, state, entries):
+            return sm.GradientRule(sm.Phase(["input"])).change(net, settled, state, entries)
+
+    net = equilibrium(INPUTS, [HIDDEN], OUTPUTS).network
+    x, _ = data(rng)
+    around = sm.KeptStates(sm.RuleByTerm([Plain()], [0] * len(net.terms)), samples=8)
+    assert not around.weighted
+    batches = [{"input": x[:n], "sample": np.arange(n)[:, None]} for n in (8, 3)]
+    *_, (found, _) = sm.training(net, batches, rate=0.1, rule=around, report_every=1, tolerance=1e-6)
+    *_, (expected, _) = sm.training(net, [x, x[:3]], rate=0.1, rule=Plain(), report_every=1, tolerance=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.parameters, expected.parameters)
 
 
 def test_terms_learn_by_their_own_rules(rng):

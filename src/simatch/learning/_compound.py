@@ -13,7 +13,7 @@ from ..network import Activities, Network, Nudge, Term, Weights
 from ..relaxation import Phase
 from ._contrast import ContrastRule
 from ._rates import Schedule
-from ._rule import Change, Rule
+from ._rule import Change, Rule, changed
 
 
 @final
@@ -86,6 +86,10 @@ class RuleByTerm(Rule):
     def entries(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(entry for rule in self.rules for entry in rule.entries))
 
+    @property
+    def weighted(self) -> bool:
+        return all(rule.weighted for rule in self.rules)
+
     def init(self, net: Network) -> PyTree:
         self._own(net, 0)  # raises an error if the rule does not fit
         states = tuple(rule.init(net) for rule in self.rules)
@@ -114,7 +118,7 @@ class RuleByTerm(Rule):
         weights: Weights = None,
     ) -> Change:
         changes = [
-            rule.change(net, tuple(settled[place] for place in places), own, entries, weights=weights)  # pyright: ignore[reportCallIssue]
+            changed(rule, net, tuple(settled[place] for place in places), own, entries, weights)
             for rule, places, own in zip(self.rules, self._places, self._state(state), strict=True)
         ]
         states = tuple(change.state for change in changes)
@@ -156,6 +160,10 @@ class Around(Rule):
     def entries(self) -> tuple[str, ...]:
         return self.rule.entries
 
+    @property
+    def weighted(self) -> bool:
+        return self.rule.weighted
+
     def init(self, net: Network) -> PyTree:
         return self.rule.init(net), None
 
@@ -180,8 +188,8 @@ class Around(Rule):
         weights: Weights = None,
     ) -> Change:
         inside, own = state
-        changed = self.rule.change(net, settled, inside, entries, weights=weights)  # pyright: ignore[reportCallIssue]
-        return changed._replace(state=(changed.state, self.after(net, settled, own, entries)))
+        found = changed(self.rule, net, settled, inside, entries, weights)
+        return found._replace(state=(found.state, self.after(net, settled, own, entries)))
 
     def after(self, net: Network, settled: tuple[Activities, ...], own: PyTree, entries: Activities) -> PyTree:
         """Own state after a batch; by default as before."""
@@ -245,14 +253,7 @@ class KeptStates(Around):
 
     def after(self, net: Network, settled: tuple[Activities, ...], own: PyTree, entries: Activities) -> PyTree:
         chosen = self._numbers(entries)
-
-        def written(name: str, kept: Float[Array, "all neurons"]) -> Float[Array, "all neurons"]:
-            # Row by row, in place: XLA's scatter on a CPU passes over the states of all samples.
-            rows = settled[0][name].T[:, None]
-            one = lambda i, kept: jax.lax.dynamic_update_slice(kept, rows[i], (chosen[i], 0))  # noqa: E731
-            return jax.lax.fori_loop(0, len(chosen), one, kept)
-
-        return {name: written(name, kept) for name, kept in own.items()}
+        return {name: kept.at[chosen].set(settled[0][name].T) for name, kept in own.items()}
 
     def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
         # Each device has changed the states of its own samples.
@@ -330,6 +331,18 @@ class StartedAt(Around):
     potentials : callable
         Function from a network and the entries of a batch to the potentials of all populations that relax in the first
         phase, each of shape (neurons, samples).
+
+    Examples
+    --------
+    Relaxation starts at what the inputs alone elicit:
+
+    >>> import numpy as np, simatch as sm
+    >>> def driven(net, entries):
+    ...     (pathway,) = net.feedforward
+    ...     return {"layer1": pathway.connectivity.project(pathway.weights, entries["input"])}
+    >>> net = sm.layered(4, [sm.Layer(units=2)])
+    >>> x = np.random.default_rng(0).normal(size=(100, 4))
+    >>> net, reports = sm.train(net, x, rule=sm.StartedAt(sm.AveragingRule(), driven), progress=False)
     """
 
     potentials: Callable[[Network, Activities], Activities] = eqx.field(static=True)

@@ -15,7 +15,7 @@ from ._batches import Stack
 from ._devices import BATCH
 from ._health import figures
 from ._learn import Rates, moved
-from ._rule import Rule
+from ._rule import Rule, changed
 
 # Rates of descending and of ascending parameters, batch by batch.
 Plan = tuple[Float[Array, " most"], Float[Array, " most"]]
@@ -88,8 +88,8 @@ def step(
     cost : scalar array
         Before the step.
     """
-    weighted: dict[str, Any] = {} if weights is None else {"weights": weights}
-    changes, rule_state, cost = method.rule.drawn(state.rule).change(net, settled, state.rule, entries, **weighted)
+    rule = method.rule.drawn(state.rule)
+    changes, rule_state, cost = changed(rule, net, settled, state.rule, entries, weights)
     cost = jnp.asarray(cost, rates[0].dtype)
     if axis is not None:
         changes, cost = jax.lax.pmean((changes, cost), axis)

@@ -13,7 +13,7 @@ from .._checks import whole
 from ..network import Activities, Dense, Network, Weights, WhitenedHebbian, described
 from ..relaxation import Phase
 from ._compound import Around
-from ._rule import AveragingRule, Change, GradientRule
+from ._rule import AveragingRule, Change, GradientRule, changed
 
 # The running mean of n batches is that of about the last n / 10, over which the automatic rate averages too.
 _RECENT = 10
@@ -103,15 +103,15 @@ class RegressionRule(Around):
         weights: Weights = None,
     ) -> Change:
         inside, (count, means) = state
-        changed = self.rule.change(net, settled, inside, entries, weights=weights)
-        parameters, after = list(changed.parameters), {}
+        found = changed(self.rule, net, settled, inside, entries, weights)
+        parameters, after = list(found.parameters), {}
         for number, term in self._own(net).items():
             x = settled[0][term.pre]
             batch = (x / x.shape[1] if weights is None else x * weights) @ x.T
             after[number] = means[number] + (batch - means[number]) * _RECENT / (_RECENT + count)
             factor = term.scale / net.term_weight(term)
             parameters[number] = factor * _divided(parameters[number], after[number])
-        return Change(tuple(parameters), (changed.state, (count + 1, after)), changed.cost)
+        return Change(tuple(parameters), (found.state, (count + 1, after)), found.cost)
 
     def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
         inside, (count, means) = after

@@ -1,6 +1,7 @@
 """Rules: the phases in which a network relaxes, and the change of its parameters afterwards."""
 
 import abc
+import inspect
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
@@ -129,6 +130,11 @@ class Rule(eqx.Module):
         Change
         """
 
+    @property
+    def weighted(self) -> bool:
+        """Whether `change` takes the argument `weights`."""
+        return "weights" in inspect.signature(self.change).parameters
+
     def drawn(self, state: PyTree) -> "Rule":
         """Return the rule as it holds for the next batch, with the same phases apart from numbers; by default itself.
 
@@ -161,6 +167,19 @@ class Rule(eqx.Module):
             Name of the mesh axis of the devices.
         """
         return jax.lax.pmean(after, axis) if jax.tree.leaves(after) else after
+
+
+def changed(
+    rule: Rule,
+    net: Network,
+    settled: tuple[Activities, ...],
+    state: PyTree,
+    entries: Activities,
+    weights: Weights = None,
+) -> Change:
+    """Return the change of a rule, whether or not its method `change` takes weights; then they must be None."""
+    own = {} if weights is None else {"weights": weights}
+    return rule.change(net, settled, state, entries, **own)
 
 
 class OnePhaseRule(Rule):

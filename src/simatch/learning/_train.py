@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import inspect
 import itertools
 import time
 import warnings
@@ -149,7 +148,7 @@ def training(
     began, number, samples = time.perf_counter(), begun, 0
     if after is not None:
         began, samples = began - after.seconds, after.samples
-    ragged = mesh is None and "weights" in inspect.signature(rule.change).parameters
+    ragged = mesh is None and rule.weighted
     for stack, count, real in grouped(net, batches, report_every, rule, ragged=ragged):
         good, unfit = planned_rates(schedule, number, count, first_copy(net) if mesh is not None else net, rule)
         count = good.shape[1]

@@ -89,7 +89,7 @@ class Problem(eqx.Module):
         """Neurons in a block."""
         return sum(self.sizes.values()) // self.blocks
 
-    def alone(self, name: str, others: Activities, *, potentials: bool = True) -> "Problem":
+    def alone(self, name: str, others: Activities) -> "Problem":
         """Return the problem of one population while the others of the stage stay at their activities.
 
         The energy of all terms must be quadratic, and `own` must have the curvature of the population.
@@ -114,7 +114,7 @@ class Problem(eqx.Module):
             affine=True,
             blocks=len(own),
             sizes={name: size},
-            potentials=potentials,
+            potentials=True,
         )
 
     def matrices(self) -> Blocks:
@@ -187,7 +187,9 @@ def stage_problem(
     affine = all(t.quadratic(stage) for t in terms)
     own = {name: _stored(net, name, terms) if affine else None for name in stage}
     stored = own[stage[0]] if len(stage) == 1 else None
-    joining = [t for t in terms if len(set(t.populations) & set(stage)) > 1]
+    joining, apart = [], []
+    for term in terms:
+        (joining if len(set(term.populations) & set(stage)) > 1 else apart).append(term)
 
     def pull(name: str, others: Activities) -> Float[Array, "_ samples"]:
         def energies(r: Float[Array, "_ samples"]) -> Float[Array, " samples"]:
@@ -195,10 +197,15 @@ def stage_problem(
 
         value, pullback = jax.vjp(energies, rest[name])
         (descent,) = pullback(-jnp.ones_like(value))
-        return drive[name] + descent / weights[name] if joining else drive[name]
+        return constant[name] + descent / weights[name]
 
-    # A homogeneous term that reads only populations of this stage exerts no force at rest.
-    drive = force(settled, [t for t in terms if not (t.homogeneous and set(t.populations) <= set(stage))])(rest)
+    def at_zero(of: Sequence[Term]) -> Activities:
+        # A homogeneous term that reads only populations of this stage exerts no force at rest.
+        return force(settled, [t for t in of if not (t.homogeneous and set(t.populations) <= set(stage))])(rest)
+
+    drive = at_zero(terms)
+    # The forces that do not depend on the other populations of the stage.
+    constant = at_zero(apart) if joining else drive
     return Problem(
         force=_affine(force(settled), rest, drive) if affine else force(settled),
         drive=drive,
