@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import Interval
 
 from ..models import Supervised, multiview
 from ..network import Activation, Network
-from ._supervised import SupervisedClassifier
+from ._supervised import SupervisedClassifier, mean_square
 
 # Rows to which initial weights respond.
 _SOME = 500
@@ -125,5 +125,4 @@ class SupervisedSimilarityMatching(SupervisedClassifier):
 
     def _unit(self, X: np.ndarray, net: Network) -> float:
         # Inputs have a mean squared length of 1, with which `label_weight` compares.
-        square = float(np.mean(np.sum(X.astype(float) ** 2, axis=1)))
-        return float(np.sqrt(square)) if square > 0 else 1.0
+        return float(np.sqrt(mean_square(X))) or 1.0

@@ -7,12 +7,54 @@ from sklearn.utils._param_validation import StrOptions
 from .._checks import whole
 from ..models import Supervised, predictive, predictive_scheduled, predictive_settled
 from ..network import Activation
-from ._supervised import SupervisedClassifier, SupervisedRegressor
+from ._supervised import SupervisedClassifier, SupervisedEstimator, SupervisedRegressor
 
 LEARNING = {"scheduled": predictive_scheduled, "settled": predictive_settled}
 
 
-class PredictiveCodingClassifier(SupervisedClassifier):
+class _Predictive(SupervisedEstimator):
+    """Parameters and model of both."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        **SupervisedEstimator._parameter_constraints,
+        "hidden": ["array-like"],
+        "learning": [StrOptions(set(LEARNING))],
+        "activation": [str, Activation],
+    }
+
+    def __init__(
+        self,
+        hidden=(100,),
+        *,
+        learning="scheduled",
+        activation="tanh",
+        learning_rate=0.3,
+        max_iter="auto",
+        batch_size=20,
+        tolerance=1e-2,
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+    ):
+        self.hidden = hidden
+        self.learning = learning
+        self.activation = activation
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.tolerance = tolerance
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
+        hidden = [whole(units, "A number of hidden units") for units in self.hidden]
+        return predictive(
+            n_features, hidden, n_outputs, activation=self.activation, learning=LEARNING[self.learning], seed=seed
+        )
+
+
+class PredictiveCodingClassifier(SupervisedClassifier, _Predictive):
     """Classifier of predictive coding: synapses learn from errors of prediction.
 
     Parameters
@@ -75,46 +117,8 @@ class PredictiveCodingClassifier(SupervisedClassifier):
     True
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **SupervisedClassifier._parameter_constraints,
-        "hidden": ["array-like"],
-        "learning": [StrOptions(set(LEARNING))],
-        "activation": [str, Activation],
-    }
 
-    def __init__(
-        self,
-        hidden=(100,),
-        *,
-        learning="scheduled",
-        activation="tanh",
-        learning_rate=0.3,
-        max_iter="auto",
-        batch_size=20,
-        tolerance=1e-2,
-        warm_start=False,
-        random_state=None,
-        verbose=False,
-    ):
-        self.hidden = hidden
-        self.learning = learning
-        self.activation = activation
-        self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.tolerance = tolerance
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
-        hidden = [whole(units, "A number of hidden units") for units in self.hidden]
-        return predictive(
-            n_features, hidden, n_outputs, activation=self.activation, learning=LEARNING[self.learning], seed=seed
-        )
-
-
-class PredictiveCodingRegressor(SupervisedRegressor):
+class PredictiveCodingRegressor(SupervisedRegressor, _Predictive):
     """Regressor of predictive coding: synapses learn from errors of prediction.
 
     Parameters
@@ -172,41 +176,3 @@ class PredictiveCodingRegressor(SupervisedRegressor):
     >>> bool(PredictiveCodingRegressor((10,), max_iter=30, random_state=0).fit(X, y).score(X, y) > 0.4)
     True
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        **SupervisedRegressor._parameter_constraints,
-        "hidden": ["array-like"],
-        "learning": [StrOptions(set(LEARNING))],
-        "activation": [str, Activation],
-    }
-
-    def __init__(
-        self,
-        hidden=(100,),
-        *,
-        learning="scheduled",
-        activation="tanh",
-        learning_rate=0.3,
-        max_iter="auto",
-        batch_size=20,
-        tolerance=1e-2,
-        warm_start=False,
-        random_state=None,
-        verbose=False,
-    ):
-        self.hidden = hidden
-        self.learning = learning
-        self.activation = activation
-        self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.tolerance = tolerance
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
-        hidden = [whole(units, "A number of hidden units") for units in self.hidden]
-        return predictive(
-            n_features, hidden, n_outputs, activation=self.activation, learning=LEARNING[self.learning], seed=seed
-        )

@@ -47,6 +47,11 @@ _VARIANCE = 0.2
 Learner = TypeVar("Learner", bound="SupervisedEstimator")
 
 
+def mean_square(X: Float[np.ndarray, "samples features"]) -> float:
+    """Mean squared length of rows."""
+    return float(np.mean(np.sum(X.astype(float) ** 2, axis=1)))
+
+
 class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
     """Base of classifiers and regressors around a `simatch.models.Supervised`. Subclasses build the model."""
 
@@ -168,7 +173,7 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         """Return the number by which inputs are divided, so that they drive the first layer neither little nor much."""
         units = net.populations[net.layers[0]].grid.size
         # Initial weights have a variance of about 2 / (inputs + units).
-        drive = 2 * float(np.mean(np.sum(X.astype(float) ** 2, axis=1))) / (X.shape[1] + units)
+        drive = 2 * mean_square(X) / (X.shape[1] + units)
         return float(np.sqrt(drive / _VARIANCE)) if drive > 0 else 1.0
 
     def _rate(self, model: Supervised, size: int, schedule: Callable[[float], Schedule]) -> Rate:

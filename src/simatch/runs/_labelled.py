@@ -18,11 +18,10 @@ from ..estimators import (
     SupervisedSimilarityMatching,
 )
 from ..network import Network
-from ..storage import read_toml
 from ._comparison import Labelled, Readout
-from ._settings import SettingsError
+from ._run import HELD_OUT
+from ._settings import SettingsError, read_settings, sentence
 
-HELD_OUT = 0.25
 # From the names of models to functions from units and other settings to classifiers.
 MODELS: dict[str, Callable[..., Any]] = {
     "contrastive": ContrastiveSimilarityMatching,
@@ -66,8 +65,8 @@ class LabelledSettings(pydantic.BaseModel):
 
 def model_named(model: str | None, file: Path | None) -> str | None:
     """Return the model of an option or, without one, of a settings file; None for the networks that need no labels."""
-    if model is None and file is not None and file.is_file():
-        found = read_toml(file).get("model")
+    if model is None and file is not None:
+        found = read_settings(file).get("model")
         model = None if found is None else str(found)
     return None if model in (None, "similarity") else model
 
@@ -80,7 +79,7 @@ def labelled_settings(data: str | None, file: Path | None, options: Mapping[str,
     SettingsError
         If a setting is missing, unknown or out of range; the message is one sentence that names it.
     """
-    values = {**({} if file is None else read_toml(file)), **{k: v for k, v in options.items() if v is not None}}
+    values = {**({} if file is None else read_settings(file)), **{k: v for k, v in options.items() if v is not None}}
     if data is not None:
         values["data"] = data
     try:
@@ -95,7 +94,7 @@ def labelled_settings(data: str | None, file: Path | None, options: Mapping[str,
             ) from None
         if first["type"] == "missing":
             raise SettingsError(f"No {name} was given; name it.") from None
-        raise SettingsError(f"The {name} cannot be {first['input']!r}: {first['msg']}.") from None
+        raise SettingsError(sentence(error, file)) from None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -140,7 +140,7 @@ def merged(
     >>> [layer.stride for layer in merged("mnist", layers={"units": [4, 8], "stride": [2]}).layers]
     [2, 2]
     """
-    given = {} if file is None else _read(file)
+    given = {} if file is None else read_settings(file)
     data = data or given.get("data")
     if not isinstance(data, str):
         raise SettingsError(
@@ -152,7 +152,7 @@ def merged(
     try:
         return RunSettings.model_validate(values)
     except pydantic.ValidationError as error:
-        raise SettingsError(_sentence(error, file)) from None
+        raise SettingsError(sentence(error, file)) from None
 
 
 def defaults(data: str) -> Settings:
@@ -220,7 +220,8 @@ def _layers(
     return layers
 
 
-def _read(file: Path) -> Settings:
+def read_settings(file: Path) -> Settings:
+    """Read a settings file; what is wrong with it is a `SettingsError`."""
     try:
         return read_toml(file)
     except FileNotFoundError:
@@ -229,7 +230,7 @@ def _read(file: Path) -> Settings:
         raise SettingsError(str(error)) from None
 
 
-def _sentence(error: pydantic.ValidationError, file: Path | None) -> str:
+def sentence(error: pydantic.ValidationError, file: Path | None) -> str:
     """Describe the first error in one sentence."""
     first = error.errors(include_url=False)[0]
     if first["type"] == "extra_forbidden":
