@@ -19,3 +19,5 @@ with Feature("simatch.report", extra="app"):
     from ._style import MISSING as MISSING
     from ._style import SIGNED as SIGNED
     from ._style import style as style
+    from ._tasks import learning_curves as learning_curves
+    from ._tasks import similarity_rows as similarity_rows

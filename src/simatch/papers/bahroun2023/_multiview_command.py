@@ -174,9 +174,8 @@ def _figures(
     import numpy as np
 
     from ... import analysis
-    from ...report import Figure, mosaic
+    from ...report import Figure, learning_curves, mosaic, similarity_rows
     from . import _labels as experiment
-    from ._labels_figures import learning_curves, similarities
 
     chosen = analysis.class_samples(images.y_test, setting.a_class, seed=seed)
     x, y = images.x_test[chosen], images.y_test[chosen]
@@ -199,19 +198,21 @@ def _figures(
     return [
         Figure(
             "learning",
-            learning_curves({title: one.curve for title, one in trained.items()}),
+            learning_curves(
+                {title: [one.curve] for title, one in trained.items()}, error="test error of a linear readout, %"
+            ),
             "Test error of a linear readout of the features, without labels in both cases, over the passes.",
             format="svg",
         ),
         Figure(
             "similarities",
-            similarities(matrices, y),
+            similarity_rows(matrices, y),
             f"Cosine similarity of every pair of {len(x)} test images, sorted by class. Labels make the activities of "
             "a class alike while the network learns; without the label less of it remains.",
         ),
         Figure(
             "fields",
-            mosaic(fields, note="red: positive, white: 0, blue: negative; each scaled"),
+            mosaic(fields, note="red: positive, white: 0, blue: negative; each scaled by its largest"),
             "Weights of units on the image.",
         ),
     ]

@@ -189,9 +189,9 @@ def _figures(
     import numpy as np
 
     from ... import analysis
-    from ...report import Figure, mosaic
+    from ...report import Figure, learning_curves, mosaic, similarity_rows
     from . import _contrast as table
-    from ._contrast_figures import before_and_after, learning_curves, phases
+    from ._contrast_figures import phases
 
     curves = {row["title"]: [own["curve"] for own in row["seeds"] if own["curve"]] for row in summary}
     figures = [
@@ -225,7 +225,7 @@ def _figures(
         figures += [
             Figure(
                 "similarities",
-                before_and_after(before_m, after_m, y),
+                similarity_rows({"before learning": before_m, "after learning": after_m}, y),
                 f"{row['title'].capitalize()}: similarity of every pair of {len(x)} test images, sorted by class, in "
                 "the input, the hidden layer and the outputs. Learning makes images of a class alike from layer to "
                 "layer.",

@@ -1,37 +1,14 @@
-"""Figures of the experiments: learning curves, states of the two phases, similarity matrices, receptive fields."""
+"""Figure of the states of a network in the free and in the nudged phase."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from ...report import COLOURS, SIGNED, style
+from ...report import SIGNED, style
 
-Curve = Sequence[Sequence[float]]
 States = Mapping[str, Float[np.ndarray, "samples neurons"]]
-
-
-def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Figure:
-    """Draw test errors over epochs, one colour for each kind of network and a line for each seed."""
-    with style():
-        figure = Figure(figsize=(8.4, 4.2), layout="constrained")
-        ax = figure.subplots()
-        for number, (title, group) in enumerate(curves.items()):
-            for i, curve in enumerate(group):
-                ax.plot(
-                    *zip(*curve, strict=True),
-                    color=COLOURS[number % len(COLOURS)],
-                    linestyle="-" if number < len(COLOURS) else "--",
-                    alpha=0.8,
-                    linewidth=1.4,
-                    label=title if i == 0 else None,
-                )
-        ax.set(xlabel="passes over the training images", ylabel="test error, %", yscale="log")
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if value in (2, 3, 5, 20, 50) else "")
-        ax.legend()
-    return figure
 
 
 def phases(free: States, nudged: States, targets: Float[np.ndarray, "samples classes"], *, most: int = 60) -> Figure:
@@ -67,26 +44,3 @@ def phases(free: States, nudged: States, targets: Float[np.ndarray, "samples cla
 def _bare(ax, title: str, label: str) -> None:
     ax.set(title=title, ylabel=label, xticks=[], yticks=[])
     ax.grid(visible=False)
-
-
-def before_and_after(
-    before: Mapping[str, Float[np.ndarray, "samples samples"]],
-    after: Mapping[str, Float[np.ndarray, "samples samples"]],
-    labels: Int[np.ndarray, " samples"],
-) -> Figure:
-    """Draw the similarity matrices of all layers, before learning in the first row and after it in the second."""
-    edges = np.flatnonzero(np.diff(labels)) + 0.5
-    with style():
-        figure = Figure(figsize=(2.6 * len(before) + 1.2, 5.2), layout="constrained")
-        axes = figure.subplots(2, len(before), squeeze=False)
-        shown = None
-        for row, matrices, when in zip(axes, (before, after), ("before learning", "after learning"), strict=True):
-            for ax, (title, matrix) in zip(row, matrices.items(), strict=True):
-                shown = ax.imshow(matrix, cmap=SIGNED, vmin=-1, vmax=1, interpolation="nearest")
-                _bare(ax, title if when.startswith("before") else "", when if ax is row[0] else "")
-                for edge in edges:
-                    ax.axhline(edge, color="white", linewidth=0.5)
-                    ax.axvline(edge, color="white", linewidth=0.5)
-        assert shown is not None
-        figure.colorbar(shown, ax=axes, label="cosine similarity", shrink=0.6)
-    return figure

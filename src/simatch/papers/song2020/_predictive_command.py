@@ -62,9 +62,9 @@ def _computed(own: "Draft", settings: dict[str, Any], json: bool) -> dict[str, A
     cache_compiled_programs()
 
     from ...data import load_dataset
-    from ...report import Figure, Page, Table, provenance, write_page
+    from ...report import Figure, Page, Table, learning_curves, provenance, write_page
     from . import _mnist
-    from ._predictive_figures import learning_curves, nudge
+    from ._predictive_figures import nudge
     from ._rules import distances
 
     began = time.perf_counter()
@@ -142,7 +142,12 @@ def _computed(own: "Draft", settings: dict[str, Any], json: bool) -> dict[str, A
             )
         ],
         figures=[
-            Figure("learning", learning_curves(runs), "Test error over the images learned from.", format="svg"),
+            Figure(
+                "learning",
+                learning_curves(numbers["curves"], learned="images learned from"),
+                "Test error over the images learned from.",
+                format="svg",
+            ),
             Figure(
                 "nudge",
                 nudge(compared),

@@ -1,11 +1,10 @@
-"""Figures of predictive coding: distances from back-propagation, and learning curves."""
+"""Figure of the distance of nudged learning from back-propagation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from ...report import COLOURS, FAINT, style
-from ._mnist import Run
 from ._rules import Distance
 
 
@@ -19,18 +18,5 @@ def nudge(distances: Sequence[Distance]) -> Figure:
         ax.loglog(betas, [errors[-1] * beta / betas[-1] for beta in betas], color=FAINT, linewidth=1, label="slope 1")
         ax.loglog(betas, errors, "o-", color=COLOURS[0], label="nudged")
         ax.set(xlabel="strength of the nudge, beta", ylabel="relative error")
-        ax.legend()
-    return figure
-
-
-def learning_curves(runs: Mapping[str, Sequence[Run]]) -> Figure:
-    """Draw test errors over the images learned from, a line for every run."""
-    with style():
-        figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-        ax = figure.subplots()
-        for colour, (name, group) in zip(COLOURS, runs.items(), strict=False):
-            for i, run in enumerate(group):
-                ax.plot(*zip(*run.curve, strict=True), color=colour, linewidth=1.2, label=name if i == 0 else None)
-        ax.set(xlabel="images seen", ylabel="test error (%)", yscale="log")
         ax.legend()
     return figure
