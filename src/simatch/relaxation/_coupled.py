@@ -1,32 +1,72 @@
 """Populations that hear each other, relaxed in turn."""
 
-from typing import final
+from collections.abc import Sequence
+from typing import NamedTuple, final
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ..network import Activities
 from ._accelerated import Accelerated
-from ._blockwise import Blockwise
-from ._iteration import Iteration
+from ._blocks import settle_alone, suits
+from ._iteration import relative
 from ._problem import Problem
 from ._settings import count_field
-from ._solver import Settled
+from ._solver import Settled, Solver, Status
 
 # One product with the matrix of a larger block, of many samples, takes less time than native steps of one sample.
 LARGEST_BLOCK = 16
-INNER_STEPS = 20
+# Steps of a population within a sweep, natively and elsewhere: the other populations move too before it is settled.
+INNER_STEPS, INNER_STEPS_ELSEWHERE = 3, 20
+# Tolerance of a population within a sweep, as a share of that of the stage.
+INNER_TOLERANCE = 0.1
 # Steps are not longer than 1 over this curvature.
 FLATTEST = 0.1
 
+PerSample = Float[Array, " samples"]
+
+
+class _Sweep(NamedTuple):
+    """State between two sweeps.
+
+    Attributes
+    ----------
+    potentials, activities : dict of str to array of shape (neurons, samples)
+    before : dict of str to array of shape (neurons, samples)
+        Activities after the sweep before the last.
+    pulled : dict of str to array of shape (neurons, samples)
+        Forces of the others on the populations of the first group, before the last sweep.
+    momentum : array of shape (samples,)
+        Sweeps since the last reset.
+    left : array of shape (samples,)
+        What the last group's own steps left of its residual.
+    value, steps, status : array of shape (samples,)
+        As in `Settled`.
+    """
+
+    potentials: Activities
+    activities: Activities
+    before: Activities
+    pulled: Activities
+    momentum: PerSample
+    left: PerSample
+    value: PerSample
+    steps: Int[Array, " samples"]
+    status: Int[Array, " samples"]
+
 
 @final
-class Coupled(Iteration):
-    """Relax the populations of a stage in turn, each while the others stay as they are.
+class Coupled(Solver):
+    """Relax the populations of a stage in turn, each by its own blocks while the others stay as they are.
 
-    A step is one sweep over the populations. A population without lateral synapses reaches its minimum in one proximal
-    step; small blocks of neurons relax by `Blockwise`, from where they were. The energy falls in every sweep, and the
-    fixed points are those of the joint dynamics, so no length of a step has to be found, and the joint energy need not
+    A step is one sweep over the populations, in groups that do not hear each other; in a chain of layers these are
+    every other layer. A population without lateral synapses reaches its minimum in one proximal step; small blocks of
+    neurons relax as in `Blockwise`, from where they were, for few steps. The forces on the first group are extrapolated
+    with Nesterov's momentum, for every sample, which is reset to 0 where the activities turn back. The residual of the
+    first group is measured from the forces that the next sweep needs anyway.
+
+    The fixed points are those of the joint dynamics. No length of a step has to be found, and the joint energy need not
     be convex; if it is not, the fixed point that is reached may be another one than that of smaller steps. Stages with
     larger blocks, or with energies that are not quadratic, are left to `Accelerated`.
 
@@ -34,8 +74,6 @@ class Coupled(Iteration):
     ----------
     max_steps : int
         Largest number of sweeps, at least 1; a sample that has not converged by then gets the status MAX_STEPS.
-    check_every : int
-        Sweeps between two measurements of the residual, at least 1.
 
     Raises
     ------
@@ -44,7 +82,8 @@ class Coupled(Iteration):
 
     References
     ----------
-    Section 6 of ``docs/mathematics.md``.
+    Section 6 of ``docs/mathematics.md``; Beck and Tetruashvili 2013 (descent by blocks); O'Donoghue and Candes 2015
+    (restarts).
 
     Examples
     --------
@@ -54,38 +93,163 @@ class Coupled(Iteration):
     """
 
     max_steps: int = count_field("max_steps", 1000)
-    check_every: int = count_field("check_every", 4)
 
     def solve(
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
     ) -> Settled:
-        if any(own is None or own.shape[1] > LARGEST_BLOCK for own in problem.own.values()):
+        if not _solvable(problem):
             return Accelerated().solve(problem, start, tolerance, max_steps)
-        return super().solve(problem, start, tolerance, max_steps)
+        most, groups = max_steps or self.max_steps, _groups(problem)
 
-    def begin(self, problem: Problem, prepared: None, potentials: Activities) -> Activities:
-        return potentials
+        def unfinished(sweep):
+            return jnp.any(_active(sweep, most))
 
-    def step(self, problem: Problem, prepared: None, state: Activities) -> Activities:
+        def advance(sweep):
+            return _advanced(problem, groups, sweep, tolerance, most)
+
+        last = jax.lax.while_loop(unfinished, advance, _begun(problem, groups, start, tolerance))
+        return Settled(
+            last.potentials if problem.potentials else {}, last.activities, last.value, last.steps, last.status
+        )
+
+
+def suits_in_turn(problem: Problem) -> bool:
+    """Whether several populations can relax in turn, all of them in native code or in closed form."""
+    return (
+        len(problem.sizes) > 1
+        and _solvable(problem)
+        and all(suits(problem.alone(n, problem.drive[n])) for n in problem.sizes)
+    )
+
+
+def _solvable(problem: Problem) -> bool:
+    return all(own is not None and own.shape[1] <= LARGEST_BLOCK for own in problem.own.values())
+
+
+def _groups(problem: Problem) -> tuple[tuple[str, ...], ...]:
+    """Populations in groups, as few as come of taking them one after the other, in which none hears another."""
+    groups: list[list[str]] = []
+    for name in problem.sizes:
+        for group in groups:
+            if not problem.neighbours[name] & set(group):
+                group.append(name)
+                break
+        else:
+            groups.append([name])
+    return tuple(map(tuple, groups))
+
+
+def _active(sweep: _Sweep, most: int):
+    return (sweep.status == Status.MAX_STEPS) & (sweep.steps < most)
+
+
+def _begun(
+    problem: Problem, groups: Sequence[Sequence[str]], start: Activities | None, tolerance: Float[Array, ""]
+) -> _Sweep:
+    """State at given potentials; or from rest after a first sweep, in which each population hears those before it."""
+    if start is None:
+        u, r = jax.tree.map(jnp.zeros_like, problem.drive), {}
         for name in problem.sizes:
-            state = {**state, name: _relaxed(problem, name, state)}
-        return state
+            u, r, _ = _relaxed(problem, name, problem.pull(name, r), u, r, tolerance)
+        left = jnp.asarray(jnp.inf, tolerance.dtype)
+    else:
+        u, r = start, problem.activities(start)
+        left = jnp.zeros((), tolerance.dtype)
+        for name in groups[-1]:
+            left = jnp.maximum(left, _defect(problem, name, problem.pull(name, _without(r, name)), r[name]))
+    samples = next(iter(u.values())).shape[-1]
+    zero = jnp.zeros(samples, tolerance.dtype)
+    return _Sweep(
+        potentials=u,
+        activities=r,
+        before=r,
+        pulled={name: jnp.zeros_like(u[name]) for name in groups[0]},
+        momentum=zero,
+        left=zero + left,
+        value=zero,
+        steps=jnp.full(samples, int(start is None), jnp.int32),
+        status=jnp.full(samples, int(Status.MAX_STEPS), jnp.int32),
+    )
 
-    def potentials(self, state: Activities) -> Activities:
-        return state
+
+def _advanced(
+    problem: Problem, groups: Sequence[Sequence[str]], sweep: _Sweep, tolerance: Float[Array, ""], most: int
+) -> _Sweep:
+    """Measure what the last sweep has reached, and sweep once more where that is not enough."""
+    u, r, first = sweep.potentials, sweep.activities, groups[0]
+    pulls = {name: problem.pull(name, _without(r, name)) for group in groups[:-1] for name in group}
+    value = sweep.left
+    for name, pull in pulls.items():
+        value = jnp.maximum(value, _defect(problem, name, pull, r[name]))
+    bounded = ~jnp.isnan(value) & (sum(jnp.sum(own**2, axis=0) for own in u.values()) < 1e24)
+    status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
+    status = jnp.where(bounded, status, Status.DIVERGED)
+    measured, sweeping = _active(sweep, most), _active(sweep._replace(status=status), most)
+
+    weight = sweep.momentum / (sweep.momentum + 3)
+    left = jnp.zeros_like(value)
+    for name in first:
+        ahead = pulls[name] + weight * (pulls[name] - sweep.pulled[name])
+        u, r, _ = _relaxed(problem, name, ahead, u, r, tolerance)
+    for group in groups[1:]:
+        left = jnp.zeros_like(value)
+        for name in group:
+            u, r, own = _relaxed(problem, name, problem.pull(name, _without(r, name)), u, r, tolerance)
+            left = jnp.maximum(left, own)
+    # As in accelerated proximal gradient descent, with activities where the forces on the first group come from.
+    turned = jnp.zeros_like(value)
+    for group in groups[1:]:
+        for name in group:
+            now, last = sweep.activities[name], sweep.before[name]
+            turned += problem.weights[name] * jnp.sum((now + weight * (now - last) - r[name]) * (r[name] - now), axis=0)
+    new = _Sweep(
+        u,
+        r,
+        sweep.activities,
+        {name: pulls[name] for name in first},
+        jnp.where(turned > 0, 0, sweep.momentum + 1),
+        left,
+        value,
+        sweep.steps + 1,
+        status,
+    )
+    # What is done stays as it is, so no result depends on the other samples of the batch.
+    new = jax.tree.map(lambda new, old: jnp.where(sweeping & measured, new, old), new, sweep)
+    return new._replace(value=jnp.where(measured, value, sweep.value), status=jnp.where(measured, status, sweep.status))
 
 
-def _relaxed(problem: Problem, name: str, u: Activities) -> Float[Array, "neurons samples"]:
-    """Potentials of a population at its minimum while the others stay at theirs."""
-    others = problem.activities({other: own for other, own in u.items() if other != name})
+def _without(r: Activities, name: str) -> Activities:
+    return {other: own for other, own in r.items() if other != name}
+
+
+def _defect(problem: Problem, name: str, pull: Float[Array, "neurons samples"], r: Float[Array, "neurons samples"]):
+    """Residual of one population, for the forces of the others on it."""
     own = problem.own[name]
+    assert own is not None
+    columns = r.reshape(len(own), -1, r.shape[-1])
+    change = problem.activations[name](r + pull - (own @ columns).reshape(r.shape)) - r
+    return relative(change, r)
+
+
+def _relaxed(
+    problem: Problem,
+    name: str,
+    pull: Float[Array, "neurons samples"],
+    u: Activities,
+    r: Activities,
+    tolerance: Float[Array, ""],
+) -> tuple[Activities, Activities, PerSample]:
+    """Potentials and activities with those of one population at its minimum for given forces; what is left of it."""
+    own, activation = problem.own[name], problem.activations[name]
     assert own is not None
     if own.shape[1] == 1:
         # The proximal step of length 1 / c ends at the minimum of F + c r^2 / 2 - d r, wherever it starts. A nudge away
         # from a target may leave a curvature c of 0 or less: then a long step down.
-        activation, c = problem.activations[name], own[:, 0]
-        r, length = activation(u[name]), 1 / jnp.maximum(c, FLATTEST)
-        return activation.prox(r + length * (problem.pull(name, others) - c * r), length)
-    # As exact as rounding allows, or so many steps: the sweeps go on until the whole stage is as exact as asked for.
-    exact = jnp.asarray(10 * jnp.finfo(u[name].dtype).eps)
-    return Blockwise().solve(problem.alone(name, others), {name: u[name]}, exact, INNER_STEPS).potentials[name]
+        c, now = own[:, 0], activation(u[name])
+        length = 1 / jnp.maximum(c, FLATTEST)
+        potentials = activation.prox(now + length * (pull - c * now), length)
+        return {**u, name: potentials}, {**r, name: activation(potentials)}, jnp.zeros(pull.shape[-1], pull.dtype)
+    settled = settle_alone(
+        problem.alone(name, pull), {name: u[name]}, INNER_TOLERANCE * tolerance, INNER_STEPS, INNER_STEPS_ELSEWHERE
+    )
+    return {**u, **settled.potentials}, {**r, **settled.activities}, settled.residual

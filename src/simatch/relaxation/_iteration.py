@@ -87,9 +87,13 @@ def residual(problem: Problem, r: Activities) -> Float[Array, " samples"]:
     force = problem.force(r)
     worst = jnp.zeros(())
     for name, own in r.items():
-        change = problem.activations[name](own + force[name]) - own
-        defect, size = jnp.linalg.norm(change, axis=0), jnp.linalg.norm(own, axis=0)
-        relative = jnp.where(defect == 0, 0, defect / jnp.where(size > 0, size, 1))
-        # The squares of tiny numbers vanish: a norm of 0 says nothing then.
-        worst = jnp.maximum(worst, jnp.where((size == 0) & jnp.any(change != 0, axis=0), jnp.inf, relative))
+        worst = jnp.maximum(worst, relative(problem.activations[name](own + force[name]) - own, own))
     return worst
+
+
+def relative(change: Float[Array, "neurons samples"], r: Float[Array, "neurons samples"]) -> Float[Array, " samples"]:
+    """Size of a change relative to that of the activities, for every sample."""
+    defect, size = jnp.linalg.norm(change, axis=0), jnp.linalg.norm(r, axis=0)
+    found = jnp.where(defect == 0, 0, defect / jnp.where(size > 0, size, 1))
+    # The squares of tiny numbers vanish: a norm of 0 says nothing then.
+    return jnp.where((size == 0) & jnp.any(change != 0, axis=0), jnp.inf, found)

@@ -1,7 +1,7 @@
 """The relaxation of one stage as a solver sees it: forces on activities, without the terms that exert them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import equinox as eqx
 import jax
@@ -35,7 +35,9 @@ class Problem(eqx.Module):
         The same for each population alone while the others of the stage stay as they are.
     pull : callable
         Function from a population and the activities of the others of its stage to the force on it at its own
-        activity 0.
+        activity 0. Activities of 0 may be left out.
+    neighbours : dict of str to frozenset of str
+        For each population of the stage, the others with which it shares a term.
     activations : dict of str to Activation
         Activation of each population of the stage.
     weights : dict of str to float
@@ -56,6 +58,7 @@ class Problem(eqx.Module):
     stored: Blocks | None
     own: dict[str, Blocks | None]
     pull: Callable[[str, Activities], Float[Array, "_ samples"]]
+    neighbours: dict[str, frozenset[str]] = eqx.field(static=True)
     activations: dict[str, Activation]
     weights: dict[str, float]
     affine: bool = eqx.field(static=True)
@@ -89,14 +92,15 @@ class Problem(eqx.Module):
         """Neurons in a block."""
         return sum(self.sizes.values()) // self.blocks
 
-    def alone(self, name: str, others: Activities) -> "Problem":
-        """Return the problem of one population while the others of the stage stay at their activities.
+    def alone(self, name: str, pull: Float[Array, "_ samples"]) -> "Problem":
+        """Return the problem of one population while the others of the stage stay as they are.
 
-        The energy of all terms must be quadratic, and `own` must have the curvature of the population.
+        The energy of all terms must be quadratic, and `own` must have the curvature of the population; `pull` is the
+        force on it at its own activity 0.
         """
         own, size = self.own[name], self.sizes[name]
         assert own is not None
-        drive = {name: self.pull(name, others)}
+        drive = {name: pull}
 
         def curvature(v: Activities) -> Activities:
             columns = v[name].reshape(len(own), -1, v[name].shape[-1])
@@ -109,6 +113,7 @@ class Problem(eqx.Module):
             stored=own,
             own={name: own},
             pull=lambda name, others: drive[name],
+            neighbours={name: frozenset()},
             activations={name: self.activations[name]},
             weights={name: self.weights[name]},
             affine=True,
@@ -192,17 +197,27 @@ def stage_problem(
         (joining if len(set(term.populations) & set(stage)) > 1 else apart).append(term)
 
     def pull(name: str, others: Activities) -> Float[Array, "_ samples"]:
+        shared = [t for t in joining if name in t.populations and not passive(t, others)]
+        missing = {other: rest[other] for other in stage if other not in others}
+
         def energies(r: Float[Array, "_ samples"]) -> Float[Array, " samples"]:
-            return term_energies(net, joining, {**settled, **others, name: r})
+            return term_energies(net, shared, {**settled, **others, **missing, name: r})
 
         value, pullback = jax.vjp(energies, rest[name])
         (descent,) = pullback(-jnp.ones_like(value))
         return constant[name] + descent / weights[name]
 
-    def at_zero(of: Sequence[Term]) -> Activities:
-        # A homogeneous term that reads only populations of this stage exerts no force at rest.
-        return force(settled, [t for t in of if not (t.homogeneous and set(t.populations) <= set(stage))])(rest)
+    def passive(term: Term, moved: Collection[str] = ()) -> bool:
+        # A homogeneous term exerts no force where all populations that it reads are at rest.
+        return term.homogeneous and set(term.populations) <= set(stage) and not set(term.populations) & set(moved)
 
+    def at_zero(of: Sequence[Term]) -> Activities:
+        return force(settled, [t for t in of if not passive(t)])(rest)
+
+    neighbours = {
+        name: frozenset(p for t in joining if name in t.populations for p in t.populations if p in stage and p != name)
+        for name in stage
+    }
     drive = at_zero(terms)
     # The forces that do not depend on the other populations of the stage.
     constant = at_zero(apart) if joining else drive
@@ -213,6 +228,7 @@ def stage_problem(
         stored=stored,
         own=own,
         pull=pull,
+        neighbours=neighbours,
         activations={name: net.activations[name] for name in stage},
         weights=weights,
         affine=affine,
