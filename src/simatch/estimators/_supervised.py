@@ -224,8 +224,9 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         settings: dict[str, Any] = {}
         if checkpoints is not None:
             keeper = Checkpoints(checkpoints)
-            how = {"rule": repr(model.rule), "tolerance": float(self.tolerance), "unit": self.unit_}
-            settings = identity(self.network_, schedule_of(rate), total, batch, **plan, **how)
+            parameters = self.get_params().items()
+            given = {name: repr(value) for name, value in parameters if name not in ("checkpoints", "verbose")}
+            settings = identity(self.network_, schedule_of(rate), total, batch, **{**given, **plan}, unit=self.unit_)
         state = initial_state(self.network_, model.rule, model.transform) if self._last is None else self._last.state
         with keeper.course(self.network_, state, settings) as course:
             if not course.complete:
