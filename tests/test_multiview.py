@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -110,7 +111,7 @@ def test_the_rules_are_the_slopes_of_the_cost(rng, x64):
     batch = {"input": x, "label": z}
     out = sm.relax(net, batch, phase=phase, tolerance=1e-12)
     r = np.asarray(out.states["units"]).T
-    changes = sm.GradientRule(phase).change(net, (out.states,), None, {}).parameters
+    changes = eqx.filter_jit(sm.GradientRule(phase).change)(net, (out.states,), None, {}).parameters
     cost = jax.jit(lambda parameters: total_cost(net.with_parameters(parameters), out.states))
     for number, term in enumerate(net.terms[:3]):
         direction = rng.normal(size=term.parameters.shape)
@@ -190,7 +191,7 @@ def test_the_output_is_the_regression_of_labels_on_activities_without_them(taugh
 def test_populations_may_be_absent_on_a_mesh(taught):
     """The rules of a device work inside its loop; with one device the network is the same as without a mesh."""
     _, x, z = taught
-    model = multiview(6, 4, CLASSES)
+    model = multiview({"input": 6}, 8, CLASSES)  # the program of `taught`
     mesh = jax.make_mesh((1,), ("devices",))
     nets = [model.fit(x[:80], z[:80], batch_size=40, mesh=m)[0].network for m in (None, mesh)]
     for a, b in zip(*(jax.tree.leaves(net.parameters) for net in nets), strict=True):

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 from ..console import percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pydantic
+
     from ..learning import Certificate, Health
 
 READOUTS = (
@@ -37,3 +41,14 @@ def sentence(found: "Certificate") -> str:
         f"primal cost {found.primal:.5g}, dual cost {found.dual:.5g}, distance from the optimum {found.distance:.2g} "
         f"(on {found.samples:,} images that were not learned from)"
     )
+
+
+def layer_rows(layers: "Sequence[pydantic.BaseModel]") -> dict[str, str]:
+    """Return a row for each layer with its settings, for pages."""
+    return {
+        f"layer {i}": ", ".join(
+            f"{name.replace('_', ' ')} {'none' if value is None else value}"
+            for name, value in layer.model_dump().items()
+        )
+        for i, layer in enumerate(layers, start=1)
+    }

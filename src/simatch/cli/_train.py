@@ -20,7 +20,7 @@ from ..console import (
     reported,
 )
 from ..storage import keep_numbers, results_of
-from ._results import READOUTS, SHARES, numbers_of, sentence, shares_of
+from ._results import READOUTS, SHARES, layer_rows, numbers_of, sentence, shares_of
 from ._train_labelled import train_labelled
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def train(
     network, of principal components and of k-means clusters.
 
     A model that learns from labels classifies by itself. It takes --units (of the hidden layers), --epochs,
-    --batch-size, --rate (a factor on its learning rates), --tolerance, --compare and --seed.
+    --batch-size, --rate (a factor on its learning rates), --tolerance, --compare and --seed; contrastive and
+    equilibrium also --stride and --radius, contrastive --lateral-radius.
 
     A run that was interrupted, or killed, goes on if the same command is given again. Earlier results in --out stay
     until the new ones are complete.
@@ -132,7 +133,7 @@ def train(
         if named is None:
             _train(data, config, options, given, out, overwrite, json)
         else:
-            train_labelled(data, config, {**options, **given, "model": named}, out, overwrite, json)
+            train_labelled(data, config, {**options, "model": named}, given, out, overwrite, json)
 
 
 def _train(
@@ -237,12 +238,6 @@ def _write_page(run: "Run", folder: Path) -> Path:
         "test images."
     )
     settings = run.settings.model_dump(exclude={"layers", "preprocessing"})
-    layers = {
-        f"layer {i}": ", ".join(
-            f"{k.replace('_', ' ')} {'none' if v is None else v}" for k, v in layer.model_dump().items()
-        )
-        for i, layer in enumerate(run.settings.layers, start=1)
-    }
     page = Page(
         title=f"Features of {run.dataset.name}",
         lead=f"{lead} On {found.samples:,} images that it did not learn from, its primal cost is {found.primal:.4g}, "
@@ -269,7 +264,7 @@ def _write_page(run: "Run", folder: Path) -> Path:
         figures=story.figures(),
         settings={
             **{k.replace("_", " "): "none" if v is None else v for k, v in settings.items()},
-            **layers,
+            **layer_rows(run.settings.layers),
             "preprocessing": run.settings.preprocessing.model_dump(),
             "synapses": f"{run.network.synapses:,}",
             "seconds": ", ".join(f"{k} {v:.1f}" for k, v in run.seconds.items()),

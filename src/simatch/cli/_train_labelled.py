@@ -8,6 +8,7 @@ import typer
 
 from ..console import cache_compiled_programs, command_line, conclude, drafted, progress
 from ..storage import keep_numbers, results_of
+from ._results import layer_rows
 
 if TYPE_CHECKING:
     from ..runs import LabelledRun
@@ -17,14 +18,20 @@ A_CLASS = 10
 
 
 def train_labelled(
-    data: str | None, config: Path | None, options: dict[str, Any], out: Path | None, overwrite: bool, json: bool
+    data: str | None,
+    config: Path | None,
+    options: dict[str, Any],
+    layers: dict[str, Any],
+    out: Path | None,
+    overwrite: bool,
+    json: bool,
 ) -> None:
     """Train a classifier and write it with its numbers, figures and page."""
     from .. import runs, storage
     from ..data import load_dataset
     from ..estimators import write
 
-    settings = runs.labelled_settings(data, config, options)
+    settings = runs.labelled_settings(data, config, options, layers)
     cache_compiled_programs()
     progress(f"Loading {settings.data}.")
     dataset = load_dataset(settings.data)
@@ -35,7 +42,7 @@ def train_labelled(
         if own.published:
             numbers = results_of(own.out)
         else:
-            run = runs.run_labelled(settings, dataset, say=progress)
+            run = runs.run_labelled(settings, dataset, say=progress, work=own.work)
             numbers = _numbers(run, own.out)
             say = functools.partial(typer.echo, err=json)
             say(f"test error: {run.test_error_percent:.2f} % of {len(run.dataset.x_test):,} samples")  # pyright: ignore[reportArgumentType]
@@ -86,6 +93,7 @@ def _write_page(run: "LabelledRun", folder: Path) -> None:
     matrices = {"Input": analysis.similarity(x), "Answers": analysis.similarity(answers)}
     rows = [(f"{run.settings.model}, by itself", f"{run.test_error_percent:.2f} %", f"{run.train_error_percent:.2f} %")]
     rows += [(f"linear readout of {own.name}", f"{own.error_percent:.2f} %", "-") for own in run.readouts]
+    settings = run.settings.model_dump(exclude={"layers"})
     page = Page(
         title=f"{dataset.name.capitalize()} learned from labels by local rules",
         lead=f"A network of the model {run.settings.model!r} errs on {run.test_error_percent:.2f} % of "
@@ -100,7 +108,8 @@ def _write_page(run: "LabelledRun", folder: Path) -> None:
             )
         ],
         settings={
-            **{name.replace("_", " "): value for name, value in run.settings.model_dump().items() if value is not None},
+            **{name.replace("_", " "): value for name, value in settings.items() if value is not None},
+            **layer_rows(run.settings.layers),
             "passes": run.classifier.n_iter_,
             "synapses": f"{run.network.synapses:,}",
             "seconds": ", ".join(f"{name} {value:.1f}" for name, value in run.seconds.items()),

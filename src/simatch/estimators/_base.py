@@ -61,6 +61,7 @@ from ..learning import (
 from ..network import Activation, Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, check_values, is_sparse, is_stored, rows_of
 from ..storage import Checkpoints
+from ._kept import check_repeatable
 from ._rows import Rows, is_large, parts, precision
 from ._score import mean_squared_similarity, primal_cost
 from ._unit import outgrown, unit_of
@@ -414,11 +415,7 @@ class SimilarityMatcher(
 
     def _initial(self, X: Any) -> tuple[Network, float, int]:
         """Return the network before learning, the unit of the data, and a seed for the order of samples."""
-        if self.checkpoints is not None and not isinstance(self.random_state, Integral):
-            raise ValueError(
-                f"With checkpoints, random_state must be an integer, got {self.random_state!r}, so that the run can be "
-                "begun again."
-            )
+        check_repeatable(self.checkpoints, self.random_state)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         net = self._build(X.shape[1], seed)
         if _blank(X):

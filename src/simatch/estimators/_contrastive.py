@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from sklearn.utils._param_validation import Interval
 
-from .._checks import whole
 from ..models import Supervised, contrastive, equilibrium
 from ..network import Activation
+from ._image import input_grid, layers_of
 from ._supervised import SupervisedClassifier
 
 
@@ -16,10 +16,14 @@ class ContrastiveSimilarityMatching(SupervisedClassifier):
 
     Parameters
     ----------
-    hidden : sequence of int
-        Units of the hidden layers, from the bottom to the top.
+    hidden : sequence of int or Layer
+        Hidden layers, from the bottom to the top. A number n stands for n units with all-to-all synapses; of a `Layer`,
+        the activation and the scales are not used.
     beta : float
         Strength of the nudge, above 0.
+    image_shape : tuple (height, width) or (height, width, channels), optional
+        Shape of the image that the features of a row form, for layers with a radius or a stride. Features are numbered
+        row by row of pixels, then channel within the pixel.
     activation : str or Activation
         Of hidden and output units; see `simatch.activation`.
     learning_rate : float
@@ -34,6 +38,9 @@ class ContrastiveSimilarityMatching(SupervisedClassifier):
         Whether `fit` goes on from the network of an earlier call.
     random_state : int, RandomState or None
         Seed of the initial weights and of the order of the rows.
+    checkpoints : str or Path, optional
+        Folder in which `fit` is kept while it learns: every 20 seconds, at its end, and if it is interrupted. The same
+        `fit` goes on from there, and ends with the same weights, bit for bit. Needs an integer as `random_state`.
     verbose : bool or int
         Whether to show a progress bar.
 
@@ -76,6 +83,7 @@ class ContrastiveSimilarityMatching(SupervisedClassifier):
         **SupervisedClassifier._parameter_constraints,
         "hidden": ["array-like"],
         "beta": [Interval(Real, 0, None, closed="neither")],
+        "image_shape": [list, tuple, None],
         "activation": [str, Activation],
     }
 
@@ -84,6 +92,7 @@ class ContrastiveSimilarityMatching(SupervisedClassifier):
         hidden=(100,),
         *,
         beta=1.0,
+        image_shape=None,
         activation="clip",
         learning_rate=1.0,
         max_iter="auto",
@@ -91,10 +100,12 @@ class ContrastiveSimilarityMatching(SupervisedClassifier):
         tolerance=1e-2,
         warm_start=False,
         random_state=None,
+        checkpoints=None,
         verbose=False,
     ):
         self.hidden = hidden
         self.beta = beta
+        self.image_shape = image_shape
         self.activation = activation
         self.learning_rate = learning_rate
         self.max_iter = max_iter
@@ -102,11 +113,13 @@ class ContrastiveSimilarityMatching(SupervisedClassifier):
         self.tolerance = tolerance
         self.warm_start = warm_start
         self.random_state = random_state
+        self.checkpoints = checkpoints
         self.verbose = verbose
 
     def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
-        hidden = [whole(units, "A number of hidden units") for units in self.hidden]
-        return contrastive(n_features, hidden, n_outputs, beta=self.beta, activation=self.activation, seed=seed)
+        layers = layers_of(self.hidden, "hidden")
+        grid = input_grid(layers, "hidden", self.image_shape, n_features)
+        return contrastive(grid, layers, n_outputs, beta=self.beta, activation=self.activation, seed=seed)
 
 
 class EquilibriumPropagation(SupervisedClassifier):
@@ -114,12 +127,16 @@ class EquilibriumPropagation(SupervisedClassifier):
 
     Parameters
     ----------
-    hidden : sequence of int
-        Units of the hidden layers, from the bottom to the top.
+    hidden : sequence of int or Layer
+        Hidden layers, from the bottom to the top. A number n stands for n units with all-to-all synapses; of a `Layer`,
+        the activation and the scales are not used.
     beta : float
         Strength of the nudge, not 0.
     random_sign : bool
         Whether the nudge gets a random sign in every batch.
+    image_shape : tuple (height, width) or (height, width, channels), optional
+        Shape of the image that the features of a row form, for layers with a radius or a stride. Features are numbered
+        row by row of pixels, then channel within the pixel.
     activation : str or Activation
         Of hidden and output units; see `simatch.activation`.
     learning_rate : float
@@ -134,6 +151,9 @@ class EquilibriumPropagation(SupervisedClassifier):
         Whether `fit` goes on from the network of an earlier call.
     random_state : int, RandomState or None
         Seed of the initial weights and of the order of the rows.
+    checkpoints : str or Path, optional
+        Folder in which `fit` is kept while it learns: every 20 seconds, at its end, and if it is interrupted. The same
+        `fit` goes on from there, and ends with the same weights, bit for bit. Needs an integer as `random_state`.
     verbose : bool or int
         Whether to show a progress bar.
 
@@ -177,6 +197,7 @@ class EquilibriumPropagation(SupervisedClassifier):
         "hidden": ["array-like"],
         "beta": [Interval(Real, None, None, closed="neither")],
         "random_sign": ["boolean"],
+        "image_shape": [list, tuple, None],
         "activation": [str, Activation],
     }
 
@@ -186,6 +207,7 @@ class EquilibriumPropagation(SupervisedClassifier):
         *,
         beta=0.5,
         random_sign=False,
+        image_shape=None,
         activation="clip",
         learning_rate=0.4,
         max_iter="auto",
@@ -193,11 +215,13 @@ class EquilibriumPropagation(SupervisedClassifier):
         tolerance=1e-2,
         warm_start=False,
         random_state=None,
+        checkpoints=None,
         verbose=False,
     ):
         self.hidden = hidden
         self.beta = beta
         self.random_sign = random_sign
+        self.image_shape = image_shape
         self.activation = activation
         self.learning_rate = learning_rate
         self.max_iter = max_iter
@@ -205,12 +229,14 @@ class EquilibriumPropagation(SupervisedClassifier):
         self.tolerance = tolerance
         self.warm_start = warm_start
         self.random_state = random_state
+        self.checkpoints = checkpoints
         self.verbose = verbose
 
     def _build(self, n_features: int, n_outputs: int, seed: int) -> Supervised:
+        layers = layers_of(self.hidden, "hidden")
         return equilibrium(
-            n_features,
-            [whole(units, "A number of hidden units") for units in self.hidden],
+            input_grid(layers, "hidden", self.image_shape, n_features),
+            layers,
             n_outputs,
             beta=self.beta,
             random_sign=self.random_sign,

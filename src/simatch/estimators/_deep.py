@@ -1,14 +1,15 @@
 """A chain of layers as a transformer of scikit-learn."""
 
 import dataclasses
-from numbers import Integral, Real
-from typing import Any, ClassVar, NoReturn
+from numbers import Real
+from typing import ClassVar, NoReturn
 
 from sklearn.utils._param_validation import Interval
 
-from ..models import Layer, layered
-from ..network import Grid, Network
+from ..models import layered
+from ..network import Network
 from ._base import SimilarityMatcher
+from ._image import input_grid, layers_of
 
 
 class DeepSimilarityMatching(SimilarityMatcher):
@@ -189,33 +190,11 @@ class DeepSimilarityMatching(SimilarityMatcher):
         )
 
     def _build(self, n_features: int, seed: int) -> Network:
-        layers = [self._layer(layer) for layer in self.layers]
-        local = next((p for p, layer in enumerate(layers) if (layer.radius, layer.stride) != (None, None)), None)
-        if self.image_shape is None and local is not None:
-            raise ValueError(
-                f"layers[{local}] has a radius or a stride, which need an image; pass "
-                f"image_shape=(height, width) or (height, width, channels) for the {n_features} features."
+        layers = [
+            dataclasses.replace(
+                layer, scale=layer.scale * self._factor, lateral_scale=layer.lateral_scale * float(self.lateral_scale)
             )
-        return layered(self._grid(n_features), layers, feedback=float(self.feedback), seed=seed)
-
-    def _layer(self, layer: Any) -> Layer:
-        if isinstance(layer, Integral) and int(layer) > 0:
-            layer = Layer(units=int(layer), activation=self.activation)
-        if not isinstance(layer, Layer):
-            raise ValueError(f"Each of layers must be a sm.Layer or a whole number of neurons above 0, got {layer!r}.")
-        return dataclasses.replace(
-            layer, scale=layer.scale * self._factor, lateral_scale=layer.lateral_scale * float(self.lateral_scale)
-        )
-
-    def _grid(self, n_features: int) -> Grid:
-        if self.image_shape is None:
-            return Grid(1, 1, n_features)
-        shape = tuple(self.image_shape)
-        if len(shape) not in (2, 3) or not all(isinstance(n, Integral) and int(n) > 0 for n in shape):
-            raise ValueError(
-                f"image_shape must be (height, width) or (height, width, channels), whole numbers above 0, got {shape}."
-            )
-        grid = Grid(*map(int, shape))
-        if grid.size != n_features:
-            raise ValueError(f"image_shape {shape} stands for {grid.size} features, but X has {n_features}.")
-        return grid
+            for layer in layers_of(self.layers, "layers", activation=self.activation)
+        ]
+        grid = input_grid(layers, "layers", self.image_shape, n_features)
+        return layered(grid, layers, feedback=float(self.feedback), seed=seed)

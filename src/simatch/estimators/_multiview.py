@@ -37,6 +37,9 @@ class SupervisedSimilarityMatching(SupervisedClassifier):
         Whether `fit` goes on from the network of an earlier call.
     random_state : int, RandomState or None
         Seed of the initial weights and of the order of the rows.
+    checkpoints : str or Path, optional
+        Folder in which `fit` is kept while it learns: every 20 seconds, at its end, and if it is interrupted. The same
+        `fit` goes on from there, and ends with the same weights, bit for bit. Needs an integer as `random_state`.
     verbose : bool or int
         Whether to show a progress bar.
 
@@ -94,6 +97,7 @@ class SupervisedSimilarityMatching(SupervisedClassifier):
         tolerance=1e-2,
         warm_start=False,
         random_state=None,
+        checkpoints=None,
         verbose=False,
     ):
         self.n_components = n_components
@@ -105,6 +109,7 @@ class SupervisedSimilarityMatching(SupervisedClassifier):
         self.tolerance = tolerance
         self.warm_start = warm_start
         self.random_state = random_state
+        self.checkpoints = checkpoints
         self.verbose = verbose
 
     def _build(self, n_features: int, n_outputs: int, seed: int, samples: Any = None) -> Supervised:

@@ -5,6 +5,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import jax
@@ -21,6 +22,8 @@ from .._arrays import refuse_masked
 from .._progress import tracked
 from .._unchanged import unchanged_if_failed
 from ..learning import (
+    Keeper,
+    NoKeeper,
     Rate,
     Report,
     Schedule,
@@ -28,13 +31,18 @@ from ..learning import (
     describe,
     epochs_of,
     hyperbolic,
+    identity,
+    initial_state,
     rising,
+    schedule_of,
     training,
     warn_unconverged,
     warn_unhealthy,
 )
 from ..models import Supervised
 from ..network import Network
+from ..storage import Checkpoints
+from ._kept import check_repeatable
 from ._rows import precision
 
 # Rows in a batch, fewest batches in `fit`, and most passes over the data, by default.
@@ -45,6 +53,12 @@ _DECAY, _RISE = 5.0, 10
 _VARIANCE = 0.2
 
 Learner = TypeVar("Learner", bound="SupervisedEstimator")
+
+
+def _layout(net: Network) -> tuple[Any, ...]:
+    """Neurons, activations and numbers of synapses of a network."""
+    populations = [(name, own.grid, repr(own.activation)) for name, own in net.populations.items()]
+    return populations, [np.shape(leaf) for leaf in jax.tree.leaves(net.parameters)]
 
 
 def mean_square(X: Float[np.ndarray, "samples features"]) -> float:
@@ -61,6 +75,7 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
     tolerance: float
     warm_start: bool
     random_state: Any
+    checkpoints: Any
     verbose: Any
 
     network_: Network
@@ -76,6 +91,7 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         "tolerance": [Interval(Real, 0, None, closed="neither")],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
+        "checkpoints": [str, Path, None],
         "verbose": ["verbose"],
     }
 
@@ -118,6 +134,7 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         HealthWarning
             If the activities of a hidden layer say little about the input.
         """
+        check_repeatable(self.checkpoints, self.random_state)
         warm = self.warm_start and hasattr(self, "network_")
         X, y = self._validated(X, y, reset=not warm)
         targets = self._targets(y, reset=not warm)
@@ -130,9 +147,8 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         total = batches_in(len(X), epochs=passes, batch_size=size)
         # At the full rate from the beginning, bounded outputs may end at their bounds, where they learn no more.
         rise = max(1, total // _RISE)
-        self._learn(
-            X, targets, passes, size, lambda rate: rising(hyperbolic(rate, over=total, decay=_DECAY), over=rise)
-        )
+        schedule = lambda rate: rising(hyperbolic(rate, over=total, decay=_DECAY), over=rise)  # noqa: E731
+        self._learn(X, targets, passes, size, schedule, checkpoints=self.checkpoints)
         self.n_iter_ = int(passes)
         return self
 
@@ -189,25 +205,44 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         return schedule(factor * cast(float, rate))
 
     def _learn(
-        self, X: np.ndarray, targets: np.ndarray, passes: float, size: int, schedule: Callable[[float], Schedule]
+        self,
+        X: np.ndarray,
+        targets: np.ndarray,
+        passes: float,
+        size: int,
+        schedule: Callable[[float], Schedule],
+        *,
+        checkpoints: str | Path | None = None,
     ) -> None:
         model = self._model()
+        self._check_layout(model.network)
         rate = self._rate(model, size, schedule)
         batch = model.batch((X / self.unit_).astype(precision()), targets.astype(precision()))
         total = batches_in(len(X), epochs=passes, batch_size=size)
-        steps = training(
-            self.network_,
-            epochs_of(batch, epochs=passes, batch_size=size, seed=self._seed + self.n_steps_),
-            rate=rate,
-            rule=model.rule,
-            transform=model.transform,
-            tolerance=float(self.tolerance),
-            after=self._last,
-        )
-        reports: list[Report] = []
-        for net, report in tracked(steps, total, describe, label=type(self).__name__, shown=bool(self.verbose)):
-            self.network_ = net
-            reports.append(report)
+        plan: dict[str, Any] = {"epochs": passes, "batch_size": size, "seed": self._seed + self.n_steps_}
+        keeper: Keeper = NoKeeper()
+        settings: dict[str, Any] = {}
+        if checkpoints is not None:
+            keeper = Checkpoints(checkpoints)
+            parameters = self.get_params().items()
+            given = {name: repr(value) for name, value in parameters if name not in ("checkpoints", "verbose")}
+            settings = identity(self.network_, schedule_of(rate), total, batch, **{**given, **plan}, unit=self.unit_)
+        state = initial_state(self.network_, model.rule, model.transform) if self._last is None else self._last.state
+        with keeper.course(self.network_, state, settings) as course:
+            if not course.complete:
+                steps = training(
+                    course.network,
+                    epochs_of(batch, **plan, start=course.batches),
+                    rate=rate,
+                    rule=model.rule,
+                    transform=model.transform,
+                    tolerance=float(self.tolerance),
+                    after=course.last or self._last,
+                )
+                steps = keeper.following(course, steps)
+                for _ in tracked(steps, total, describe, label=type(self).__name__, shown=bool(self.verbose)):
+                    pass
+        self.network_, reports = course.network, course.reports
         last = reports[-1]
         # What comes later goes on from the state of the rule, with schedules of its own.
         self._last = dataclasses.replace(last, batches=0, samples=0, seconds=0.0)
@@ -225,6 +260,16 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
             ],
             stacklevel=5,
         )
+
+    def _check_layout(self, net: Network) -> None:
+        """Raise ValueError if the parameters have been changed so that they no longer make the network so far."""
+        if _layout(net) != _layout(self.network_):
+            names = [name for name in ("hidden", "n_components", "image_shape", "activation") if hasattr(self, name)]
+            given = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+            raise ValueError(
+                f"The network so far cannot go on learning with {given}, which make another one; set them back, or "
+                "call fit with warm_start=False for a new network."
+            )
 
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return rows and targets."""

@@ -2,7 +2,7 @@
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -143,12 +143,16 @@ def grouped(
     def stack(group: list[Inputs], most: int) -> Group:
         if ragged and len(group) == 1 < most:
             entries = checked(net, group[0], rule.phases, rule.entries)  # before samples are repeated, for messages
+            _check_entries(rule, entries)
             real = count_samples(entries)
             filled = 1 << (real - 1).bit_length()
             if filled <= _RAGGED:
                 repeated = rows_of(entries, np.arange(filled) % real)
                 return stacked(net, [repeated], 1, rule.phases, rule.entries), 1, real
-        return stacked(net, group, most, rule.phases, rule.entries), len(group), None
+        whole = stacked(net, group, most, rule.phases, rule.entries)
+        for batch in group:
+            _check_entries(rule, batch)
+        return whole, len(group), None
 
     group: list[Inputs] = []
     most, told, given = 0, False, _Given(batches, batch_reader(net, rule.phases, rule.entries))
@@ -206,10 +210,23 @@ def _sound(
 
 def _is_bad(net: Network, batch: Inputs, rule: Rule) -> bool:
     try:
-        checked(net, batch, rule.phases, rule.entries)
+        check_samples(net, batch, rule)
     except Exception:
         return True
     return False
+
+
+def check_samples(net: Network, x: Inputs, rule: Rule) -> Inputs:
+    """Check samples for a rule, and return the array of every entry, in the layout and type of the user."""
+    entries = checked(net, x, rule.phases, rule.entries)
+    _check_entries(rule, entries)
+    return entries
+
+
+def _check_entries(rule: Rule, batch: Inputs) -> None:
+    if rule.entries:
+        assert isinstance(batch, Mapping)  # there are several entries
+        rule.check(batch)
 
 
 def _reported_batches(batch: Inputs) -> int:

@@ -1,11 +1,12 @@
 """Rules made of rules: terms that learn by different rules, states that are kept, a nudge of random sign."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from .._checks import whole
@@ -90,6 +91,10 @@ class RuleByTerm(Rule):
     def weighted(self) -> bool:
         return all(rule.weighted for rule in self.rules)
 
+    def check(self, entries: Mapping[str, Any]) -> None:
+        for rule in self.rules:
+            rule.check(entries)
+
     def init(self, net: Network) -> PyTree:
         self._own(net, 0)  # raises an error if the rule does not fit
         states = tuple(rule.init(net) for rule in self.rules)
@@ -164,6 +169,9 @@ class Around(Rule):
     def weighted(self) -> bool:
         return self.rule.weighted
 
+    def check(self, entries: Mapping[str, Any]) -> None:
+        self.rule.check(entries)
+
     def init(self, net: Network) -> PyTree:
         return self.rule.init(net), None
 
@@ -217,7 +225,7 @@ class KeptStates(Around):
     Raises
     ------
     ValueError
-        If `samples` is out of range.
+        If `samples` is out of range, or, when the rule is used, the number of a sample.
 
     References
     ----------
@@ -241,6 +249,16 @@ class KeptStates(Around):
     @property
     def entries(self) -> tuple[str, ...]:
         return (*self.rule.entries, self.entry)
+
+    def check(self, entries: Mapping[str, Any]) -> None:
+        super().check(entries)
+        numbers = np.asarray(entries[self.entry])
+        wrong = numbers[(numbers < 0) | (numbers >= self.samples) | (numbers != np.floor(numbers))]
+        if wrong.size:
+            raise ValueError(
+                f"States are kept of {self.samples} samples, with the numbers 0 to {self.samples - 1}, but the entry "
+                f"{self.entry!r} has the number {wrong[0]:g}; number the samples so, or make the rule for more samples."
+            )
 
     def init(self, net: Network) -> PyTree:
         relaxing = self.phases[0].relaxing(net)

@@ -30,7 +30,8 @@ class RegressionRule(Around):
 
     so that a rate is a fraction of the distance to the optimum, as it is for the other synapses in `AveragingRule`. The
     fixed points are the same. The change is no longer local: C^-1 belongs to the whole input. On several devices, each
-    adds its own samples of a batch to C before it divides, and the means are averaged afterwards.
+    adds its own samples of a batch to C before it divides, and the means are averaged afterwards: the change is that of
+    one device only as far as all devices have samples of the same covariance.
 
     Parameters
     ----------

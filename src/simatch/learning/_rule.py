@@ -2,8 +2,8 @@
 
 import abc
 import inspect
-from collections.abc import Sequence
-from typing import NamedTuple, final
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -85,6 +85,15 @@ class Rule(eqx.Module):
     def entries(self) -> tuple[str, ...]:
         """Entries of a batch that the rule reads besides the clamped ones, such as sample numbers; none by default."""
         return ()
+
+    def check(self, entries: Mapping[str, Any]) -> None:
+        """Raise ValueError if a value among `entries` is of no use to the rule; by default, all values are of use.
+
+        Parameters
+        ----------
+        entries : mapping of str to array of shape (samples, ...)
+            Samples as users pass them; only called for a rule that reads further entries (`entries`).
+        """
 
     def init(self, net: Network) -> PyTree:
         """State before the first batch; None by default, which means a rule without state."""

@@ -27,7 +27,7 @@ from ..relaxation import (
     shorter,
 )
 from ._arrival import certified, concluded, measure_on, warn_short
-from ._batches import batches_in, check_plan, epochs_of, grouped
+from ._batches import batches_in, check_plan, check_samples, epochs_of, grouped
 from ._course import Course, Keeper, NoKeeper, Steps, identity
 from ._devices import batch_mesh, check_same, first_copy, own_share, replicated, spread
 from ._health import HealthWarning, read
@@ -325,7 +325,7 @@ def train(
         held_out = checked(net, held_out, rule.phases[:1])
     batches: Callable[[int], Iterable[Any]]
     if is_input(net, x, rule.phases, rule.entries):
-        x = checked(net, x, rule.phases, rule.entries)  # all samples, before anything is learned from some of them
+        x = check_samples(net, x, rule)  # all samples, before anything is learned from some of them
         epochs, batch_size = 1 if epochs is None else epochs, 100 if batch_size is None else batch_size
         check_plan(epochs, batch_size)
         batch_size = int(batch_size)

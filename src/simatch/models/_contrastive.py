@@ -1,5 +1,6 @@
 """Contrastive (supervised) similarity matching, and equilibrium propagation: two phases, free and nudged."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -55,7 +56,7 @@ def contrastive(
         Height, width and channels of the input; a whole number n stands for n inputs without geometry.
     hidden : sequence of Layer or int
         From the bottom to the top, at least one; a number stands for so many units that all inputs reach. Of a `Layer`,
-        the activation and the scales are not used.
+        the activation and the scales are not used, and it may have no `lateral_structure`.
     outputs : int
         Number of output units, at least 1.
     beta : float
@@ -247,7 +248,7 @@ def _network(
         ]
         if lateral and layer is not last:
             # The network doubles the structure constants of a layer that hears the next; these are meant to be 1.
-            terms.append(AntiHebbian(above, across, scale=0.5, parameters=_gram(across, rng)))
+            terms.append(AntiHebbian(above, across, scale=0.5, parameters=_gram(layer, below, across, rng)))
         below, name = forward.post, above
     return Network(populations, terms)
 
@@ -260,13 +261,20 @@ def _uniform(connectivity: Connectivity, rng: np.random.Generator) -> Any:
     return connectivity.gather(dense)
 
 
-def _gram(connectivity: Connectivity, rng: np.random.Generator) -> Any:
-    """Lateral weights A A' of uniform A, within the blocks that exist."""
-    size = connectivity.synapses // connectivity.post.size
-    bound = np.sqrt(3 / size)
-    a = rng.uniform(-bound, bound, (connectivity.post.size // size, size, size))
-    blocks = a @ a.transpose(0, 2, 1)
-    dense = np.zeros((connectivity.post.size, connectivity.pre.size))
-    for i, block in enumerate(blocks):
-        dense[i * size : (i + 1) * size, i * size : (i + 1) * size] = block
-    return connectivity.gather(dense)
+def _gram(layer: Layer, below: Grid, across: Connectivity, rng: np.random.Generator) -> Any:
+    """Lateral weights A A' of uniform A with rows of a mean squared length of 1.
+
+    A reaches half as far as the lateral synapses, so that its product is positive definite and has no others.
+    """
+    if layer.lateral_structure is not None:
+        raise ValueError(
+            "Initial lateral weights of a contrast need synapses within a radius, but a layer has a lateral_structure; "
+            "give it a lateral_radius instead."
+        )
+    half = None if layer.lateral_radius is None else layer.lateral_radius / 2
+    _, near = dataclasses.replace(layer, lateral_radius=half).connectivity(below)
+    exists = near.to_dense(near.normal(np.random.default_rng(0))) != 0
+    a = np.zeros(exists.shape)
+    bounds = np.sqrt(3 / exists.sum(axis=1))[np.nonzero(exists)[0]]
+    a[exists] = rng.uniform(-bounds, bounds)
+    return across.gather(a @ a.T)

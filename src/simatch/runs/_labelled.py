@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,17 +17,25 @@ from ..estimators import (
     PredictiveCodingClassifier,
     SupervisedSimilarityMatching,
 )
+from ..models import Layer
 from ..network import Network
 from ._comparison import Labelled, Readout
 from ._run import HELD_OUT
-from ._settings import SettingsError, read_settings, sentence
+from ._settings import ReachSettings, SettingsError, merged_layers, read_settings, sentence, spelled
 
-# From the names of models to functions from units and other settings to classifiers.
+# From the names of models to functions from hidden layers and other settings to classifiers.
 MODELS: dict[str, Callable[..., Any]] = {
     "contrastive": ContrastiveSimilarityMatching,
     "equilibrium": EquilibriumPropagation,
-    "multiview": lambda units, **own: SupervisedSimilarityMatching(units[0], **own),
+    "multiview": lambda hidden, **own: SupervisedSimilarityMatching(*hidden, **own),
     "predictive": PredictiveCodingClassifier,
+}
+# What can be set of the reach of synapses, by model, and its value where synapses are all to all.
+REACH: dict[str, dict[str, float | None]] = {
+    "contrastive": {"stride": None, "radius": None, "lateral_radius": 0.0},
+    "equilibrium": {"stride": None, "radius": None},
+    "multiview": {},
+    "predictive": {},
 }
 
 
@@ -38,7 +46,7 @@ class LabelledSettings(pydantic.BaseModel):
 
     data: str
     model: Literal["contrastive", "equilibrium", "multiview", "predictive"]
-    units: Annotated[list[pydantic.PositiveInt], pydantic.Field(min_length=1)] = [100]
+    layers: Annotated[list[ReachSettings], pydantic.Field(min_length=1)]
     epochs: pydantic.PositiveInt | Literal["auto"] = "auto"
     batch_size: pydantic.PositiveInt = 20
     rate: Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)] | None = None
@@ -46,21 +54,26 @@ class LabelledSettings(pydantic.BaseModel):
     compare: bool = True
     seed: pydantic.NonNegativeInt = 0
 
-    def classifier(self) -> Any:
-        """Return the classifier before learning."""
+    def classifier(self, shape: tuple[int, ...], checkpoints: Path | None = None) -> Any:
+        """Return the classifier before learning, for images of a shape, (height, width, channels)."""
         own: dict[str, Any] = {} if self.rate is None else {"learning_rate": self.rate}
+        hidden: list[Any] = [layer.units for layer in self.layers]
+        if REACH[self.model]:
+            hidden = [Layer(**layer.model_dump()) for layer in self.layers]
+            own["image_shape"] = shape
         return MODELS[self.model](
-            tuple(self.units),
+            tuple(hidden),
             max_iter=self.epochs,
             batch_size=self.batch_size,
             tolerance=self.tolerance,
             random_state=self.seed,
+            checkpoints=checkpoints,
             **own,
         )
 
     def toml(self) -> str:
         """Return the settings as a TOML file that `labelled_settings` reads back."""
-        return tomli_w.dumps({name: value for name, value in self.model_dump().items() if value is not None})
+        return tomli_w.dumps({name: spelled(value) for name, value in self.model_dump().items() if value is not None})
 
 
 def model_named(model: str | None, file: Path | None) -> str | None:
@@ -71,8 +84,13 @@ def model_named(model: str | None, file: Path | None) -> str | None:
     return None if model in (None, "similarity") else model
 
 
-def labelled_settings(data: str | None, file: Path | None, options: Mapping[str, Any]) -> LabelledSettings:
-    """Merge a settings file and options, which override it.
+def labelled_settings(
+    data: str | None,
+    file: Path | None,
+    options: Mapping[str, Any],
+    layers: Mapping[str, Sequence[Any]] | None = None,
+) -> LabelledSettings:
+    """Merge a settings file and options, which override it; `layers` are options of layers, as in `merged`.
 
     Raises
     ------
@@ -82,19 +100,37 @@ def labelled_settings(data: str | None, file: Path | None, options: Mapping[str,
     values = {**({} if file is None else read_settings(file)), **{k: v for k, v in options.items() if v is not None}}
     if data is not None:
         values["data"] = data
+    values["layers"] = merged_layers([{"units": 100}], values.get("layers"), layers or {}, file)
     try:
-        return LabelledSettings.model_validate(values)
+        own = LabelledSettings.model_validate(values)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
+        name = str(first["loc"][-1])
         if first["type"] == "extra_forbidden":
+            known = (ReachSettings if "layers" in first["loc"] else LabelledSettings).model_fields
             raise SettingsError(
                 f"The setting {name.replace('_', '-')} has no meaning for the model {values['model']!r}; known ones "
-                f"are {', '.join(LabelledSettings.model_fields)}."
+                f"are {', '.join(known)}."
             ) from None
         if first["type"] == "missing":
             raise SettingsError(f"No {name} was given; name it.") from None
         raise SettingsError(sentence(error, file)) from None
+    _check_reach(own)
+    return own
+
+
+def _check_reach(settings: LabelledSettings) -> None:
+    """Raise SettingsError if layers have settings that the model does not."""
+    if settings.model == "multiview" and len(settings.layers) > 1:
+        raise SettingsError(f"The model 'multiview' has one hidden layer, not {len(settings.layers)}; give units once.")
+    for layer in settings.layers:
+        for name, usual in REACH["contrastive"].items():
+            value = getattr(layer, name)
+            if name not in REACH[settings.model] and value != usual:
+                raise SettingsError(
+                    f"The setting {name.replace('_', '-')} has no meaning for the model {settings.model!r}, but is "
+                    f"{value}; leave it out."
+                )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,7 +170,11 @@ class LabelledRun:
 
 
 def run_labelled(
-    settings: LabelledSettings, dataset: Dataset, *, say: Callable[[str], None] = lambda _: None
+    settings: LabelledSettings,
+    dataset: Dataset,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    work: Path | None = None,
 ) -> LabelledRun:
     """Train a classifier on the training part of a data set, and test it.
 
@@ -145,6 +185,8 @@ def run_labelled(
         If it has no test part with labels, a random quarter is held out.
     say : callable
         Called with a sentence on what happens next.
+    work : Path, optional
+        A folder in which the run is kept while it learns, and from which the same run goes on after an interruption.
 
     Returns
     -------
@@ -170,7 +212,8 @@ def run_labelled(
     y, y_test = names[dataset.y_train], names[dataset.y_test]
     say(f"Learning from {len(x):,} samples with labels.")
     began = time.perf_counter()
-    classifier = settings.classifier().fit(x, y)
+    checkpoints = None if work is None else work / "checkpoints"
+    classifier = settings.classifier(dataset.shape, checkpoints).fit(x, y).set_params(checkpoints=None)
     seconds = {"learning": time.perf_counter() - began}
     some = slice(10_000)
     test, train = (100 * float(np.mean(classifier.predict(a) != b)) for a, b in ((x_test, y_test), (x[some], y[some])))

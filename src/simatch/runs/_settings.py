@@ -35,8 +35,8 @@ _Above0 = Annotated[pydantic.PositiveFloat, pydantic.AllowInfNan(False)]
 _AtLeast0 = Annotated[pydantic.NonNegativeFloat, pydantic.AllowInfNan(False)]
 
 
-class LayerSettings(pydantic.BaseModel):
-    """One layer; see `simatch.Layer`."""
+class ReachSettings(pydantic.BaseModel):
+    """Units of one layer and the reach of their synapses; see `simatch.Layer`."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
@@ -44,6 +44,11 @@ class LayerSettings(pydantic.BaseModel):
     stride: Annotated[pydantic.PositiveInt | None, pydantic.BeforeValidator(_none)] = None
     radius: Annotated[_AtLeast0 | None, pydantic.BeforeValidator(_none)] = None
     lateral_radius: Annotated[_AtLeast0 | None, pydantic.BeforeValidator(_none)] = 0.0
+
+
+class LayerSettings(ReachSettings):
+    """One layer; see `simatch.Layer`."""
+
     activation: Annotated[str, pydantic.AfterValidator(_known_activation)] = "tanh"
     scale: _Above0 | Literal["auto"] = 1.0
     lateral_scale: _Above0 = 1.0
@@ -100,7 +105,7 @@ class RunSettings(pydantic.BaseModel):
 
     def toml(self) -> str:
         """Return the settings as a TOML file that `merged` reads back."""
-        return tomli_w.dumps(_spelled(self.model_dump()))
+        return tomli_w.dumps(spelled(self.model_dump()))
 
 
 def merged(
@@ -148,7 +153,7 @@ def merged(
         )
     values = {**defaults(data), **{k: v for k, v in given.items() if k != "layers"}, "data": data}
     values |= {name: value for name, value in (options or {}).items() if value is not None}
-    values["layers"] = _layers(values["layers"], given.get("layers"), layers or {}, file)
+    values["layers"] = merged_layers(values["layers"], given.get("layers"), layers or {}, file)
     try:
         return RunSettings.model_validate(values)
     except pydantic.ValidationError as error:
@@ -190,9 +195,10 @@ _DEFAULTS: dict[str, Settings] = {
 }
 
 
-def _layers(
+def merged_layers(
     base: list[Settings], file: Any, options: Mapping[str, Sequence[Any]], path: Path | None = None
 ) -> list[Any]:
+    """Merge the settings of layers: those of a file override `base`, and options override both."""
     counts = {name: len(values) for name, values in options.items() if values}
     if file is not None:
         if not isinstance(file, list) or not all(isinstance(layer, dict) for layer in file):
@@ -256,10 +262,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def _spelled(value: Any) -> Any:
+def spelled(value: Any) -> Any:
     """Replace None by the word "none", because TOML has no null."""
     if isinstance(value, dict):
-        return {name: _spelled(v) for name, v in value.items()}
+        return {name: spelled(v) for name, v in value.items()}
     if isinstance(value, list):
-        return [_spelled(v) for v in value]
+        return [spelled(v) for v in value]
     return "none" if value is None else value

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +45,8 @@ def predictive(
     """Compare predictive coding with back-propagation: rule by rule, and in learning MNIST.
 
     Scheduled learning is back-propagation up to rounding, nudged learning tends to it as the nudge gets weaker, and
-    settled learning with a clamped output is another rule. Networks of 784, 500 and 10 units learn MNIST.
+    settled learning with a clamped output is another rule. Networks of 784, 500 and 10 units learn MNIST. After an
+    interruption the same command resumes.
     """
     with reported():
         from ._mnist import Setting
@@ -72,17 +74,17 @@ def _computed(own: "Draft", settings: dict[str, Any], json: bool) -> dict[str, A
     progress("comparing the rules with back-propagation in double precision")
     compared = distances(seed=settings["seed"])
     dataset = load_dataset("mnist")
-    ways = {
-        "predictive coding, scheduled (relu)": _mnist.scheduled,
-        "back-propagation (relu)": _mnist.back_propagation,
-        "predictive coding, settled (tanh)": _mnist.settled,
-        "back-propagation (tanh)": functools.partial(_mnist.back_propagation, activation="tanh"),
+    ways: dict[str, Callable[[int, Path], _mnist.Run]] = {
+        "predictive coding, scheduled (relu)": lambda seed, own: _mnist.scheduled(setting, dataset, seed, own),
+        "back-propagation (relu)": lambda seed, _: _mnist.back_propagation(setting, dataset, seed),
+        "predictive coding, settled (tanh)": lambda seed, own: _mnist.settled(setting, dataset, seed, own),
+        "back-propagation (tanh)": lambda seed, _: _mnist.back_propagation(setting, dataset, seed, activation="tanh"),
     }
     runs: dict[str, list[_mnist.Run]] = {name: [] for name in ways}
     for number in range(settings["seed"], settings["seed"] + settings["seeds"]):
         for name, way in ways.items():
             progress(f"{name}, seed {number}: learning MNIST")
-            run = way(setting, dataset, number)
+            run = _mnist.once(own.work / f"{name}-seed{number}".replace(" ", "-"), functools.partial(way, number))
             runs[name].append(run)
             say(f"{name}, seed {number}: {run.test_error_percent:.2f} % test error, {run.seconds:.0f} s")
 
