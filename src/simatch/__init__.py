@@ -44,6 +44,7 @@ from .network import Copy as Copy
 from .network import Dense as Dense
 from .network import Grid as Grid
 from .network import Hebbian as Hebbian
+from .network import Interneurons as Interneurons
 from .network import Leak as Leak
 from .network import Local as Local
 from .network import Network as Network

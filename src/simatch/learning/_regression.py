@@ -24,7 +24,8 @@ class RegressionRule(Around):
     """A rule around another one: whitened synapses move a fraction of the way to the regression on their input.
 
     Along the gradient, `simatch.WhitenedHebbian` synapses learn each direction of their input at a rate in proportion
-    to its variance. Here their change is divided by a running mean C of ``<x x'>``,
+    to its variance. Here their change is divided by a running mean C of ``<x x'>``, where x is their input, or their
+    reference if they have one,
 
         ``dW = c <(r - W x / c) x'> C^-1``,
 
@@ -106,7 +107,7 @@ class RegressionRule(Around):
         found = changed(self.rule, net, settled, inside, entries, weights)
         parameters, after = list(found.parameters), {}
         for number, term in self._own(net).items():
-            x = settled[0][term.pre]
+            x = settled[0][term.reference]
             batch = (x / x.shape[1] if weights is None else x * weights) @ x.T
             after[number] = means[number] + (batch - means[number]) * _RECENT / (_RECENT + count)
             factor = term.scale / net.term_weight(term)

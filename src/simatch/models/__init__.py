@@ -1,7 +1,11 @@
 """Constructors of particular networks, one file for each model."""
 
+from ._alternation import Alternation as Alternation
+from ._alternation import alternation as alternation
 from ._contrastive import contrastive as contrastive
 from ._contrastive import equilibrium as equilibrium
+from ._generalised import generalised as generalised
+from ._generalised import generalised_adaptive as generalised_adaptive
 from ._layered import Layer as Layer
 from ._layered import layered as layered
 from ._multiview import multiview as multiview
