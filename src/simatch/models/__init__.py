@@ -2,6 +2,7 @@
 
 from ._alternation import Alternation as Alternation
 from ._alternation import alternation as alternation
+from ._alternation import independent_directions as independent_directions
 from ._contrastive import contrastive as contrastive
 from ._contrastive import equilibrium as equilibrium
 from ._generalised import generalised as generalised

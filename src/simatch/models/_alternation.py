@@ -94,7 +94,7 @@ def alternation(
     tolerance = number(tolerance, "The tolerance", above=0)
     if units > size:
         raise ValueError(f"There are {size} features, so at most {size} units, got {units}.")
-    if is_singular(b):
+    if independent_directions(b).shape[1] < size:
         raise ValueError(
             "The second moments of the references are singular: features are linearly dependent, or samples are fewer "
             "than features; leave features out, or reduce their number by principal components."
@@ -113,13 +113,31 @@ def alternation(
     return Alternation(w, m, passes, change, change <= tolerance)
 
 
-def is_singular(moments: Float[np.ndarray, "features features"]) -> bool:
-    """Whether second moments have no inverse in double precision, whatever the units of the features."""
-    sizes = np.sqrt(np.diag(moments))
-    if not sizes.all():
-        return True
-    least = np.linalg.eigvalsh(moments / np.outer(sizes, sizes))[0]
-    return bool(least < 100 * len(moments) * np.finfo(float).eps)
+def independent_directions(moments: Float[np.ndarray, "features _"]) -> Float[np.ndarray, "features rank"]:
+    """Return a basis of the directions in which data vary, as far as double precision tells, in any units of features.
+
+    Parameters
+    ----------
+    moments : array of shape (features, features)
+        Second moments.
+
+    Returns
+    -------
+    array of shape (features, rank)
+        Data times this array have second moments that can be inverted. With as many columns as rows if features are
+        linearly independent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.models import independent_directions
+    >>> independent_directions(np.ones((3, 3))).shape
+    (3, 1)
+    """
+    sizes = np.sqrt(np.maximum(np.diag(moments), 0))
+    sizes = np.where(sizes > 0, sizes, 1)
+    values, vectors = np.linalg.eigh(moments / np.outer(sizes, sizes))
+    return vectors[:, values > 100 * len(moments) * np.finfo(float).eps] / sizes[:, None]
 
 
 def _roots(

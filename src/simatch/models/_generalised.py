@@ -76,7 +76,7 @@ def generalised(
     >>> net = generalised({"sum": 3}, 1, references={"sum": "input"})
     >>> batch = {"sum": x[1:] + x[:-1], "input": x[1:]}
     >>> rule = sm.RegressionRule(sm.AveragingRule())
-    >>> net, reports = sm.train(net, batch, rule=rule, epochs=100, batch_size=1999, progress=False)
+    >>> net, reports = sm.train(net, batch, rule=rule, epochs=400, batch_size=1999, progress=False)
     >>> bool(abs(4 - net.lateral[0].to_dense()[0, 0] - 0.05**2) < 1e-3)  # mean square of y_t - y_(t-1)
     True
     """
