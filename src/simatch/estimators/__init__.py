@@ -12,7 +12,9 @@ with Feature("simatch.estimators", extra="sklearn"):
     from ._folder import save as save
     from ._folder import write as write
     from ._foreground import ContrastivePCA as ContrastivePCA
+    from ._kernel import KernelSimilarityMatching as KernelSimilarityMatching
     from ._multiview import SupervisedSimilarityMatching as SupervisedSimilarityMatching
+    from ._nonnegative import NonnegativeICA as NonnegativeICA
     from ._predictive import PredictiveCodingClassifier as PredictiveCodingClassifier
     from ._predictive import PredictiveCodingRegressor as PredictiveCodingRegressor
     from ._similarity_matching import SimilarityMatching as SimilarityMatching

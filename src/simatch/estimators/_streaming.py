@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from .._arrays import refuse_masked
 from .._progress import tracked
-from ..learning import Report, Rule, Schedule, batches_in, describe, epochs_of, training, warn_unconverged
+from ..learning import Rate, Report, Rule, Schedule, batches_in, describe, epochs_of, training, warn_unconverged
 from ..network import Network
 from ._rows import precision
 
@@ -64,7 +64,7 @@ class StreamingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     def _forget(self) -> None:
         self.n_steps_, self.n_samples_seen_, self._last = 0, 0, None
 
-    def _learn(self, entries: dict[str, np.ndarray], schedule: Schedule, *, passes: int = 0, seed: int = 0) -> None:
+    def _learn(self, entries: dict[str, np.ndarray], rate: Rate, *, passes: int = 0, seed: int = 0) -> None:
         """Learn from passes over rows in random order; from one in their own order if there are none."""
         batch = {name: rows.astype(precision()) for name, rows in entries.items()}
         count, size = len(next(iter(batch.values()))), int(self.batch_size)
@@ -73,9 +73,7 @@ class StreamingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             batches = epochs_of(batch, epochs=passes, batch_size=size, seed=seed)
         else:
             batches = ({name: rows[i : i + size] for name, rows in batch.items()} for i in range(0, count, size))
-        steps = training(
-            self.network_, batches, rate=schedule, rule=self._rule(forgetting=not passes), after=self._last
-        )
+        steps = training(self.network_, batches, rate=rate, rule=self._rule(forgetting=not passes), after=self._last)
         total = batches_in(count, epochs=max(passes, 1), batch_size=size)
         reports: list[Report] = []
         for net, report in tracked(steps, total, describe, label=type(self).__name__, shown=bool(self.verbose)):
