@@ -154,11 +154,13 @@ def test_a_network_with_a_kernel_is_saved(tmp_path, rng):
 
 
 def test_use_outside_the_conditions_is_told(rng):
-    x = rng.normal(size=(64, 4)) * [1, 1, 0, 0]  # four units for two dimensions
-    with pytest.warns(UserWarning, match=r"condition number of .* raise `leak`, or lower n_components"):
-        KernelSimilarityMatching(
-            4, kernel="cosine_power", degree=1, leak=1e-12, learning_rate=0.1, max_iter=200, random_state=0
-        ).fit(x)
+    x = rng.normal(size=(64, 4))
+    matching = KernelSimilarityMatching(2, leak=1e-9, learning_rate=1e-9, max_iter=1, random_state=0).fit(x)
+    assert matching.condition_ == pytest.approx(1)
+    first, _, last = matching.network_.parameters
+    matching.network_ = matching.network_.with_parameters([first, jnp.diag(jnp.array([1.0, 1e-7])), last])
+    with pytest.warns(UserWarning, match=r"condition number of 1e\+07, .* raise `leak`, or lower n_components"):
+        matching.partial_fit(x)
     with pytest.raises(ValueError, match=r"n_components=9 units need as many rows .* n_samples = 8"):
         KernelSimilarityMatching(9).fit(x[:8])
     with pytest.raises(ValueError, match="Samples have 4 inputs, but the network has 3"):

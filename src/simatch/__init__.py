@@ -86,18 +86,28 @@ from .storage import load as load
 from .storage import save as save
 
 if TYPE_CHECKING:
+    from .estimators import ContrastivePCA as ContrastivePCA
     from .estimators import ContrastiveSimilarityMatching as ContrastiveSimilarityMatching
     from .estimators import DeepSimilarityMatching as DeepSimilarityMatching
     from .estimators import EquilibriumPropagation as EquilibriumPropagation
+    from .estimators import KernelSimilarityMatching as KernelSimilarityMatching
+    from .estimators import NonnegativeICA as NonnegativeICA
+    from .estimators import OnlineCCA as OnlineCCA
+    from .estimators import OnlineSFA as OnlineSFA
     from .estimators import PredictiveCodingClassifier as PredictiveCodingClassifier
     from .estimators import PredictiveCodingRegressor as PredictiveCodingRegressor
     from .estimators import SimilarityMatching as SimilarityMatching
     from .estimators import SupervisedSimilarityMatching as SupervisedSimilarityMatching
 
 _ESTIMATORS = (
+    "ContrastivePCA",
     "ContrastiveSimilarityMatching",
     "DeepSimilarityMatching",
     "EquilibriumPropagation",
+    "KernelSimilarityMatching",
+    "NonnegativeICA",
+    "OnlineCCA",
+    "OnlineSFA",
     "PredictiveCodingClassifier",
     "PredictiveCodingRegressor",
     "SimilarityMatching",

@@ -52,7 +52,7 @@ class NonnegativeICA(StreamingEstimator):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Unmixing matrix: rows times ``components_.T`` are the sources, of unit variance, apart from what is cut off at 0.
+        Unmixing matrix: rows times ``components_.T`` are the sources, of unit variance, before they are cut off at 0.
     mixing_ : ndarray of shape (n_features, n_components)
         Its pseudo-inverse.
     whitening_ : ndarray of shape (n_components, n_features)
