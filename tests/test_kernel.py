@@ -158,7 +158,9 @@ def test_use_outside_the_conditions_is_told(rng):
     matching = KernelSimilarityMatching(2, leak=1e-9, learning_rate=1e-9, max_iter=1, random_state=0).fit(x)
     assert matching.condition_ == pytest.approx(1)
     first, _, last = matching.network_.parameters
-    matching.network_ = matching.network_.with_parameters([first, jnp.diag(jnp.array([1.0, 1e-7])), last])
+    # Without drive, so that nothing is learned.
+    silent = {**first, "strengths": jnp.zeros(2)}
+    matching.network_ = matching.network_.with_parameters([silent, jnp.diag(jnp.array([1.0, 1e-7])), last])
     with pytest.warns(UserWarning, match=r"condition number of 1e\+07, .* raise `leak`, or lower n_components"):
         matching.partial_fit(x)
     with pytest.raises(ValueError, match=r"n_components=9 units need as many rows .* n_samples = 8"):

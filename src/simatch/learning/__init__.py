@@ -38,6 +38,8 @@ from ._initial import sized as sized
 from ._learn import learn as learn
 from ._limits import check_rate as check_rate
 from ._limits import largest_rate as largest_rate
+from ._locality import Reading as Reading
+from ._locality import locality as locality
 from ._loop import LearningState as LearningState
 from ._plasticity import Plasticity as Plasticity
 from ._rates import PUBLISHED_RATIO as PUBLISHED_RATIO
