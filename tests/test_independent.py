@@ -126,6 +126,7 @@ def test_use_outside_the_conditions_is_told(rng):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*are no nonnegative sources:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*before they had settled:sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([NonnegativeICA(1, max_iter=2, batch_size=10)])
 def test_contract(estimator, check, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")

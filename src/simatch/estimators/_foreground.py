@@ -57,7 +57,7 @@ class ContrastivePCA(GeneralisedEstimator):
     >>> X = rng.normal(size=(2000, 3)) * np.where(y[:, None], [2, 9, 5], [1, 9, 5])
     >>> cpca = ContrastivePCA(1).fit(X, y)
     >>> int(np.abs(cpca.components_[0] * X.std(axis=0)).argmax()), cpca.variance_ratio_.round(1).tolist()
-    (0, [4.0])
+    (0, [4.1])
     """
 
     _drives: ClassVar = ("foreground",)

@@ -53,7 +53,7 @@ class OnlineSFA(GeneralisedEstimator):
     >>> t = np.arange(3000)[:, None]
     >>> X = np.sin(t * [0.05, 0.5, 0.9]) @ [[1, 2, 0], [1, -1, 1], [0, 1, 1]]
     >>> OnlineSFA(2).fit(X).slowness_.round(4).tolist()  # near the squares of the frequencies
-    [0.0025, 0.2448]
+    [0.0032, 0.2458]
     """
 
     _drives: ClassVar = ("sum",)

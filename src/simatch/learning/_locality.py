@@ -52,10 +52,10 @@ class Reading:
 def locality(net: Network, rule: Rule, *, seed: int = 0) -> list[Reading]:
     """Say of every parameter which activities its change reads, after one sample.
 
-    The change of the rule is differentiated in all activities at random ones and at random parameters. What it reads of neurons at which a
-    synapse does not end is compared across synapses: if all follow one direction, it is one number. That a rule reads
-    the parameter itself is not listed. Give a network with few neurons, at least 4 in each population and of different
-    numbers: the derivatives of all parameters in all activities are held.
+    The change of the rule is differentiated in all activities, at random ones and random parameters. What it reads of
+    neurons at which a synapse does not end is compared across synapses: if all follow one direction, it is one number.
+    That a rule reads the parameter itself is not listed. Give a network with few neurons, at least 4 in each population
+    and of different numbers: the derivatives of all parameters in all activities are held.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def locality(net: Network, rule: Rule, *, seed: int = 0) -> list[Reading]:
     ...     [sm.WhitenedHebbian("x", "r", sm.Dense(x, r)), sm.AntiHebbian("r", sm.Dense(r, r))],
     ... )
     >>> [(own.term, own.population, own.reads) for own in locality(net, sm.GradientRule())]
-    [(0, 'x', 'neuron'), (0, 'r', 'ends'), (1, 'r', 'ends')]
+    [(0, 'r', 'ends'), (0, 'x', 'neuron'), (1, 'r', 'ends')]
     """
     rng = np.random.default_rng(seed)
     # Away from special values, such as the identity, with which a sum over neurons would look like one neuron.

@@ -53,7 +53,7 @@ def moons(seed: int = 0) -> Moons:
     from sklearn.metrics.pairwise import rbf_kernel
 
     gamma = 1 / (2 * WIDTH**2)
-    x, moon = make_moons(POINTS, noise=NOISE, random_state=seed)
+    x, moon = map(np.asarray, make_moons(POINTS, noise=NOISE, random_state=seed))
     exact = rbf_kernel(x, gamma=gamma)
     matching = KernelSimilarityMatching(UNITS, gamma=gamma, random_state=seed).fit(x)
     z = matching.transform(x).astype(float)
@@ -107,10 +107,10 @@ class Setting:
     batch_size: int = 256
     rate: float = 0.1
     leak: float = 1e-4
-    c: float = 10.0
+    c: float = 1000.0
 
 
-QUICK = Setting("digits", units=60, margin=0, batches=300, batch_size=64)
+QUICK = Setting("digits", units=60, margin=0, batches=300, batch_size=64, c=10.0)
 
 
 @dataclasses.dataclass(frozen=True)
