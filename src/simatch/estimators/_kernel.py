@@ -23,7 +23,7 @@ from ._streaming import StreamingEstimator
 # Automatic rates of landmarks and of lateral synapses, as published, and how far they fall over `fit`.
 _RATE, _RATIO, _DECAY = 0.01, 10.0, 9.0
 # Fewest batches, and most passes, of `fit` by default.
-_BATCHES, _PASSES = 2000, 500
+_BATCHES, _PASSES = 3000, 500
 # Initial sizes where the kernel grows with the lengths of landmarks: small ones, and lateral weights that suit them.
 _SMALL, _LATERAL = 0.1, 0.01
 # Condition number beyond which single precision does not resolve the activities.
@@ -55,7 +55,7 @@ class KernelSimilarityMatching(StreamingEstimator):
         Rate of landmarks, at most 0.1; lateral synapses learn ten times as fast. "auto" is 0.01. Over `fit` it falls to
         a tenth, in `partial_fit` it is constant.
     max_iter : int or "auto"
-        Passes over the rows in `fit`; "auto": so many that there are about 2,000 batches, at most 500.
+        Passes over the rows in `fit`; "auto": so many that there are about 3,000 batches, at most 500.
     batch_size : int
         Rows in a batch, at least 1.
     random_state : int, RandomState or None
