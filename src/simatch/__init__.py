@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .learning import AveragingRule as AveragingRule
+from .learning import CentredRule as CentredRule
 from .learning import Certificate as Certificate
 from .learning import Change as Change
 from .learning import ContrastRule as ContrastRule
@@ -15,10 +16,12 @@ from .learning import KeptStates as KeptStates
 from .learning import LearningState as LearningState
 from .learning import Plasticity as Plasticity
 from .learning import RandomSign as RandomSign
+from .learning import RecruitingRule as RecruitingRule
 from .learning import RegressionRule as RegressionRule
 from .learning import Report as Report
 from .learning import Rule as Rule
 from .learning import RuleByTerm as RuleByTerm
+from .learning import ScaledRule as ScaledRule
 from .learning import StartedAt as StartedAt
 from .learning import calibrate as calibrate
 from .learning import certificate as certificate
@@ -41,16 +44,22 @@ from .network import AntiHebbian as AntiHebbian
 from .network import Bias as Bias
 from .network import Connectivity as Connectivity
 from .network import Copy as Copy
+from .network import CosinePowerKernel as CosinePowerKernel
 from .network import Dense as Dense
 from .network import Grid as Grid
 from .network import Hebbian as Hebbian
+from .network import Interneurons as Interneurons
+from .network import Kernel as Kernel
+from .network import Landmarks as Landmarks
 from .network import Leak as Leak
 from .network import Local as Local
 from .network import Network as Network
 from .network import Nudge as Nudge
 from .network import Pathway as Pathway
+from .network import PolynomialKernel as PolynomialKernel
 from .network import Population as Population
 from .network import Prediction as Prediction
+from .network import RadialKernel as RadialKernel
 from .network import Sparse as Sparse
 from .network import Term as Term
 from .network import WhitenedHebbian as WhitenedHebbian
@@ -62,6 +71,7 @@ from .relaxation import Blockwise as Blockwise
 from .relaxation import ConvergenceWarning as ConvergenceWarning
 from .relaxation import Coupled as Coupled
 from .relaxation import Descent as Descent
+from .relaxation import Direct as Direct
 from .relaxation import Euler as Euler
 from .relaxation import Iteration as Iteration
 from .relaxation import Phase as Phase
@@ -76,18 +86,28 @@ from .storage import load as load
 from .storage import save as save
 
 if TYPE_CHECKING:
+    from .estimators import ContrastivePCA as ContrastivePCA
     from .estimators import ContrastiveSimilarityMatching as ContrastiveSimilarityMatching
     from .estimators import DeepSimilarityMatching as DeepSimilarityMatching
     from .estimators import EquilibriumPropagation as EquilibriumPropagation
+    from .estimators import KernelSimilarityMatching as KernelSimilarityMatching
+    from .estimators import NonnegativeICA as NonnegativeICA
+    from .estimators import OnlineCCA as OnlineCCA
+    from .estimators import OnlineSFA as OnlineSFA
     from .estimators import PredictiveCodingClassifier as PredictiveCodingClassifier
     from .estimators import PredictiveCodingRegressor as PredictiveCodingRegressor
     from .estimators import SimilarityMatching as SimilarityMatching
     from .estimators import SupervisedSimilarityMatching as SupervisedSimilarityMatching
 
 _ESTIMATORS = (
+    "ContrastivePCA",
     "ContrastiveSimilarityMatching",
     "DeepSimilarityMatching",
     "EquilibriumPropagation",
+    "KernelSimilarityMatching",
+    "NonnegativeICA",
+    "OnlineCCA",
+    "OnlineSFA",
     "PredictiveCodingClassifier",
     "PredictiveCodingRegressor",
     "SimilarityMatching",

@@ -8,3 +8,4 @@ with Feature("simatch.data", extra="sklearn"):
     from ._datasets import load_dataset as load_dataset
     from ._preprocessing import Preprocessing as Preprocessing
     from ._preprocessing import default_preprocessing as default_preprocessing
+    from ._windows import time_windows as time_windows

@@ -10,6 +10,7 @@ from ._batches import epochs_of as epochs_of
 from ._batches import reports_in as reports_in
 from ._calibrate import calibrate as calibrate
 from ._calibrate import recalibrated as recalibrated
+from ._centred import CentredRule as CentredRule
 from ._certificate import Certificate as Certificate
 from ._certificate import certificate as certificate
 from ._compound import KeptStates as KeptStates
@@ -37,6 +38,8 @@ from ._initial import sized as sized
 from ._learn import learn as learn
 from ._limits import check_rate as check_rate
 from ._limits import largest_rate as largest_rate
+from ._locality import Reading as Reading
+from ._locality import locality as locality
 from ._loop import LearningState as LearningState
 from ._plasticity import Plasticity as Plasticity
 from ._rates import PUBLISHED_RATIO as PUBLISHED_RATIO
@@ -47,6 +50,7 @@ from ._rates import hyperbolic as hyperbolic
 from ._rates import published_schedule as published_schedule
 from ._rates import rising as rising
 from ._rates import schedule_of as schedule_of
+from ._recruiting import RecruitingRule as RecruitingRule
 from ._regression import RegressionRule as RegressionRule
 from ._report import Report as Report
 from ._rule import DEFAULT_RULE as DEFAULT_RULE
@@ -54,6 +58,7 @@ from ._rule import AveragingRule as AveragingRule
 from ._rule import Change as Change
 from ._rule import GradientRule as GradientRule
 from ._rule import Rule as Rule
+from ._scaled import ScaledRule as ScaledRule
 from ._train import DivergenceError as DivergenceError
 from ._train import describe as describe
 from ._train import initial_state as initial_state

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 from jaxtyping import Array, Float, PyTree
 
-from .._checks import whole
+from .._checks import number, whole
 from ..network import Activities, Dense, Network, Weights, WhitenedHebbian, described
 from ..relaxation import Phase
 from ._compound import Around
@@ -24,7 +24,8 @@ class RegressionRule(Around):
     """A rule around another one: whitened synapses move a fraction of the way to the regression on their input.
 
     Along the gradient, `simatch.WhitenedHebbian` synapses learn each direction of their input at a rate in proportion
-    to its variance. Here their change is divided by a running mean C of ``<x x'>``,
+    to its variance. Here their change is divided by a running mean C of ``<x x'>``, where x is their input, or their
+    reference if they have one,
 
         ``dW = c <(r - W x / c) x'> C^-1``,
 
@@ -40,6 +41,9 @@ class RegressionRule(Around):
     terms : sequence of int, optional
         Numbers of the terms of the network, from 0, that learn so; by default all `WhitenedHebbian` terms whose
         populations are present in the phase of the rule.
+    memory : float, optional
+        Largest number of batches, at least 1, over which the mean C extends, for data that change in time; by default
+        it extends over the last tenth of all batches.
 
     Raises
     ------
@@ -74,10 +78,14 @@ class RegressionRule(Around):
 
     rule: GradientRule | AveragingRule
     terms: tuple[int, ...] | None = eqx.field(static=True)
+    memory: float | None = eqx.field(static=True)
 
-    def __init__(self, rule: GradientRule | AveragingRule, terms: Sequence[int] | None = None):
+    def __init__(
+        self, rule: GradientRule | AveragingRule, terms: Sequence[int] | None = None, *, memory: float | None = None
+    ):
         self.rule = rule  # pyright: ignore[reportIncompatibleVariableOverride]
         self.terms = None if terms is None else tuple(whole(t, "The number of a term", least=0) for t in terms)
+        self.memory = None if memory is None else number(memory, "The memory of a mean", least=1)
 
     @property
     def phase(self) -> Phase:
@@ -92,7 +100,7 @@ class RegressionRule(Around):
                     f"A regression needs synapses between all neurons, but {described(term)} lacks some; leave it out "
                     "of `terms`, so that it learns by its gradient."
                 )
-        means = {number: jnp.zeros((term.connectivity.pre.size,) * 2) for number, term in own.items()}
+        means = {place: jnp.zeros((term.connectivity.pre.size,) * 2) for place, term in own.items()}
         return self.rule.init(net), (jnp.zeros(()), means)
 
     def change(
@@ -106,12 +114,14 @@ class RegressionRule(Around):
         inside, (count, means) = state
         found = changed(self.rule, net, settled, inside, entries, weights)
         parameters, after = list(found.parameters), {}
-        for number, term in self._own(net).items():
-            x = settled[0][term.pre]
+        for place, term in self._own(net).items():
+            x = settled[0][term.reference]
             batch = (x / x.shape[1] if weights is None else x * weights) @ x.T
-            after[number] = means[number] + (batch - means[number]) * _RECENT / (_RECENT + count)
+            seen = (count + 1) * x.shape[1]
+            share = jnp.maximum(_RECENT / (_RECENT + count), 0 if self.memory is None else 1 / self.memory)
+            after[place] = means[place] + (batch - means[place]) * share
             factor = term.scale / net.term_weight(term)
-            parameters[number] = factor * _divided(parameters[number], after[number])
+            parameters[place] = factor * _divided(parameters[place], after[place], seen)
         return Change(tuple(parameters), (found.state, (count + 1, after)), found.cost)
 
     def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
@@ -120,22 +130,29 @@ class RegressionRule(Around):
 
     def _own(self, net: Network) -> dict[int, WhitenedHebbian]:
         own = {}
-        for number, term in enumerate(net.terms):
+        for place, term in enumerate(net.terms):
             if self.terms is None:
                 present = not any(name in self.phase.absent for name in term.populations)
                 if isinstance(term, WhitenedHebbian) and present:
-                    own[number] = term
-            elif number in self.terms:
+                    own[place] = term
+            elif place in self.terms:
                 if not isinstance(term, WhitenedHebbian):
                     raise ValueError(f"A regression is for WhitenedHebbian terms, not for {described(term)}.")
-                own[number] = term
+                own[place] = term
         return own
 
 
-def _divided(change: Float[Array, "post pre"], covariance: Float[Array, "pre pre"]) -> Float[Array, "post pre"]:
-    """Change times the inverse of a covariance, which a small multiple of the identity makes definite."""
+def _divided(
+    change: Float[Array, "post pre"], covariance: Float[Array, "pre pre"], seen: Float[Array, ""]
+) -> Float[Array, "post pre"]:
+    """Change times the inverse of a covariance, which a multiple of the identity makes definite.
+
+    It is small as soon as twice as many samples as inputs have been seen; before, a covariance says nothing about some
+    directions.
+    """
     size = len(covariance)
-    ridge = 10 * jnp.finfo(covariance.dtype).eps * jnp.trace(covariance)
+    unknown = jnp.maximum(1 - seen / (2 * size), 0) / size
+    ridge = (10 * jnp.finfo(covariance.dtype).eps + unknown) * jnp.trace(covariance)
     # At the very beginning the input may be 0; then so is the change.
     ridge = jnp.where(ridge > 0, ridge, 1)
     factor = jax.scipy.linalg.cho_factor(covariance + ridge * jnp.eye(size, dtype=covariance.dtype))

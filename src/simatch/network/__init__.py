@@ -26,6 +26,12 @@ from ._energy import term_energies as term_energies
 from ._energy import total_cost as total_cost
 from ._graph import felt_in as felt_in
 from ._grid import Grid as Grid
+from ._interneurons import Interneurons as Interneurons
+from ._kernels import CosinePowerKernel as CosinePowerKernel
+from ._kernels import Kernel as Kernel
+from ._kernels import PolynomialKernel as PolynomialKernel
+from ._kernels import RadialKernel as RadialKernel
+from ._landmarks import Landmarks as Landmarks
 from ._network import Network as Network
 from ._network import described as described
 from ._network import in_default_precision as in_default_precision

@@ -1,4 +1,4 @@
-"""Registry of activations, connectivities and terms by the names that settings and files use for them.
+"""Registry of activations, connectivities, kernels and terms by the names that settings and files use for them.
 
 A *kind* is a registered class. Files store an object as the name of its kind and the arguments of its class, so that
 objects of registered kinds can be saved and loaded.
@@ -37,16 +37,16 @@ _ENTRIES: dict[type, Entry] = {}
 def register(name: str, family: type, *, native: float | None = None) -> Callable[[Kind], Kind]:
     """Register a class under a name; used as a decorator.
 
-    Networks whose activations, connectivities and terms are of registered classes can be saved (`simatch.save`). A file
-    stores the arguments of the class of an object. Each argument must be an attribute of the same name, or the class
-    must define a method `arguments` that returns them as a dict.
+    Networks whose activations, connectivities, kernels and terms are of registered classes can be saved
+    (`simatch.save`). A file stores the arguments of the class of an object. Each argument must be an attribute of the
+    same name, or the class must define a method `arguments` that returns them as a dict.
 
     Parameters
     ----------
     name : str
         Name in settings and files; unique in its family.
     family : type
-        `simatch.Activation`, `simatch.Connectivity` or `simatch.Term`.
+        `simatch.Activation`, `simatch.Connectivity`, `simatch.Kernel` or `simatch.Term`.
     native : float, optional
         Number of the kind in native code; only for activations of the library itself.
 

@@ -18,16 +18,23 @@ from .connectivity import Connectivity
 @register("whitened_hebbian", Term)
 @final
 class WhitenedHebbian(Pathway):
-    """Feedforward synapses that regress on their input: energy ``-r_post' W r_pre + |W r_pre|^2 / 2c``, no cost.
+    """Feedforward synapses that regress on their input: energy ``-r_post' W r_pre + |W r_ref|^2 / 2c``, no cost.
 
-    The rule is ``dW = <(r_post - W r_pre / c) r_pre'>``, so that the fixed point is ``W = c <r x'> <x x'>^-1``: the
-    post population responds to the input as if the input were whitened. `Hebbian` has the fixed point ``c <r x'>``. The
-    second part of the energy does not depend on the activities of `post`; `pre` feels both parts, times the feedback.
+    By default the reference r_ref is `pre` itself. Then the rule is ``dW = <(r_post - W r_pre / c) r_pre'>``, so that
+    the fixed point is ``W = c <r x'> <x x'>^-1``: the post population responds to the input as if the input were
+    whitened. `Hebbian` has the fixed point ``c <r x'>``. The second part of the energy does not depend on the
+    activities of `post`; `pre` feels both parts, times the feedback.
     A synapse needs the drive of its neuron through this pathway, ``W r_pre``, besides the activities at its ends.
 
-    The optimal weights depend on the covariance of the input, so that `AveragingRule` moves them along the gradient. It
-    is stable at rates below ``2 c`` over the largest eigenvalue of ``<x x'>``, and directions of small variance are
-    learned slowly.
+    Another reference, a population of the size of `pre`, gives ``dW = <r_post r_pre' - W r_ref r_ref' / c>``: the
+    response to the input is relative to the second moments of the reference. The same synapses carry both, so that a
+    neuron keeps two sums of inputs apart, as in two compartments. With linear units and lateral synapses the network
+    finds the leading solutions of ``A v = lambda B v``, where A has the second moments of the input, and B those of the
+    reference (equations D1 and D2 of ``docs/models/generalised.md``).
+
+    The optimal weights depend on the covariance of the reference, so that `AveragingRule` moves them along the
+    gradient. It is stable at rates below ``2 c`` over the largest eigenvalue of ``<x x'>``, and directions of small
+    variance are learned slowly.
 
     Parameters
     ----------
@@ -35,6 +42,8 @@ class WhitenedHebbian(Pathway):
         Names of the populations at both ends.
     connectivity : Connectivity
         Which synapses exist; its structure constants must be 0 or 1.
+    reference : str, optional
+        Name of the population whose second moments whiten the input, with as many neurons as `pre`; `pre` by default.
     scale : float
         c, above 0. It multiplies the share of this input in the similarity that `post` matches.
     feedback : float
@@ -45,11 +54,13 @@ class WhitenedHebbian(Pathway):
     Raises
     ------
     ValueError
-        If `scale` or `feedback` is out of range, or a structure constant is neither 0 nor 1.
+        If `scale` or `feedback` is out of range, a structure constant is neither 0 nor 1, or, when the energy is
+        evaluated, if the reference has another number of neurons than `pre`.
 
     References
     ----------
-    Bahroun, Sridharan, Acharya, Chklovskii, Sengupta 2023, arXiv 2308.02427.
+    Bahroun, Sridharan, Acharya, Chklovskii, Sengupta 2023, arXiv 2308.02427; with a reference: Lipshutz, Bahroun,
+    Golkar, Sengupta, Chklovskii, *Neural Computation* 35 (2023), arXiv 2302.10051.
 
     Examples
     --------
@@ -69,6 +80,7 @@ class WhitenedHebbian(Pathway):
     pre: str = eqx.field(static=True)
     post: str = eqx.field(static=True)
     connectivity: Connectivity
+    reference: str = eqx.field(static=True)
     scale: Float[Array, ""]
     feedback: float = eqx.field(static=True)
 
@@ -78,6 +90,7 @@ class WhitenedHebbian(Pathway):
         post: str,
         connectivity: Connectivity,
         *,
+        reference: str | None = None,
         scale: float = 1.0,
         feedback: float = 0.0,
         parameters=None,
@@ -90,13 +103,28 @@ class WhitenedHebbian(Pathway):
                     f"{other.flat[0]:g}; give their common factor as the scale."
                 )
         self.pre, self.post, self.connectivity, self.parameters = pre, post, connectivity, parameters
+        self.reference = pre if reference is None else reference
         self.scale, self.feedback = checked_scale(scale), checked_feedback(feedback)
 
-    def energy(
-        self, parameters: PyTree, pre: Float[Array, "pre samples"], post: Float[Array, "post samples"]
-    ) -> Float[Array, " samples"]:
-        drive = self.connectivity.project(parameters, pre)
-        return jnp.sum(drive * (drive / (2 * self.scale) - post), axis=0)
+    @property
+    def populations(self) -> tuple[str, ...]:
+        return (self.pre, self.post) if self.reference == self.pre else (self.pre, self.reference, self.post)
+
+    @property
+    def felt(self) -> tuple[float, ...]:
+        return *(self.feedback for _ in self.populations[:-1]), 1.0
+
+    def energy(self, parameters: PyTree, *activities: Float[Array, "_ samples"]) -> Float[Array, " samples"]:
+        pre, *reference, post = activities
+        drive = own = self.connectivity.project(parameters, pre)
+        if reference:
+            if len(reference[0]) != len(pre):
+                raise ValueError(
+                    f"The reference {self.reference!r} has {len(reference[0])} neurons, but {self.pre!r} has "
+                    f"{len(pre)}; give both the same number."
+                )
+            own = self.connectivity.project(parameters, reference[0])
+        return jnp.sum(own**2 / (2 * self.scale) - drive * post, axis=0)
 
     def initial(self, rng: np.random.Generator) -> PyTree:
         """Weights drawn from N(0, 1), divided by the square root of the mean number of inputs to a neuron."""

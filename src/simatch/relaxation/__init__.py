@@ -13,6 +13,7 @@ from ._arrays import rows_of as rows_of
 from ._blockwise import Blockwise as Blockwise
 from ._coupled import Coupled as Coupled
 from ._descent import Descent as Descent
+from ._direct import Direct as Direct
 from ._euler import Euler as Euler
 from ._euler import shorter as shorter
 from ._inputs import LARGEST as LARGEST

@@ -1,29 +1,71 @@
 """The fixed point of linear units, by one linear solve."""
 
+from typing import final
+
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float
 
-from ..network import Linear
+from ..network import Activities, Linear
 from ._problem import Problem
-from ._solver import Settled, Status
+from ._settings import count_field
+from ._solver import Settled, Solver, Status
 
 # Smaller blocks are inverted in native code, many at a time; larger matrices take too long to factorise in every batch.
 _SMALLEST, _LARGEST = 17, 512
 
 
+@final
+class Direct(Solver):
+    """One factorisation a batch, for linear units of a single population, of any number.
+
+    `simatch.Blockwise` does the same for blocks of up to 512 units; larger ones it leaves to iteration, which is faster
+    if few samples relax together or the matrix is well conditioned. Lateral synapses with a leak far below their
+    eigenvalues are neither: then this solver is the faster one.
+
+    Parameters
+    ----------
+    max_steps : int
+        At least 1; the solve is one step.
+
+    Raises
+    ------
+    ValueError
+        When it is used, if several populations relax together, some unit is not linear, or an energy not quadratic.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> net = sm.layered(3, [sm.Layer(units=2, activation="linear")])
+    >>> bool(sm.relax(net, np.ones((1, 3)), solver=sm.Direct()).converged.all())
+    True
+    """
+
+    max_steps: int = count_field("max_steps", 1)
+
+    def solve(
+        self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
+    ) -> Settled:
+        if not _linear(problem):
+            raise ValueError(
+                f"A direct solve is for one population of linear units with a quadratic energy, not for "
+                f"{', '.join(map(repr, problem.sizes))}; take the default solver."
+            )
+        return solve_directly(problem, tolerance)
+
+
 def solvable(problem: Problem) -> bool:
     """Whether the fixed point is the solution of one system of linear equations of moderate size for each block."""
-    return (
-        len(problem.sizes) == 1
-        and problem.affine
-        and _SMALLEST <= problem.block_size <= _LARGEST
-        and all(isinstance(f, Linear) for f in problem.activations.values())
-    )
+    return _SMALLEST <= problem.block_size <= _LARGEST and _linear(problem)
+
+
+def _linear(problem: Problem) -> bool:
+    linear = all(isinstance(f, Linear) for f in problem.activations.values())
+    return len(problem.sizes) == 1 and problem.affine and linear
 
 
 def solve_directly(problem: Problem, tolerance: Float[Array, ""]) -> Settled:
-    """Solve ``curvature(r) = drive`` for a problem that is `solvable`.
+    """Solve ``curvature(r) = drive`` for a problem of linear units.
 
     If the curvature is not positive definite, the energy has no minimum: its Cholesky factor is NaN, and all samples
     have the status DIVERGED.

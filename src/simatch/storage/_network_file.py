@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 
-from ..network import Activation, Connectivity, Grid, Network, Population, Term, entry_of, named
+from ..network import Activation, Connectivity, Grid, Kernel, Network, Population, Term, entry_of, named
 from ._arrays_file import Arrays, ArraysFile, arrays_file, write_arrays
 from ._reading import reason
 from ._sound import check_missing, check_sound, without_missing
 
 # Format 2 had no checksum.
 FORMAT, READ = "simatch-network-3", range(2, 4)
-FAMILIES = {"activation": Activation, "connectivity": Connectivity, "term": Term}
+FAMILIES = {"activation": Activation, "connectivity": Connectivity, "kernel": Kernel, "term": Term}
 # Populations, and terms: the search for stages takes the square of their number.
 MOST_PARTS = 4096
 # Numbers that the connectivities of a file may need in any case; beyond these, they may need as many as it holds.
@@ -243,7 +243,7 @@ class _Rebuilding:
             if name in description:
                 kind = named(description[name], family).kind
                 arguments = {n: self.made(own) for n, own in description["arguments"].items()}
-                if family is not Activation:
+                if family in (Connectivity, Term):
                     self._afford(kind, arguments)
                 return kind(**arguments)
         raise ValueError(f"unknown part {sorted(description)}")
