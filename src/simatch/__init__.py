@@ -70,7 +70,10 @@ from .relaxation import Relaxation as Relaxation
 from .relaxation import Settled as Settled
 from .relaxation import Solver as Solver
 from .relaxation import Status as Status
+from .relaxation import Trajectory as Trajectory
 from .relaxation import relax as relax
+from .relaxation import simulate as simulate
+from .relaxation import trajectory as trajectory
 from .storage import Checkpoints as Checkpoints
 from .storage import load as load
 from .storage import save as save

@@ -11,7 +11,6 @@ from ._blockwise import Blockwise
 from ._iteration import Iteration
 from ._problem import Problem
 from ._settings import count_field
-from ._solver import Settled
 
 # One product with the matrix of a larger block, of many samples, takes less time than native steps of one sample.
 LARGEST_BLOCK = 16
@@ -56,12 +55,10 @@ class Coupled(Iteration):
     max_steps: int = count_field("max_steps", 1000)
     check_every: int = count_field("check_every", 4)
 
-    def solve(
-        self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
-    ) -> Settled:
+    def suited(self, problem: Problem) -> Iteration:
         if any(own is None or own.shape[1] > LARGEST_BLOCK for own in problem.own.values()):
-            return Accelerated().solve(problem, start, tolerance, max_steps)
-        return super().solve(problem, start, tolerance, max_steps)
+            return Accelerated().suited(problem)
+        return self
 
     def begin(self, problem: Problem, prepared: None, potentials: Activities) -> Activities:
         return potentials
