@@ -55,6 +55,7 @@ from .network import Sparse as Sparse
 from .network import Term as Term
 from .network import WhitenedHebbian as WhitenedHebbian
 from .network import activation as activation
+from .network import lesion as lesion
 from .network import register as register
 from .relaxation import Accelerated as Accelerated
 from .relaxation import Adaptive as Adaptive

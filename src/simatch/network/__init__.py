@@ -26,6 +26,7 @@ from ._energy import term_energies as term_energies
 from ._energy import total_cost as total_cost
 from ._graph import felt_in as felt_in
 from ._grid import Grid as Grid
+from ._lesion import lesion as lesion
 from ._network import Network as Network
 from ._network import described as described
 from ._network import in_default_precision as in_default_precision
