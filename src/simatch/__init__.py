@@ -1,5 +1,6 @@
 """Neural networks that learn by local rules: structured and deep similarity matching."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from .learning import AveragingRule as AveragingRule
@@ -80,6 +81,8 @@ from .storage import load as load
 from .storage import save as save
 
 if TYPE_CHECKING:
+    from . import analysis as analysis
+    from . import plot as plot
     from .estimators import ContrastiveSimilarityMatching as ContrastiveSimilarityMatching
     from .estimators import DeepSimilarityMatching as DeepSimilarityMatching
     from .estimators import EquilibriumPropagation as EquilibriumPropagation
@@ -98,9 +101,13 @@ _ESTIMATORS = (
     "SupervisedSimilarityMatching",
 )
 
+_ROOMS = ("analysis", "plot")
+
 
 def __getattr__(name: str) -> Any:
-    """Import the estimators at their first use, because scikit-learn doubles the time of an import."""
+    """Import the estimators and `plot` at their first use: scikit-learn and Matplotlib double the time of an import."""
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
     if name in _ESTIMATORS:
         from . import estimators
 
