@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from ..analysis import curvature_eigenvalues
 from ..network import Network
-from ._style import COLOURS, FAINT, new_axes
+from ._style import COLOURS, new_axes
 
 
 def spectrum(net: Network, layers: Sequence[str] | None = None, *, ax: Axes | None = None) -> Axes:
@@ -47,9 +47,9 @@ def spectrum(net: Network, layers: Sequence[str] | None = None, *, ax: Axes | No
             color=COLOURS[i % len(COLOURS)],
             label=", ".join(group),
         )
-    ax.axhline(1, color=FAINT, linewidth=0.8, linestyle="--")
     ax.set(xlabel="rank", ylabel="eigenvalue of the curvature", yscale="symlog" if _crosses(ax) else "log")
-    ax.legend()
+    if len(groups) > 1:
+        ax.legend()
     return ax
 
 
