@@ -48,23 +48,26 @@ layers = [
 ]
 net = sm.layered(sm.Grid(8, 8), layers, feedback=0.1, seed=0)
 untrained = sm.sized(net, prepared(x_train), seed=0)  # initial weights of a size that suits the data
+history = []
 net, reports = sm.train(
     untrained,
     prepared(x_train),
     epochs=4,
     batch_size=25,
-    held_out=prepared(x_test),  # only to measure how far learning has come
+    report_every=24,
+    observe=lambda now, report: history.append((report.samples, sm.certificate(now, prepared(x_test)))),
     progress=False,
 )
-print(reports[-1].certificate)
+print(history[-1][1])
 
 # %% [markdown]
-# The figure shows two costs on held-out images. Learning is finished when they meet: the *dual* cost is what the
-# weights minimise and maximise, the *primal* cost is what the activities achieve, and the gap between the two tells
-# how much the weights could still improve.
+# `observe` is called a few times during learning; here it measures, on images that the network does not learn from, how
+# far learning has come (`sm.certificate`). Learning is finished when two costs meet: the *dual* cost is that of the
+# weights, the *primal* cost is what the activities achieve with the best weights for them, and the gap between the two
+# tells how much the weights could still improve. (In short: `held_out=` does this by itself now and then.)
 
 # %%
-sm.plot.learning(reports)
+sm.plot.costs(history)
 plt.show()
 
 # %% [markdown]
@@ -75,8 +78,8 @@ plt.show()
 
 # %%
 fields = sm.analysis.receptive_fields(net.feedforward[0])
-ax = sm.plot.mosaic(fields[::6], columns=16)
-ax.set(title="Every sixth unit of the first layer")
+ax = sm.plot.mosaic(fields[::8], columns=12)
+ax.set(title="Every eighth unit of the first layer")
 plt.show()
 
 # %% [markdown]
@@ -107,7 +110,8 @@ assert table["after learning"] < table["pixels"]
 # %% [markdown]
 # A large layer of units with random weights is already better than pixels, which is why this line must be in every such
 # table: it says how much is due to learning, and how much to having many units. One split of 450 test images is
-# noisy: one image is 0.22 %. `simatch demo` repeats this on five splits.
+# noisy: one image is 0.22 %. `simatch demo` repeats this on five splits, with a mean of 4.0 % for pixels, 1.8 % before
+# learning and 1.2 % after it. (Sizes and radii of the layers were chosen on three other splits.)
 #
 # ## The similarities
 #
