@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOMS = ("estimators", "readout", "data", "report", "runs", "console", "papers", "cli")
+ROOMS = ("estimators", "readout", "data", "plot", "report", "runs", "console", "papers", "cli")
 
 
 class Hidden:

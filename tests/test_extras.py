@@ -65,7 +65,8 @@ def alone():
         ("estimators", "simatch.estimators", "sklearn"),
         ("readout", "simatch.readout", "sklearn"),
         ("data", "simatch.data", "sklearn"),
-        ("report", "simatch.report", "app"),
+        ("plot", "simatch.plot", "app"),
+        ("report", r"simatch\.\w+", "app"),
         ("runs", r"simatch\.\w+", r"\w+"),  # it stands on others, which speak first
         ("console", "The command line", "app"),
         ("papers", "The command line", "app"),

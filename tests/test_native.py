@@ -69,6 +69,15 @@ def edit(copy, name, old, new):
     file.write_text(text.replace(old, new, 1))
 
 
+def test_compiling_is_told_and_loading_is_not(capfd, monkeypatch):
+    assert native.available()  # whose code all later calls in this process use
+    monkeypatch.setattr(jax.ffi, "register_ffi_target", lambda *args, **settings: None)
+    for entries, told in (({}, True), ({"f": b"code"}, False)):
+        monkeypatch.setattr(_cache.store(), "entries", entries)
+        assert native._start.__wrapped__()
+        assert ("simatch compiles its native code" in capfd.readouterr().err) is told
+
+
 def test_an_edit_of_any_file_changes_the_digest(copy):
     folder = copy / "simatch" / "_native"
     digests = {_cache.digest(folder)}

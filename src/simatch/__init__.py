@@ -1,5 +1,6 @@
 """Neural networks that learn by local rules: structured and deep similarity matching."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from .learning import AveragingRule as AveragingRule
@@ -64,6 +65,7 @@ from .network import Sparse as Sparse
 from .network import Term as Term
 from .network import WhitenedHebbian as WhitenedHebbian
 from .network import activation as activation
+from .network import lesion as lesion
 from .network import register as register
 from .relaxation import Accelerated as Accelerated
 from .relaxation import Adaptive as Adaptive
@@ -80,12 +82,17 @@ from .relaxation import Relaxation as Relaxation
 from .relaxation import Settled as Settled
 from .relaxation import Solver as Solver
 from .relaxation import Status as Status
+from .relaxation import Trajectory as Trajectory
 from .relaxation import relax as relax
+from .relaxation import simulate as simulate
+from .relaxation import trajectory as trajectory
 from .storage import Checkpoints as Checkpoints
 from .storage import load as load
 from .storage import save as save
 
 if TYPE_CHECKING:
+    from . import analysis as analysis
+    from . import plot as plot
     from .estimators import ContrastivePCA as ContrastivePCA
     from .estimators import ContrastiveSimilarityMatching as ContrastiveSimilarityMatching
     from .estimators import DeepSimilarityMatching as DeepSimilarityMatching
@@ -114,9 +121,13 @@ _ESTIMATORS = (
     "SupervisedSimilarityMatching",
 )
 
+_ROOMS = ("analysis", "plot")
+
 
 def __getattr__(name: str) -> Any:
-    """Import the estimators at their first use, because scikit-learn doubles the time of an import."""
+    """Import the estimators and `plot` at their first use: scikit-learn and Matplotlib double the time of an import."""
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
     if name in _ESTIMATORS:
         from . import estimators
 

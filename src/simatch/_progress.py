@@ -1,9 +1,15 @@
-"""A progress bar on standard error."""
+"""A progress bar: on standard error in a terminal, or below the cell of a notebook."""
 
+import html
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+
+# A notebook is told of progress at most every so many seconds.
+_REFRESH = 0.1
 
 
 def tracked(
@@ -14,7 +20,7 @@ def tracked(
     label: str = "learning",
     shown: bool = True,
 ) -> Iterator[Item]:
-    """Yield the items and show progress in a bar, in a terminal or a notebook, if Rich is installed.
+    """Yield the items and show progress in a bar, in a notebook, or in a terminal if Rich is installed.
 
     Parameters
     ----------
@@ -41,14 +47,51 @@ def tracked(
 
 
 def _progress(label: str) -> Any:
-    """Return a `rich.progress.Progress` that is not drawn yet; None without Rich, a terminal or a notebook."""
+    """Return a bar that is not drawn yet; None where none can be."""
+    if _in_notebook():
+        return _Cell()
     try:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError:
         return None
     console = Console(stderr=True)
-    if not (console.is_terminal or console.is_jupyter):
+    if not console.is_terminal:
         return None
     columns = TextColumn(label), BarColumn(), TextColumn("{task.fields[detail]}"), TimeRemainingColumn()
     return Progress(*columns, console=console, transient=True)
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return type(shell).__name__ == "ZMQInteractiveShell" or "google.colab" in str(type(shell))
+
+
+class _Cell:
+    """A bar below the cell of a notebook, with the methods of `rich.progress.Progress` that `tracked` calls.
+
+    Rich itself needs the package ipywidgets there, and warns without it; this needs nothing.
+    """
+
+    def __enter__(self) -> "_Cell":
+        return self
+
+    def add_task(self, label: str, *, total: int | None, detail: str) -> None:
+        from IPython.display import HTML, display  # pyright: ignore[reportMissingImports]
+
+        self.html, self.label, self.total, self.drawn = HTML, label, total, time.monotonic()
+        self.handle = display(HTML(self._text(0, detail)), display_id=True)
+
+    def update(self, task: None, *, completed: int, detail: str) -> None:
+        now = time.monotonic()
+        if now - self.drawn >= _REFRESH:
+            self.drawn = now
+            self.handle.update(self.html(self._text(completed, detail)))
+
+    def __exit__(self, *error: object) -> None:
+        self.handle.update(self.html(""))
+
+    def _text(self, completed: int, detail: str) -> str:
+        share = "" if self.total is None else f' value="{completed}" max="{self.total}"'
+        return f"{html.escape(self.label)} <progress{share}></progress> {html.escape(detail)}"

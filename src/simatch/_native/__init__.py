@@ -3,8 +3,10 @@
 The code in JAX that does the same is what this is tested against, and what runs where this cannot.
 """
 
+import contextlib
 import functools
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Sequence
@@ -45,6 +47,9 @@ def _start() -> bool:
         return False
     try:
         from ._cache import store
+
+        if not store().entries:
+            _say("simatch compiles its native code, which takes up to a minute; the next process finds it compiled.")
         from ._handler import handle
 
         jax.ffi.register_ffi_target("simatch", jax.ffi.pycapsule(handle.ctypes), platform="cpu")
@@ -58,6 +63,13 @@ def _start() -> bool:
         return False
     store().save()
     return True
+
+
+def _say(sentence: str) -> None:
+    """Tell on standard error what takes long, as it happens: a warning would be an error in many tests."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # standard error may be missing or closed
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
 
 
 def _says_that_numba_is_missing(reason: Exception) -> bool:

@@ -1,5 +1,6 @@
 """Analysis of trained networks: representations, stimuli, tuning."""
 
+from ._curvature import curvature_eigenvalues as curvature_eigenvalues
 from ._representations import class_samples as class_samples
 from ._representations import effective_features as effective_features
 from ._representations import receptive_fields as receptive_fields

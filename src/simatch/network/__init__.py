@@ -32,6 +32,7 @@ from ._kernels import Kernel as Kernel
 from ._kernels import PolynomialKernel as PolynomialKernel
 from ._kernels import RadialKernel as RadialKernel
 from ._landmarks import Landmarks as Landmarks
+from ._lesion import lesion as lesion
 from ._network import Network as Network
 from ._network import described as described
 from ._network import in_default_precision as in_default_precision

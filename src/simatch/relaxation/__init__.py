@@ -36,6 +36,9 @@ from ._relax import relax as relax
 from ._relax import settle as settle
 from ._relax import settle_phases as settle_phases
 from ._settings import check_solving as check_solving
+from ._simulate import simulate as simulate
 from ._solver import Settled as Settled
 from ._solver import Solver as Solver
 from ._solver import Status as Status
+from ._trajectory import Trajectory as Trajectory
+from ._trajectory import trajectory as trajectory

@@ -12,7 +12,6 @@ from ._adaptive import Adaptive
 from ._iteration import Iteration
 from ._problem import Problem
 from ._settings import count_field
-from ._solver import Settled
 from ._spectrum import largest_eigenvalue
 
 
@@ -58,12 +57,8 @@ class Accelerated(Iteration):
     max_steps: int = count_field("max_steps", 1000)
     check_every: int = count_field("check_every", 5)
 
-    def solve(
-        self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
-    ) -> Settled:
-        if not problem.affine:
-            return Adaptive(check_every=self.check_every).solve(problem, start, tolerance, max_steps)
-        return super().solve(problem, start, tolerance, max_steps)
+    def suited(self, problem: Problem) -> Iteration:
+        return Adaptive(check_every=self.check_every) if not problem.affine else self
 
     def prepare(self, problem: Problem) -> Activities:
         """Length of the proximal step of every neuron."""

@@ -15,13 +15,18 @@ from ._solver import Settled, Solver, Status
 class Iteration(Solver):
     """A solver that advances all samples step by step.
 
-    A subclass defines `begin`, `step` and `potentials`, and may define `prepare`. `prepare` computes quantities that
-    all steps share, `begin` makes the state of all samples (the last axis of every array is that of the samples), and
-    `step` advances the state. The loop measures the residual every `check_every` steps. It no longer changes samples
-    that have converged or diverged, so a result depends on the other samples of a batch only by rounding.
+    A subclass defines `begin`, `step` and `potentials`, and may define `prepare` and `suited`. `prepare` computes
+    quantities that all steps share, `begin` makes the state of all samples (the last axis of every array is that of the
+    samples), and `step` advances the state; `suited` leaves some problems to another solver. The loop measures the
+    residual every `check_every` steps. It no longer changes samples that have converged or diverged, so a result
+    depends on the other samples of a batch only by rounding.
     """
 
     check_every: eqx.AbstractVar[int]
+
+    def suited(self, problem: Problem) -> "Iteration":
+        """Return the solver to which a problem is left; by default this one."""
+        return self
 
     def prepare(self, problem: Problem) -> PyTree:
         """Compute quantities that all steps share, such as step sizes; None by default."""
@@ -43,6 +48,9 @@ class Iteration(Solver):
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
     ) -> Settled:
         """Iterate until every sample has converged, has diverged, or has taken `max_steps` steps."""
+        suited = self.suited(problem)
+        if suited is not self:
+            return suited.solve(problem, start, tolerance, max_steps)
         max_steps = max_steps or self.max_steps
         prepared = self.prepare(problem)
 

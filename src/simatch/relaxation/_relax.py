@@ -157,14 +157,14 @@ def relax(
     net, phase = in_default_precision(net), phase or INPUTS_CLAMPED
     relaxing = phase.relaxing(net)
     entries = check_inputs(net, x, [phase])
-    begin = None if start is None else _start(net, relaxing, entries, start)
+    begin = None if start is None else start_at(net, relaxing, entries, start)
     out = _settle_jit(net, entries, solver, jnp.asarray(tolerance), max_steps, begin, phase=phase, potentials=True)
     if not isinstance(out.status, Tracer):
-        _warn_unconverged(out.status)
+        warn_unconverged(out.status)
     return out
 
 
-def _warn_unconverged(status: Int[Array, " batch"]) -> None:
+def warn_unconverged(status: Int[Array, " batch"]) -> None:
     """Warn if some samples did not converge, with their number and the reason."""
     for failure in (Status.MAX_STEPS, Status.DIVERGED):
         count = int(jnp.sum(status == failure))
@@ -174,7 +174,7 @@ def _warn_unconverged(status: Int[Array, " batch"]) -> None:
             )
 
 
-def _start(net: Network, relaxing: Sequence[str], entries: Activities, start: Relaxation) -> Activities:
+def start_at(net: Network, relaxing: Sequence[str], entries: Activities, start: Relaxation) -> Activities:
     """Potentials of all relaxing populations, taken from another relaxation after a check of their shapes."""
     if not isinstance(start, Relaxation):
         raise ValueError(f"A start is a Relaxation, as `relax` returns it, got one of type {type(start).__name__}.")

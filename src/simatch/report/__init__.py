@@ -3,6 +3,11 @@
 from .._extras import Feature
 
 with Feature("simatch.report", extra="app"):
+    from ..plot import COLOURS as COLOURS
+    from ..plot import FAINT as FAINT
+    from ..plot import MISSING as MISSING
+    from ..plot import SIGNED as SIGNED
+    from ..plot import style as style
     from ._figures import curves as curves
     from ._figures import mosaic as mosaic
     from ._figures import overview as overview
@@ -14,10 +19,5 @@ with Feature("simatch.report", extra="app"):
     from ._provenance import Provenance as Provenance
     from ._provenance import provenance as provenance
     from ._story import Story as Story
-    from ._style import COLOURS as COLOURS
-    from ._style import FAINT as FAINT
-    from ._style import MISSING as MISSING
-    from ._style import SIGNED as SIGNED
-    from ._style import style as style
     from ._tasks import learning_curves as learning_curves
     from ._tasks import similarity_rows as similarity_rows

@@ -3,17 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, FigureBase
-from matplotlib.image import AxesImage
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
+from .. import plot
 from ..learning import Certificate, Report
-from ._style import COLOURS, FAINT, MISSING, SIGNED, style
+from ..plot import COLOURS, FAINT, style
 
 Images = Float[np.ndarray, "count height width channels"]
 History = Sequence[tuple[int, Certificate]]
@@ -52,7 +50,7 @@ def mosaic(features: Mapping[str, Images], *, note: str = "", columns: int = 16,
         figure = Figure(figsize=(9, 9 / columns * sum(rows) + 0.55 * len(rows) + 0.3), layout="constrained")
         axes = figure.subplots(len(rows), squeeze=False, height_ratios=rows)[:, 0]
         for ax, (title, images) in zip(axes, features.items(), strict=True):
-            draw_mosaic(ax, images, columns=columns, most=most)
+            plot.mosaic(images, columns=columns, most=most, ax=ax)
             ax.set_title(title)
         if note:
             figure.supxlabel(note, fontsize=9, color=FAINT)
@@ -102,7 +100,7 @@ def curves(reports: Sequence[Report], history: History, *, titles: Mapping[str, 
     with style():
         figure = Figure(figsize=(10, 6.4), layout="constrained")
         cost, distance, residual, share = figure.subplots(2, 2, gridspec_kw={"hspace": 0.09, "wspace": 0.05}).flat
-        draw_costs(cost, history)
+        plot.costs(history, ax=cost)
         draw_distance(distance, history)
         values = np.array([max(r.residual, 1e-12) for r in reports])
         residual.plot(samples, values, color=COLOURS[0])
@@ -116,7 +114,7 @@ def curves(reports: Sequence[Report], history: History, *, titles: Mapping[str, 
         share.yaxis.set_major_formatter(PercentFormatter(1))
         share.legend()
         for ax in (residual, share):
-            _samples_axis(ax)
+            plot.samples_axis(ax)
     return figure
 
 
@@ -146,49 +144,12 @@ def overview(
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.05, 1))[:, 0]
         axes = above.subplots(1, len(features), squeeze=False)[0]
         for ax, (title, images) in zip(axes, features.items(), strict=True):
-            draw_mosaic(ax, images, columns=10, most=60)
+            plot.mosaic(images, columns=10, most=60, ax=ax)
             ax.set_title(title)
         left, right = below.subfigures(1, 2, squeeze=False, width_ratios=(len(matrices), 1))[0]
         draw_similarities(left, matrices, labels, "cosine similarity")
-        draw_costs(right.subplots(), history)
+        plot.costs(history, ax=right.subplots())
     return figure
-
-
-def draw_mosaic(ax: Axes, images: Images, *, columns: int, most: int) -> None:
-    """Draw images on a grid, with white gaps between them."""
-    count = min(len(images), most)
-    images = images[np.linspace(0, len(images) - 1, count).round().astype(int)]
-    columns = min(columns, count)
-    rows = math.ceil(count / columns)
-    _, height, width, channels = images.shape
-    size = np.abs(images).max(axis=(1, 2, 3), keepdims=True)
-    scaled = np.divide(images, size, out=np.zeros_like(images), where=size > 0)
-    coloured = channels == 3
-    missing = ~images.any(axis=-1)
-    tiles = scaled / 2 + 0.5 if coloured else scaled.sum(axis=-1, keepdims=True) / (1 if channels == 1 else channels)
-    tiles = tiles.copy()
-    tiles[missing] = np.nan
-    # Gaps are a few screen pixels wide, independently of the resolution of the images.
-    zoom = max(1, round(24 / max(height, width)))
-    tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    height, width = height * zoom, width * zoom
-    gap = max(1, round(max(height, width) / 14))
-    canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, tiles.shape[-1]), np.inf)
-    for i, tile in enumerate(tiles):
-        row, column = divmod(i, columns)
-        canvas[row * (height + gap) :, column * (width + gap) :][:height, :width] = tile
-    ax.imshow(_painted(canvas), interpolation="nearest", aspect="equal")
-    ax.set_axis_off()
-
-
-def _painted(canvas: Float[np.ndarray, "height width channels"]) -> Float[np.ndarray, "height width rgb"]:
-    """Colours of a canvas, in which NaN marks a missing synapse and infinity a gap between images."""
-    absent, paper = np.isnan(canvas).any(axis=-1), np.isinf(canvas).any(axis=-1)
-    values = np.where(np.isfinite(canvas), canvas, 0)
-    rgb = np.clip(values, 0, 1) if canvas.shape[-1] == 3 else mpl.colormaps[SIGNED](values[..., 0] / 2 + 0.5)[..., :3]
-    rgb = np.array(rgb, float)
-    rgb[absent], rgb[paper] = to_rgb(MISSING), 1.0
-    return rgb
 
 
 def draw_similarities(
@@ -196,50 +157,16 @@ def draw_similarities(
 ) -> None:
     """Draw similarity matrices in a row of `figure`, with one colour bar."""
     axes = figure.subplots(1, len(matrices), squeeze=False)[0]
-    # The colour scale ignores the diagonal: a sample is most similar to itself.
-    off = [np.abs(m[~np.eye(len(m), dtype=bool)]) for m in matrices.values()]
-    limit = max((float(values.max()) for values in off if values.size), default=1.0) or 1.0
-    image: AxesImage | None = None
+    limit = plot.largest_off_diagonal(*matrices.values())
     for i, (ax, (title, matrix)) in enumerate(zip(axes, matrices.items(), strict=True)):
-        image = ax.imshow(matrix, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="nearest")
+        plot.similarity(matrix, labels, limit=limit, bar=None, ax=ax)
         ax.set_title(title)
-        ax.grid(visible=False)
-        ax.spines[:].set_visible(False)
-        ax.tick_params(length=0)
-        if labels is None:
-            ax.set(xlabel="sample", ylabel="sample" if i == 0 else "")
-            continue
-        names, first, count = np.unique(labels, return_index=True, return_counts=True)
-        middle = first + (count - 1) / 2
-        # A dollar sign in the name of a class is no mathematics.
-        texts = [str(n) for n in names]
-        ax.set_xticks(middle, texts, rotation=0 if max(map(len, texts)) < 3 else 90, parse_math=False)
-        ax.set_yticks(middle, texts if i == 0 else [], parse_math=False)
-        ax.set(xlabel="class", ylabel="class" if i == 0 else "")
-        for edge in first[1:] - 0.5:
-            ax.axhline(edge, color="white", linewidth=0.6)
-            ax.axvline(edge, color="white", linewidth=0.6)
-    assert image is not None
-    bar = figure.colorbar(image, ax=list(axes), label=label, shrink=0.85, pad=0.02)
+        if i:
+            ax.set_ylabel("")
+            if labels is not None:
+                ax.set_yticks([])
+    bar = figure.colorbar(axes[-1].images[0], ax=list(axes), label=label, shrink=0.85, pad=0.02)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-
-
-def draw_costs(ax: Axes, history: History) -> None:
-    """Draw how the primal and the dual cost close while a network learns; where it starts may lie outside the axes."""
-    learned = [point for point in history if point[0] > 0]
-    samples = [n for n, _ in learned]
-    primal, dual = (np.array([getattr(c, kind) for _, c in learned]) for kind in ("primal", "dual"))
-    ax.fill_between(samples, primal, dual, color=FAINT, alpha=0.25, linewidth=0)
-    ax.plot(samples, dual, color=COLOURS[1], marker="o", markersize=3.5, label="dual")
-    ax.plot(samples, primal, color=COLOURS[0], marker="o", markersize=3.5, label="primal")
-    # The dual cost of a network that has learned little can be a thousand times as large as at the end.
-    shown = np.append(primal, dual[-1])
-    margin = 0.9 * max(np.ptp(shown), 0.05 * np.abs(shown).max())
-    ax.set(
-        title="Primal and dual cost", ylabel="cost, held-out samples", ylim=(shown.min() - margin, shown.max() + margin)
-    )
-    ax.legend()
-    _samples_axis(ax, log=True)
 
 
 def draw_distance(ax: Axes, history: History) -> None:
@@ -252,16 +179,4 @@ def draw_distance(ax: Axes, history: History) -> None:
         yscale="log",
     )
     ax.yaxis.set_minor_formatter(NullFormatter())
-    _samples_axis(ax, log=True)
-
-
-def _samples_axis(ax: Axes, *, log: bool = False) -> None:
-    ax.set_xlabel("samples learned from")
-    if log:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        ax.locator_params(axis="x", nbins=5)
-    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-    ax.margins(x=0.02)
+    plot.samples_axis(ax, log=True)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import jinja2
 import matplotlib.figure
 
+from ..plot import style
 from ..storage import write_atomically
 from ._provenance import Provenance
-from ._style import style
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from ._style import COLOURS, SIGNED, style
+from ..plot import COLOURS, SIGNED, style
 
 # Learned so far, and the error in percent at that time.
 Curve = Sequence[Sequence[float]]

@@ -4,7 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import matplotlib.pyplot as plt
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.style import context
 
 # Palette of Okabe and Ito for colour-blind readers, ordered so that the first two colours have the most contrast.
@@ -60,3 +62,9 @@ def style() -> Iterator[None]:
     """
     with context(["default", _SETTINGS]):
         yield
+
+
+def new_axes(width: float, height: float) -> Axes:
+    """Return the axes of a new figure of Matplotlib's pyplot, so that notebooks show it."""
+    with style():
+        return plt.subplots(figsize=(width, height), layout="constrained")[1]
