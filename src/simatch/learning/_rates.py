@@ -16,9 +16,11 @@ Rate = float | Schedule | Mapping[str, float | Schedule]
 # The kinds of parameters that may have different rates, in the order in which arrays of rates hold them.
 KINDS = ("descending", "ascending")
 
-# How fast lateral weights learn compared with feedforward ones: as published, and so that no component of a linear
-# network is lost, whatever the variances (section 9 of the mathematics).
-PUBLISHED_RATIO, STABLE_RATIO = 0.5, 1.0
+PUBLISHED_RATIO = 0.5
+"""How fast lateral weights learn compared with feedforward ones, as published (equation 5)."""
+
+# So that no component of a linear network is lost, whatever the variances (section 9 of the mathematics).
+STABLE_RATIO = 1.0
 
 # Batches in which the automatic rate rises.
 _RISING = 10
