@@ -118,7 +118,7 @@ def _message(event: dict[str, Any]) -> str:
 
 
 def _size(url: str) -> int:
-    path = Path(url.removeprefix("file://").partition("#")[0])
+    path = Path(url.removeprefix("file://").partition("#")[0].partition("?")[0])
     return path.stat().st_size if url.startswith("file://") and path.is_file() else 0
 
 

@@ -1,9 +1,8 @@
-"""Pages about the command line and settings files, made from the commands and the settings themselves."""
+"""The command line and settings files, as the commands and the settings themselves describe them."""
 
 import html
 import importlib.metadata
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pydantic
@@ -20,16 +19,23 @@ def version() -> str:
     return importlib.metadata.version("simatch")
 
 
-def pages() -> Iterator[tuple[str, str]]:
-    """Yield the place of each page in the documentation, and its text."""
-    yield "reference/commands.md", _commands()
-    yield "reference/settings.md", _settings()
+def parts() -> dict[str, str]:
+    """Text for each of the places in the pages that are filled from the code."""
+    helps = _help_texts()
+    models = {
+        "run": RunSettings,
+        "layers": _model_in(RunSettings.model_fields["layers"].annotation),
+        "preprocessing": _model_in(RunSettings.model_fields["preprocessing"].annotation),
+        "labelled": LabelledSettings,
+    }
+    tables = {f"<!-- settings: {name} -->": "\n".join(_table(model, helps)) for name, model in models.items()}
+    return {"<!-- commands -->": _commands(), **tables}
 
 
 def _commands() -> str:
     command = typer.main.get_command(app)
     with typer.Context(command, info_name="simatch") as context:
-        text = typer.cli.get_docs_for_click(obj=command, ctx=context, name="simatch", title="Command line")
+        text = typer.cli.get_docs_for_click(obj=command, ctx=context, name="simatch", indent=1)
     # Prompts are not copied with a command; placeholders in angle brackets are no tags.
     text = re.sub(r"^```console\n\$ ", "```text\n", text, flags=re.MULTILINE)
     text = re.sub(r"\*\*(\w+)\*\*:\n", r"\1:\n", text)
@@ -37,55 +43,6 @@ def _commands() -> str:
         part if part.startswith("```") else re.sub(r"<(?=\w)", "&lt;", part)
         for part in re.split(r"(^```.*?^```\n)", text, flags=re.MULTILINE | re.DOTALL)
     )
-
-
-def _settings() -> str:
-    helps = _help_texts()
-    lines = [
-        "# Settings file",
-        "",
-        "`simatch train` writes its settings to `settings.toml` in the folder of a run. `--config FILE` reads them",
-        "back: the same run again, or with some options changed. Options override the file, and the file the defaults of",
-        'the data set. TOML; `"none"` stands for no value. Unknown names and values out of range',
-        "are refused in one sentence.",
-        "",
-        "```toml",
-        'data = "digits"',
-        "epochs = 4.0",
-        "feedback = 0.1",
-        "",
-        "[[layers]]",
-        "units = 24",
-        "stride = 2",
-        "radius = 2.5",
-        'activation = "relu"',
-        "",
-        "[[layers]]",
-        "units = 16",
-        'scale = "auto"',
-        "```",
-        "",
-        "## Networks that learn without labels",
-        "",
-        *_table(RunSettings, helps),
-        "",
-        "### `[[layers]]`, one table for each layer",
-        "",
-        *_table(_model_in(RunSettings.model_fields["layers"].annotation), helps),
-        "",
-        "### `[preprocessing]`",
-        "",
-        "See [`Preprocessing`][simatch.data.Preprocessing]; defaults depend on the data set.",
-        "",
-        *_table(_model_in(RunSettings.model_fields["preprocessing"].annotation), helps),
-        "",
-        "## Networks that learn from labels",
-        "",
-        "`model` says which.",
-        "",
-        *_table(LabelledSettings, helps),
-    ]
-    return "\n".join(lines)
 
 
 def _help_texts() -> dict[str, str]:

@@ -1,29 +1,65 @@
 """Hooks of MkDocs: pages that are made from the code, and scripts only where they are needed."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import api
 import commands
+import outside
+import tutorials
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
+ROOT = Path(__file__).parents[2]
+# Sections of the navigation that have all pages of a folder.
+FOLDERS = {"Models": "models", "Tutorials": "tutorials"}
+
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the version that the site describes below every page."""
+    """Put the version below every page, and into the navigation what is in the folders of models and tutorials."""
     config.copyright = f"simatch {commands.version()}. MIT licence."
+    for section in _sections(config.nav):
+        for title, below in section.items():
+            if title in FOLDERS:
+                section[title] = [place for place in _pages_in(FOLDERS[title]) if place not in below] + below
     return config
 
 
+def _sections(nav: list[Any]) -> Iterator[dict[str, Any]]:
+    """Yield all sections of the navigation, nested ones included."""
+    for entry in nav:
+        if isinstance(entry, dict):
+            yield entry
+            for below in entry.values():
+                yield from _sections(below) if isinstance(below, list) else ()
+
+
+def _pages_in(folder: str) -> list[str]:
+    """Return the places of the pages and notebooks of a folder, in alphabetical order."""
+    found = (path for path in (ROOT / "docs" / folder).glob("*") if path.suffix in (".md", ".ipynb"))
+    return sorted(f"{folder}/{path.stem}.md" for path in found)
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are generated."""
-    for place, text in (*api.pages(), *commands.pages()):
+    """Add the pages that are generated, those at the top of the repository, and a small picture for the first page."""
+    for place, text in (*api.pages(), *outside.pages(), *tutorials.pages()):
         files.append(File.generated(config, place, content=text))
+    files.append(File.generated(config, "images/demo-small.png", content=outside.small(ROOT / "docs/images/demo.png")))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fill the places that are filled from the code."""
+    if "<!-- commands" in markdown or "<!-- settings" in markdown:
+        for place, text in commands.parts().items():
+            markdown = markdown.replace(place, text)
+    return markdown
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
