@@ -32,8 +32,9 @@ Encoder = Callable[[np.ndarray], np.ndarray]
 
 
 def patches(images: np.ndarray) -> np.ndarray:
-    """All patches of images of shape (samples, height, width, channels): (samples, rows, columns, numbers)."""
-    windows = sliding_window_view(images, (SIDE, SIDE), axis=(1, 2))
+    """Patches of images of shape (samples, height, width, channels), of shape (samples, rows, columns, numbers)."""
+    step = 1 if images.shape[3] == 1 else 2  # colour images are larger
+    windows = sliding_window_view(images, (SIDE, SIDE), axis=(1, 2))[:, ::step, ::step]
     return windows.reshape(*windows.shape[:3], -1)
 
 

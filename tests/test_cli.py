@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 
+import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner

@@ -22,12 +22,14 @@ FOLDERS = {"Models": "models", "Tutorials": "tutorials"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the version below every page, and into the navigation what is in the folders of models and tutorials."""
+    """Put the version below every page, and into the navigation the API, models and tutorials that there are."""
     config.copyright = f"simatch {commands.version()}. MIT licence."
     for section in _sections(config.nav):
-        for title, below in section.items():
-            if title in FOLDERS:
-                section[title] = [place for place in _pages_in(FOLDERS[title]) if place not in below] + below
+        for title in section:
+            if title == "API":
+                section[title] = [place for place, _ in api.pages()]
+            elif title in FOLDERS:
+                section[title] = _pages_in(FOLDERS[title])
     return config
 
 
@@ -65,7 +67,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Resolve links of docstrings to pages, which do not know where their entry is."""
     for file in files.documentation_pages():
-        html = html.replace(f'href="site:{file.src_uri}"', f'href="{get_relative_url(file.url, page.url)}"')
+        html = html.replace(f'href="site:{file.src_uri}', f'href="{get_relative_url(file.url, page.url)}')
     return html
 
 

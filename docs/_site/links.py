@@ -22,8 +22,14 @@ class Links(griffe.Extension):
 
 def linked(text: str, own: set[str]) -> str:
     """Return a docstring with links; `own` are names of parameters and members, which are not names of the library."""
+    lines = [_with_equations(line) if "quation" in line else line for line in text.split("\n")]
+    text = "\n".join(lines)
     text = re.sub(r"``docs/([\w/]+)\.md``", lambda m: f"[{m[1]}](site:{m[1]}.md)", text)
     return re.sub(r"(?<![`\w\[])`(?:simatch\.)?([A-Za-z_]\w*)((?:\.\w+)*)`(?![`\]])", lambda m: _entry(m, own), text)
+
+
+def _with_equations(line: str) -> str:
+    return re.sub(r"(?<!\w)\((\d+a?)\)", r"[(\1)](site:mathematics.md#eq-\1)", line)
 
 
 def _entry(match: re.Match[str], own: set[str]) -> str:
