@@ -21,7 +21,9 @@ def _all_or_slow(page):
     return pytest.param(page, marks=() if page in QUICK else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("page", [_all_or_slow(page) for page in PAGES if blocks(page, "python")])
+@pytest.mark.parametrize(
+    "page", [_all_or_slow(page) for page in PAGES if blocks(page, "python") and "/tutorials/" not in page]
+)
 def test_python_runs(page, tmp_path, monkeypatch, untyped):
     """All blocks of a page run, one after the other, in an empty folder and with warnings as errors."""
     monkeypatch.chdir(tmp_path)

@@ -89,7 +89,6 @@ class Browser:
         )
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
-        self.evaluate("localStorage.clear()")  # a palette that was chosen earlier
         self.events.clear()
         self.call("Page.navigate", url=url)
         for _ in range(200):
@@ -97,6 +96,8 @@ class Browser:
             if ready:
                 break
             time.sleep(0.02)
+        # A palette that was chosen on a page before is kept, whatever the system prefers.
+        self.evaluate(f"document.querySelectorAll('input[name=__palette]')[{int(dark)}]?.click()")
         self.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
         width_now, wide, formulas, typeset = json.loads(self.evaluate(_WIDE))
         requests = [

@@ -10,7 +10,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import api
 import commands
 import outside
-import tutorials
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -25,11 +24,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Put the version below every page, and into the navigation the API, models and tutorials that there are."""
     config.copyright = f"simatch {commands.version()}. MIT licence."
     for section in _sections(config.nav):
-        for title in section:
+        for title, listed in section.items():
             if title == "API":
                 section[title] = [place for place, _ in api.pages()]
             elif title in FOLDERS:
-                section[title] = _pages_in(FOLDERS[title])
+                section[title] = listed + [place for place in _pages_in(FOLDERS[title]) if place not in listed]
     return config
 
 
@@ -43,14 +42,13 @@ def _sections(nav: list[Any]) -> Iterator[dict[str, Any]]:
 
 
 def _pages_in(folder: str) -> list[str]:
-    """Return the places of the pages and notebooks of a folder, in alphabetical order."""
-    found = (path for path in (ROOT / "docs" / folder).glob("*") if path.suffix in (".md", ".ipynb"))
-    return sorted(f"{folder}/{path.stem}.md" for path in found)
+    """Return the places of the pages of a folder, in alphabetical order."""
+    return sorted(f"{folder}/{path.name}" for path in (ROOT / "docs" / folder).glob("*.md"))
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are generated, those at the top of the repository, and a small picture for the first page."""
-    for place, text in (*api.pages(), *outside.pages(), *tutorials.pages()):
+    for place, text in (*api.pages(), *outside.pages()):
         files.append(File.generated(config, place, content=text))
     files.append(File.generated(config, "images/demo-small.png", content=outside.small(ROOT / "docs/images/demo.png")))
     return files
