@@ -11,7 +11,9 @@ from .._checks import number, whole
 from ..network import Network, Term, signs_of
 
 Schedule = Callable[[int], Any]
+"""Function from the number of a batch, from 0, to a learning rate, such as a schedule of Optax."""
 Rate = float | Schedule | Mapping[str, float | Schedule]
+"""A learning rate or schedule, or one each for ``"descending"`` and ``"ascending"`` parameters."""
 
 # The kinds of parameters that may have different rates, in the order in which arrays of rates hold them.
 KINDS = ("descending", "ascending")

@@ -330,5 +330,5 @@ def without_absent(net: Network, gradients: tuple[PyTree, ...], phase: Phase) ->
     )
 
 
-# The rule of everybody who names none.
 DEFAULT_RULE = AveragingRule()
+"""The rule of everybody who names none."""
