@@ -11,7 +11,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -29,6 +29,16 @@ COSTS = (0.001, 0.01, 0.1, 1.0)
 NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "digits"}
 
 Encoder = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """Images of shape (samples, height, width, channels), and their classes, for learning and for tests."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
 
 
 def patches(images: np.ndarray) -> np.ndarray:
@@ -65,7 +75,8 @@ def random_patches(x: np.ndarray, size: int, seed: int) -> Encoder:
 
 def k_means(x: np.ndarray, size: int, seed: int) -> Encoder:
     """How much nearer a patch is to each centre than to the centres on average."""
-    means = MiniBatchKMeans(size, batch_size=2048, n_init=1, random_state=seed).fit(x)
+    settings: dict[str, Any] = {"batch_size": 2048, "n_init": 1, "random_state": seed}
+    means: Any = MiniBatchKMeans(size, **settings).fit(x)
     centres = means.cluster_centers_
 
     def triangle(z: np.ndarray) -> np.ndarray:
@@ -78,8 +89,8 @@ def k_means(x: np.ndarray, size: int, seed: int) -> Encoder:
 
 def matching(x: np.ndarray, size: int, seed: int) -> Encoder:
     """Activities of one population of rectified units that learned the patches by similarity matching."""
-    fitted = SimilarityMatching(size, activation="relu", tol=0.05, max_iter=5, random_state=seed).fit(x)
-    return fitted.transform
+    settings: dict[str, Any] = {"activation": "relu", "tol": 0.05, "max_iter": 5, "random_state": seed}
+    return SimilarityMatching(size, **settings).fit(x).transform
 
 
 DICTIONARIES = {"random patches": random_patches, "k-means": k_means, "similarity matching": matching}
@@ -97,13 +108,11 @@ def pooled(images: np.ndarray, whitening: Whitening, encode: Encoder) -> np.ndar
     return np.concatenate([some(images[first : first + 200]) for first in range(0, len(images), 200)])
 
 
-def error(data: Dataset, train: np.ndarray, test: np.ndarray) -> float:
+def error(data: Images, train: np.ndarray, test: np.ndarray) -> float:
     """Test error of a linear readout in percent; its cost is chosen on the last fifth of the training part."""
     train, test = (x.reshape(len(x), -1) for x in (train, test))
     mean, scale = train.mean(axis=0), train.std(axis=0) + 1e-3
     train, test = ((x - mean) / scale for x in (train, test))
-    assert data.y_train is not None
-    assert data.y_test is not None
     part = len(train) * 4 // 5
     learned, held_out = slice(part), slice(part, None)
     scores = [
@@ -114,7 +123,7 @@ def error(data: Dataset, train: np.ndarray, test: np.ndarray) -> float:
     return 100 * (1 - LinearReadout(C=best).fit(train, data.y_train).score(test, data.y_test))
 
 
-def published_network(data: Dataset, units: int) -> tuple[np.ndarray, np.ndarray]:
+def published_network(data: Images, units: int) -> tuple[np.ndarray, np.ndarray]:
     """Activities of the network of the paper: `units` at each site, with weights of their own."""
     centred = [x - x.mean(axis=(1, 2, 3), keepdims=True) for x in (data.x_train, data.x_test)]
     height, width, channels = data.x_train.shape[1:]
@@ -125,16 +134,15 @@ def published_network(data: Dataset, units: int) -> tuple[np.ndarray, np.ndarray
     return sm.encode(net, centred[0]), sm.encode(net, centred[1])
 
 
-def some_of(data: Dataset, train: int, test: int, seed: int) -> Dataset:
+def some_of(data: Dataset, train: int, test: int, seed: int) -> Images:
     """Some images of both parts, drawn at random; a test part is held out if there is none."""
     data = data if data.x_test is not None else data.held_out()
-    assert data.x_test is not None
     assert data.y_train is not None
+    assert data.x_test is not None
     assert data.y_test is not None
     rng = np.random.default_rng(seed)
     few, others = (rng.permutation(len(x))[:n] for x, n in ((data.x_train, train), (data.x_test, test)))
-    parts = {"x_train": data.x_train[few], "y_train": data.y_train[few]}
-    return dataclasses.replace(data, **parts, x_test=data.x_test[others], y_test=data.y_test[others], rows=None)
+    return Images(data.x_train[few], data.y_train[few], data.x_test[others], data.y_test[others])
 
 
 def rows(name: str, *, quick: bool, seed: int = 0) -> Iterator[tuple[str, str, int, int, float, float]]:
