@@ -3,11 +3,14 @@
 import contextlib
 import importlib.util
 import re
+import subprocess
 import sys
 
+import numpy as np
 import pytest
 import typer
 from pages import PAGES, ROOT, blocks, commands
+from sklearn.datasets import load_digits
 
 from simatch.cli import app
 
@@ -37,6 +40,20 @@ def test_python_runs(page, tmp_path, monkeypatch, untyped):
         assert net.feedforward[0].to_dense().shape == (64, 64)
         assert net.lateral[1].to_dense().shape == (16, 16)
         assert namespace["features"].shape == (len(x), 16)
+
+
+@pytest.mark.slow
+def test_the_first_network_from_the_command_line(tmp_path):
+    """The commands of the first page run as they stand, each in a process of its own."""
+    page = "docs/start/first.md"
+    x, y = load_digits().images, load_digits().target
+    np.savez(tmp_path / "digits.npz", x=x[:1200], y=y[:1200], x_test=x[1200:], y_test=y[1200:])
+    ran = [words for words in commands(page) if words[0] == "simatch" and len(words) > 2]
+    for words in ran:
+        subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603
+    assert len(ran) >= 3
+    assert (tmp_path / "run1" / "index.html").exists()
+    assert np.load(tmp_path / "features.npz")["x"].shape[0] == 1200
 
 
 def test_what_is_not_run_is_little():
