@@ -22,7 +22,7 @@ from typing import Any
 WIDTHS = (1280, 390)
 # What of a page is wider than the window, though it cannot be scrolled by itself.
 _WIDE = """JSON.stringify([document.documentElement.scrollWidth, [...document.querySelectorAll('.md-content *')].filter(
-    e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(
+    e => e.getBoundingClientRect().right > WIDTH + 1 && !e.closest(
     '.md-typeset__scrollwrap, .md-typeset__table, pre, code, .arithmatex, .katex, .highlight')).map(
     e => e.tagName + ' ' + e.textContent.trim().slice(0, 60)).slice(0, 5),
     document.querySelectorAll('.arithmatex').length, document.querySelectorAll('.arithmatex .katex').length])"""
@@ -99,7 +99,7 @@ class Browser:
         # A palette that was chosen on a page before is kept, whatever the system prefers.
         self.evaluate(f"document.querySelectorAll('input[name=__palette]')[{int(dark)}]?.click()")
         self.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
-        width_now, wide, formulas, typeset = json.loads(self.evaluate(_WIDE))
+        width_now, wide, formulas, typeset = json.loads(self.evaluate(_WIDE.replace("WIDTH", str(width))))
         requests = [
             e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"
         ]

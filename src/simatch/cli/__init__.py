@@ -13,7 +13,7 @@ with Feature("The command line", extra="app"):
     from ._demo import demo
     from ._info import info
     from ._train import train
-    from ._version import versions
+    from ._versions import versions
 
 EPILOG = """
 Examples:
