@@ -109,7 +109,9 @@ def test_every_page_in_a_browser(site):
                 formulas += view.formulas
                 wrong += [f"{page.relative_to(site)}, {width}: {fault}" for fault in browser.faults(view, width)]
         first = window.open((site / "index.html").as_uri(), 1280)
+        found = window.search("residual")
     assert wrong == []
+    assert "Glossary" in found
     assert formulas > 50
     # What the page needs; and all that it loads, the index of the search included, as servers send it.
     loaded = [Path(url.removeprefix("file://").partition("?")[0]) for url in first.requests if url.startswith("file:")]

@@ -106,6 +106,22 @@ class Browser:
         errors = [_message(e) for e in self.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded")]
         return View(width_now, wide, formulas, typeset, requests, errors, sum(map(_size, set(requests))))
 
+    def search(self, word: str, seconds: float = 20.0) -> list[str]:
+        """Titles of the pages that the search of the shown page finds."""
+        self.evaluate(f"""{{
+            const field = document.querySelector('.md-search__input');
+            field.focus();
+            field.value = {json.dumps(word)};
+            field.dispatchEvent(new Event('keyup', {{bubbles: true}}));
+        }}""")
+        titles: list[str] = []
+        end = time.monotonic() + seconds
+        while not titles and time.monotonic() < end:
+            time.sleep(0.1)
+            found = "[...document.querySelectorAll('.md-search-result__item h1')].map(title => title.textContent)"
+            titles = json.loads(self.evaluate(f"JSON.stringify({found})"))
+        return titles
+
     def picture(self, path: Path, *, whole: bool = False) -> None:
         """Write what is shown, or the whole page, as a PNG."""
         data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
