@@ -53,7 +53,7 @@ def test_the_first_network_from_the_command_line(tmp_path):
         subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603
     assert len(ran) >= 3
     assert (tmp_path / "run1" / "index.html").exists()
-    assert np.load(tmp_path / "features.npz")["x"].shape[0] == 1200
+    assert np.load(tmp_path / "features.npz")["x_train"].shape[0] == 1200
 
 
 def test_what_is_not_run_is_little():

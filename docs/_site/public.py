@@ -25,9 +25,9 @@ def names_of(room: str) -> list[Name]:
     """Public names of a room, in the order of its ``__init__.py``; of the package itself if `room` is empty."""
     tree = ast.parse((SOURCE / room / "__init__.py").read_text(encoding="utf-8"))
     found = {
-        alias.name: Name(room, alias.name, node.module or "")
+        alias.name: Name(room, alias.name, node.module)
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.level == 1
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module  # without it, rooms are imported
         for alias in node.names
         if alias.asname == alias.name
     }
