@@ -11,10 +11,11 @@ STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND := Agg
 
-.PHONY: help install demo benchmark test test-all fuzz survive endure lint format types docs lock clean
+.PHONY: help install demo benchmark test test-all fuzz survive endure lint format types docs serve-docs check-site \
+	snippets lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## Make the virtual environment, with the exact versions of requirements.lock
 
@@ -59,8 +60,17 @@ format: $(STAMP)  ## Format, and repair what can be repaired
 types: $(STAMP)  ## Check types
 	"$(BIN)/pyright" --pythonpath "$(BIN)/python"
 
-docs: $(STAMP)  ## Build the documentation in site/
-	NO_MKDOCS_2_WARNING=1 "$(BIN)/mkdocs" build --strict
+docs: $(STAMP)  ## Build the documentation in site/, a folder that needs no server and no internet
+	NO_MKDOCS_2_WARNING=1 "$(BIN)/python" -m mkdocs build --strict
+
+serve-docs: $(STAMP)  ## Show the documentation at http://127.0.0.1:8000, built anew after every edit
+	NO_MKDOCS_2_WARNING=1 "$(BIN)/python" -m mkdocs serve
+
+check-site: docs  ## Look at every page of site/ in a headless Chromium: widths, requests, errors, formulas
+	"$(BIN)/python" docs/_site/browser.py site $(ARGS)
+
+snippets: $(STAMP)  ## Run the Python of all pages
+	"$(BIN)/python" -m pytest -m "" --numprocesses=0 tests/test_pages.py $(ARGS)
 
 # Resolved anew for the oldest Python that is supported: run it with PYTHON=python3.11. The library itself, which its
 # extras name, is left out, as are the tools that pip-compile leaves out of its own accord.

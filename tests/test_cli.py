@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 
+import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -282,7 +283,10 @@ def test_demo(tmp_path, monkeypatch):
 def test_help_and_version():
     assert "simatch train mnist --units 4" in simatch("--help").stdout
     assert "--lateral-radius" in simatch("train", "--help").stdout
-    assert simatch("--version").stdout.startswith("simatch 0.")
+    told = simatch("--version").stdout
+    assert told.startswith("simatch 0.")
+    assert f"jax {jax.__version__}, " in told
+    assert "native code: " in told
 
 
 def test_module_runs_as_a_command():

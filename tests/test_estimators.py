@@ -1,6 +1,7 @@
 """The estimators keep scikit-learn's contract, and are the networks they say they are."""
 
 import copy
+import importlib.util
 import pickle
 
 import jax
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 from sklearn.base import clone
-from sklearn.callback import ProgressBar
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -118,7 +118,10 @@ def test_pipeline_and_grid_search():
     assert search.best_score_ > 0.9
 
 
-# Callbacks
+# Callbacks, which scikit-learn has from version 1.9 on
+
+
+with_callbacks = pytest.mark.skipif(importlib.util.find_spec("sklearn.callback") is None, reason="no callbacks yet")
 
 
 class Recorder:
@@ -142,6 +145,7 @@ class Recorder:
         return len(self.tasks) == self.stop
 
 
+@with_callbacks
 @BOTH
 def test_callbacks(make, x):
     recorder = Recorder()
@@ -155,6 +159,7 @@ def test_callbacks(make, x):
     assert (fitted.n_iter_, fitted.n_steps_) == (6, 24)
 
 
+@with_callbacks
 def test_callback_stops_learning(x):
     recorder = Recorder(stop=1)
     fitted = single(max_iter=6).set_callbacks(recorder).fit(x)
@@ -162,7 +167,10 @@ def test_callback_stops_learning(x):
     np.testing.assert_array_equal(recorder.tasks[0][1], fitted.transform(x))
 
 
+@with_callbacks
 def test_progress_bar(x, capsys):
+    from sklearn.callback import ProgressBar
+
     single(verbose=True).set_callbacks(ProgressBar()).fit(x)
     assert "SimilarityMatching" in capsys.readouterr().out
 
@@ -214,6 +222,7 @@ def test_partial_fit_learns_from_all_rows_in_their_order(x):
     assert np.abs(backwards.transform(x) - own.transform(x)).max() > 1e-3
 
 
+@with_callbacks
 def test_fit_learns_from_all_rows(rng):
     """With batches of 100 and of 99, or of 100, 75 and 74."""
     for count, batches in ((199, 2), (249, 3)):

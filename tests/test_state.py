@@ -1,7 +1,7 @@
 """What is left after a failure: exceptions that travel, objects as before, and what was learned."""
 
 import concurrent.futures
-import importlib
+import importlib.util
 import inspect
 import multiprocessing
 import pickle
@@ -273,6 +273,7 @@ class Interrupting:
         raise KeyboardInterrupt
 
 
+@pytest.mark.skipif(importlib.util.find_spec("sklearn.callback") is None, reason="scikit-learn before 1.9")
 def test_an_interrupt_in_a_callback(x, rng):
     """Callbacks are torn down, and the estimator is as before."""
     callback = Interrupting()

@@ -25,7 +25,6 @@ def small(rng, activation="linear", units=3):
     [
         (sm.Euler(), 0.3, "tanh"),
         (sm.Accelerated(), 0.0, "tanh"),
-        pytest.param(sm.Coupled(), 0.3, "relu", marks=pytest.mark.slow),
         pytest.param(sm.Descent(0.1), 0.3, "clip", marks=pytest.mark.slow),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, sm.Solver) else str(value),

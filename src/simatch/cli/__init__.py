@@ -1,6 +1,5 @@
 """The command ``simatch``."""
 
-import importlib.metadata
 import sys
 from typing import Annotated
 
@@ -14,6 +13,7 @@ with Feature("The command line", extra="app"):
     from ._demo import demo
     from ._info import info
     from ._train import train
+    from ._versions import versions
 
 EPILOG = """
 Examples:
@@ -50,7 +50,7 @@ app.add_typer(reproduce)
 
 def _version(wanted: bool) -> bool:
     if wanted:
-        typer.echo(f"simatch {importlib.metadata.version('simatch')}")
+        typer.echo(versions())
         raise typer.Exit
     return wanted
 
@@ -58,7 +58,7 @@ def _version(wanted: bool) -> bool:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print versions, for a bug report.")
     ] = False,
 ) -> None:
     """Neural networks that learn by local rules: structured and deep similarity matching."""

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning as SklearnConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -61,6 +60,7 @@ from ..learning import (
 from ..network import Activation, Network
 from ..relaxation import ConvergenceWarning, Inputs, Solver, check_values, is_sparse, is_stored, rows_of
 from ..storage import Checkpoints
+from ._callbacks import CallbackSupportMixin
 from ._kept import check_repeatable
 from ._rows import Rows, is_large, parts, precision
 from ._score import mean_squared_similarity, primal_cost

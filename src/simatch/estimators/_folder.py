@@ -35,6 +35,7 @@ _KINDS = (
     PredictiveCodingRegressor,
 )
 CLASSES: dict[str, type[SimilarityMatcher | SupervisedEstimator]] = {kind.__name__: kind for kind in _KINDS}
+"""Classes of the estimators that `save` and `load` know, by name."""
 # Objects of these classes are described by their fields.
 _RECORDS = {kind.__name__: kind for kind in (Certificate, LinearCertificate, Layer)}
 _NETWORK, _VALUES = "network.safetensors", "estimator.safetensors"

@@ -129,9 +129,9 @@ class SimilarityMatching(SimilarityMatcher):
 
     Notes
     -----
-    Callbacks of scikit-learn (``set_callbacks``) see one task for every ten batches, and for the shorter batches at the
-    end. Its `metadata` is a dict with ``cost``, ``residual``, ``rate`` and the other fields of `simatch.Report` except
-    ``state``.
+    Callbacks (``set_callbacks``, with scikit-learn from version 1.9 on) see one task for every ten batches, and for the
+    shorter batches at the end. Its `metadata` is a dict with ``cost``, ``residual``, ``rate`` and the other fields of
+    `simatch.Report` except ``state``.
 
     References
     ----------

@@ -50,6 +50,7 @@ class Course:
 
 
 Steps = Iterator[tuple[Network, Report]]
+"""Networks and reports of a run, one pair for each report."""
 
 
 class Keeper(abc.ABC):

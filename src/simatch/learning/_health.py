@@ -13,8 +13,9 @@ from jaxtyping import Array, Bool, Float
 from .._arrays import plain
 from ..network import Activation, Activities, Network, Weights, mean
 
-# A unit whose activity stays below this share of its bound is silent; without bounds, of the layer's root mean square.
 SILENT_BELOW = 0.05
+"""A unit whose activity stays below this share of its bound is silent; without bounds, of the root mean square of its
+layer."""
 # A unit is constant if its standard deviation is at most this share of its root mean square, and a copy of another if
 # they are more strongly correlated than this.
 _CONSTANT_BELOW, _COPY_ABOVE = 0.01, 0.99

@@ -11,14 +11,18 @@ from .._checks import number, whole
 from ..network import Network, Term, signs_of
 
 Schedule = Callable[[int], Any]
+"""Function from the number of a batch, from 0, to a learning rate, such as a schedule of Optax."""
 Rate = float | Schedule | Mapping[str, float | Schedule]
+"""A learning rate or schedule, or one each for ``"descending"`` and ``"ascending"`` parameters."""
 
 # The kinds of parameters that may have different rates, in the order in which arrays of rates hold them.
 KINDS = ("descending", "ascending")
 
-# How fast lateral weights learn compared with feedforward ones: as published, and so that no component of a linear
-# network is lost, whatever the variances (section 9 of the mathematics).
-PUBLISHED_RATIO, STABLE_RATIO = 0.5, 1.0
+PUBLISHED_RATIO = 0.5
+"""How fast lateral weights learn compared with feedforward ones, as published (equation 5)."""
+
+# So that no component of a linear network is lost, whatever the variances (section 9 of the mathematics).
+STABLE_RATIO = 1.0
 
 # Batches in which the automatic rate rises.
 _RISING = 10

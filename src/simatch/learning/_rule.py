@@ -119,6 +119,10 @@ class Rule(eqx.Module):
     def change(self, net: Network, settled: tuple[Activities, ...], state: PyTree, entries: Activities) -> Change:
         """Return the change of all parameters for one batch.
 
+        A subclass may take one more argument, ``weights=None``: the share of each sample in all means, an array of
+        shape (samples,) whose sum is 1, or None if all count alike. Then batches of many sizes share a few compiled
+        programs: they are filled up with samples of weight 0.
+
         Parameters
         ----------
         net : Network
@@ -129,10 +133,6 @@ class Rule(eqx.Module):
             State of the rule before this batch.
         entries : dict of str to array of shape (neurons, samples)
             The batch.
-
-        A subclass may take one more argument, ``weights=None``: the share of each sample in all means, an array of
-        shape (samples,) whose sum is 1, or None if all count alike. Then batches of many sizes share a few compiled
-        programs: they are filled up with samples of weight 0.
 
         Returns
         -------
@@ -339,5 +339,5 @@ def without_absent(net: Network, gradients: tuple[PyTree, ...], phase: Phase) ->
     )
 
 
-# The rule of everybody who names none.
 DEFAULT_RULE = AveragingRule()
+"""The rule of everybody who names none."""

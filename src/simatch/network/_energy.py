@@ -16,8 +16,9 @@ from ._network import Network, described
 from ._term import Term, signs_of
 
 Activities = Mapping[str, Float[Array, "_ samples"]]
-# Share of each sample in means over a batch; None if all count alike.
+"""Activities of populations by name, arrays of shape (neurons, samples)."""
 Weights = Float[Array, " samples"] | None
+"""Share of each sample in means over a batch, of shape (samples,); None if all count alike."""
 
 
 def present(terms: Sequence[Term], activities: Collection[str]) -> tuple[bool, ...]:

@@ -17,6 +17,7 @@ reproduce = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+"""The command ``simatch reproduce``."""
 reproduce.command()(faces)
 reproduce.command()(gradients)
 reproduce.command()(mnist)

@@ -9,14 +9,15 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.style import context
 
-# Palette of Okabe and Ito for colour-blind readers, ordered so that the first two colours have the most contrast.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""Palette of Okabe and Ito for colour-blind readers; the first two colours have the most contrast."""
 INK = "#2b2f36"
 FAINT = "#8a919c"
-# Colour of missing synapses; it differs from all colours of the map, also from the white of a weight of 0.
+"""Colour of what is in the background."""
 MISSING = "#e3e5e9"
-# Weights and correlations have a sign: red above zero, blue below, white at zero.
+"""Colour of missing synapses; it differs from all colours of `SIGNED`, also from the white of a weight of 0."""
 SIGNED = "RdBu_r"
+"""Colour map of numbers with a sign: red above zero, blue below, white at zero."""
 
 _SETTINGS: Any = {
     "font.family": "sans-serif",

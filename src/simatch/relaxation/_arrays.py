@@ -21,9 +21,8 @@ else:
 # One array as the engine uses it: in memory or memory-mapped; sparse, whose rows become dense batch by batch; or stored
 # elsewhere and read when it is indexed, such as a dataset of h5py or Zarr (`is_stored`).
 Samples = jax.Array | np.ndarray | Sparse | Any
-# What users pass: one such array; a list of rows, a DataFrame or a tensor, of which `arrays` makes one; or a dict of
-# these.
 Inputs = Samples | Mapping[str, Samples]
+"""What users pass: an array; a list of rows, a table or a tensor, of which `arrays` makes one; or a dict of these."""
 
 
 def is_sparse(x: object) -> TypeGuard[Any]:

@@ -15,8 +15,8 @@ from ..network import Activities, Grid, Network
 from ._arrays import Inputs, Samples, aligned, arrays, dense, is_array, is_sparse, is_stored
 from ._phase import DEFAULT, Phase
 
-# Largest number in an input: its square is finite in single precision.
 LARGEST = 1e18
+"""Largest number in an input: its square is finite in single precision."""
 # Numbers that are checked at a time: few, so that they are still in the cache for the second look.
 _AT_ONCE = 1 << 18
 # Likewise for arrays that are read from a file, which should be asked rarely.

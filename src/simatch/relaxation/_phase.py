@@ -162,6 +162,6 @@ def _check(phase: Phase, net: Network, entries: dict[str, str]) -> None:
         raise ValueError("Nothing relaxes: every population is clamped or absent; leave at least one free.")
 
 
-# One phase in which all inputs are clamped.
 INPUTS_CLAMPED = Phase()
+"""The default phase: all populations without activation are clamped, and all others relax."""
 DEFAULT = (INPUTS_CLAMPED,)

@@ -19,6 +19,7 @@ from ..storage import as_json, load, manifest_of, read_arrays, save, write_array
 # Samples that relax together: one size needs only one compiled program.
 TOGETHER = 200
 KIND = "network"
+"""Kind of a run folder that holds a `Model`."""
 _NETWORK, _PREPROCESSING, _READOUT = "network.safetensors", "preprocessing.json", "readout.safetensors"
 # New images that are so many times as large as those learned from were probably scaled in another way.
 _LARGER = 10.0

@@ -9,6 +9,7 @@ from typing import Any
 from ._atomic import write_atomically
 
 RUNS = Path("runs")
+"""Folder in which commands make folders for their results."""
 _RESULTS = "results.json"
 
 
