@@ -23,7 +23,7 @@ import simatch as sm
 from simatch._native import NEWTON_SIZE
 from simatch.network import Activities
 from simatch.relaxation import Problem, check_inputs, stage_problem
-from simatch.relaxation._blockwise import settle_blocks, suits
+from simatch.relaxation._blocks import settle_blocks, suits
 
 SIDE = 2048
 
