@@ -31,8 +31,9 @@ class Blockwise(Solver):
     is often much smaller.
 
     The solver needs a CPU, Numba, single precision, a stage of one population whose forces are affine in its
-    activities, blocks of at most 512 neurons, and an activation of this library. All other stages, such as layers
-    with feedback, are relaxed by `Accelerated` (and by `Adaptive` if their energy is not quadratic).
+    activities, blocks of at most 512 neurons, and an activation of this library. Layers with feedback whose own blocks
+    have at most 16 neurons relax in turn (`Coupled`). All other stages are relaxed by `Accelerated` (and by `Adaptive`
+    if their energy is not quadratic).
 
     Parameters
     ----------
