@@ -21,7 +21,7 @@ def without(net, units):
     return small.with_weights([W[kept], L[np.ix_(kept, kept)]]), kept
 
 
-@pytest.mark.parametrize("activation", ["linear", "soft_threshold:0.2"])
+@pytest.mark.parametrize("activation", [pytest.param("linear", marks=pytest.mark.slow), "soft_threshold:0.2"])
 def test_a_lesioned_unit_is_as_if_it_were_not_there(rng, activation):
     net = networks.randomised(sm.layered(4, [sm.Layer(units=5, activation=activation)]), rng)
     x = rng.normal(size=(6, 4))

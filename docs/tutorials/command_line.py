@@ -22,7 +22,7 @@ def command(line):
     """Run a command in the folder and show what it prints, as in a terminal."""
     print(f"$ {line}")
     name, *arguments = shlex.split(line)
-    environment = os.environ | {"COLUMNS": "100"}
+    environment = os.environ | {"COLUMNS": "100", "FORCE_COLOR": ""}  # no colours, no progress bar
     done = subprocess.run(
         [sys.executable, "-m", name, *arguments],
         cwd=folder,
