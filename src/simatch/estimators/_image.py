@@ -27,7 +27,7 @@ def layers_of(given: Iterable[Any], name: str, **settings: Any) -> list[Layer]:
     return [layer(own) for own in given]
 
 
-def input_grid(layers: Sequence[Layer], name: str, image_shape: Sequence[int] | None, n_features: int) -> Grid:
+def input_grid(layers: Sequence[Layer], name: str, image_shape: Any, n_features: int) -> Grid:
     """Return the grid of the features of a row on which the layers of the parameter `name` stand.
 
     Raises

@@ -57,7 +57,8 @@ Learner = TypeVar("Learner", bound="SupervisedEstimator")
 
 def _layout(net: Network) -> tuple[Any, ...]:
     """Neurons, activations and numbers of synapses of a network."""
-    populations = [(name, own.grid, repr(own.activation)) for name, own in net.populations.items()]
+    # In the order of names: compiled functions return populations in it.
+    populations = [(name, own.grid, repr(own.activation)) for name, own in sorted(net.populations.items())]
     return populations, [np.shape(leaf) for leaf in jax.tree.leaves(net.parameters)]
 
 

@@ -6,7 +6,6 @@ from jaxtyping import Array, Float
 
 from ..network import Activities
 from ._blocks import settle_alone
-from ._coupled import Coupled, suits_in_turn
 from ._problem import Problem
 from ._settings import count_field
 from ._solver import Settled, Solver
@@ -31,9 +30,9 @@ class Blockwise(Solver):
     is often much smaller.
 
     The solver needs a CPU, Numba, single precision, a stage of one population whose forces are affine in its
-    activities, blocks of at most 512 neurons, and an activation of this library. Layers with feedback whose own blocks
-    have at most 16 neurons relax in turn (`Coupled`). All other stages are relaxed by `Accelerated` (and by `Adaptive`
-    if their energy is not quadratic).
+    activities, blocks of at most 512 neurons, and an activation of this library. All other stages, such as layers
+    with feedback, are relaxed by `Accelerated` (and by `Adaptive` if their energy is not quadratic); `Coupled` relaxes
+    layers with feedback in turn.
 
     Parameters
     ----------
@@ -64,6 +63,4 @@ class Blockwise(Solver):
     def solve(
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
     ) -> Settled:
-        if suits_in_turn(problem):
-            return Coupled().solve(problem, start, tolerance, max_steps)
         return settle_alone(problem, start, tolerance, max_steps or self.max_steps, max_steps)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from ..network import Activities
 from ._accelerated import Accelerated
-from ._blocks import settle_alone, suits
+from ._blocks import settle_alone
 from ._iteration import relative
 from ._problem import Problem
 from ._settings import count_field
@@ -111,15 +111,6 @@ class Coupled(Solver):
         return Settled(
             last.potentials if problem.potentials else {}, last.activities, last.value, last.steps, last.status
         )
-
-
-def suits_in_turn(problem: Problem) -> bool:
-    """Whether several populations can relax in turn, all of them in native code or in closed form."""
-    return (
-        len(problem.sizes) > 1
-        and _solvable(problem)
-        and all(suits(problem.alone(n, problem.drive[n])) for n in problem.sizes)
-    )
 
 
 def _solvable(problem: Problem) -> bool:
