@@ -35,7 +35,7 @@ NAMES = [type(estimator).__name__ for estimator in ALL]
 
 
 @pytest.mark.filterwarnings("ignore::simatch.ConvergenceWarning")
-@parametrize_with_checks([CLASSIFIERS[3]])
+@parametrize_with_checks([clone(CLASSIFIERS[3]).set_params(max_iter=20)])
 def test_contract(estimator, check, monkeypatch):
     """All checks of the classifier that compiles fastest; the others have the same base and only another model."""
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
