@@ -147,6 +147,14 @@ def test_input_shapes_mean_the_same(rng):
     assert a.activities[1].shape == (3, 1, 1, 5)
 
 
+def test_one_population_has_none_to_take_turns_with(rng):
+    net = sm.layered(12, [sm.Layer(units=5)])
+    x = rng.normal(size=(3, 12))
+    turns, alone = (sm.relax(net, x, tolerance=1e-5, solver=s) for s in (sm.Coupled(), sm.Accelerated()))
+    assert turns.converged.all()
+    np.testing.assert_allclose(turns["layer1"], alone["layer1"], atol=1e-4)
+
+
 def test_a_start_at_the_fixed_point_takes_no_step(rng):
     net = network("local", 0.3, rng)
     x = rng.normal(size=(3, networks.BELOW.size))

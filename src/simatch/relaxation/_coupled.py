@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from ..network import Activities
 from ._accelerated import Accelerated
 from ._blocks import settle_alone
-from ._iteration import relative
+from ._iteration import bounded, relative
 from ._problem import Problem
 from ._settings import count_field
 from ._solver import Settled, Solver, Status
@@ -100,6 +100,9 @@ class Coupled(Solver):
         if not _solvable(problem):
             return Accelerated().solve(problem, start, tolerance, max_steps)
         most, groups = max_steps or self.max_steps, _groups(problem)
+        if len(groups) == 1:
+            # Nothing to take turns with.
+            return settle_alone(problem, start, tolerance, most, max_steps)
 
         def unfinished(sweep):
             return jnp.any(_active(sweep, most))
@@ -172,9 +175,8 @@ def _advanced(
     value = sweep.left
     for name, pull in pulls.items():
         value = jnp.maximum(value, _defect(problem, name, pull, r[name]))
-    bounded = ~jnp.isnan(value) & (sum(jnp.sum(own**2, axis=0) for own in u.values()) < 1e24)
     status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
-    status = jnp.where(bounded, status, Status.DIVERGED)
+    status = jnp.where(bounded(value, u), status, Status.DIVERGED)
     measured, sweeping = _active(sweep, most), _active(sweep._replace(status=status), most)
 
     weight = sweep.momentum / (sweep.momentum + 3)

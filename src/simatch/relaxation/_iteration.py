@@ -5,7 +5,7 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from ..network import Activities
 from ._problem import Problem
@@ -58,9 +58,8 @@ class Iteration(Solver):
             u = self.potentials(state)
             r = problem.activities(u)
             value = residual(problem, r)
-            bounded = ~jnp.isnan(value) & (sum(jnp.sum(u[name] ** 2, axis=0) for name in u) < 1e24)
             status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
-            return value, jnp.where(bounded, status, Status.DIVERGED)
+            return value, jnp.where(bounded(value, u), status, Status.DIVERGED)
 
         def unfinished(loop):
             _, _, steps, status = loop
@@ -97,6 +96,11 @@ def residual(problem: Problem, r: Activities) -> Float[Array, " samples"]:
     for name, own in r.items():
         worst = jnp.maximum(worst, relative(problem.activations[name](own + force[name]) - own, own))
     return worst
+
+
+def bounded(value: Float[Array, " samples"], u: Activities) -> Bool[Array, " samples"]:
+    """Whether the potentials of a sample have a residual, and have not grown without bound."""
+    return ~jnp.isnan(value) & (sum(jnp.sum(own**2, axis=0) for own in u.values()) < 1e24)
 
 
 def relative(change: Float[Array, "neurons samples"], r: Float[Array, "neurons samples"]) -> Float[Array, " samples"]:

@@ -1,5 +1,6 @@
 """Phases: which populations are clamped while a network relaxes, and under which conditions."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import final
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._checks import number, whole
-from ..network import Network, Term
+from ..network import Network, Term, present
 from ._solver import Solver
 
 
@@ -122,6 +123,20 @@ class Phase(eqx.Module):
             return free  # the phase of all inputs clamped, which fits every network
         _check(self, net, entries)
         return free
+
+    def stages(self, net: Network) -> tuple[tuple[str, ...], ...]:
+        """Return the groups of populations that relax together, in the order in which they relax.
+
+        Raises
+        ------
+        ValueError
+            If the phase does not fit the network.
+        """
+        relaxing, terms = self.relaxing(net), (*net.terms, *self.terms)
+        there = present(terms, {*_entries(self, net), *relaxing})
+        return net.stages(
+            tuple(name for name in net.layers if name not in relaxing), list(itertools.compress(terms, there))
+        )
 
 
 def _entries(phase: Phase, net: Network) -> dict[str, str]:

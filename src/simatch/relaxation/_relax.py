@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import whole
-from ..network import Activities, Network, Term, in_default_precision, present
+from ..network import Activities, Network, Term, in_default_precision
 from ._arrays import Inputs
 from ._blockwise import Blockwise
 from ._implicit import moved
@@ -221,9 +221,7 @@ def settle(
         max_steps, tolerance = phase.steps, jnp.zeros_like(tolerance)
     if phase.tolerance is not None:
         tolerance = phase.tolerance.astype(tolerance.dtype)
-    terms = [*net.terms, *phase.terms]
-    terms = [t for t, there in zip(terms, present(terms, {*states, *relaxing}), strict=True) if there]
-    for stage in net.stages(tuple(name for name in net.layers if name not in relaxing), terms):
+    for stage in phase.stages(net):
         begin = None if start is None else {name: start[name] for name in stage}
         settled = _settle_stage(
             net,

@@ -26,7 +26,6 @@ from ._trajectory import (
     check_steps,
     ended,
     observed,
-    phase_stages,
     recorded,
 )
 
@@ -224,7 +223,7 @@ def _problems(net: Network, states: Activities, phase: Phase) -> list[Problem]:
     """What each group of populations that influence each other relaxes to while all others stay as they are."""
     return [
         stage_problem(net, stage, {name: r for name, r in states.items() if name not in stage}, extra=phase.terms)
-        for stage in phase_stages(net, phase)
+        for stage in phase.stages(net)
     ]
 
 

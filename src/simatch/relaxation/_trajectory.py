@@ -14,7 +14,7 @@ from ..network import Activities, Network, energy, in_default_precision
 from ._arrays import Inputs
 from ._euler import Euler
 from ._inputs import check_inputs
-from ._iteration import Iteration, residual
+from ._iteration import Iteration, bounded, residual
 from ._phase import INPUTS_CLAMPED, Phase
 from ._problem import stage_problem
 from ._relax import Relaxation, start_at, warn_unconverged
@@ -109,7 +109,8 @@ def trajectory(
     phase : Phase, optional
         Clamped populations and other conditions; its tolerance and number of steps do not matter here.
     solver : Iteration, optional
-        `Euler` by default, the published dynamics. `Blockwise` relaxes in native code and has no path to record.
+        `Euler` by default, the published dynamics. `Blockwise` and `Coupled` have no path to record: they relax in
+        native code.
     start : Relaxation, optional
         Where the path begins; by default all potentials are 0.
 
@@ -152,7 +153,7 @@ def trajectory(
             "step; use another solver, such as sm.Accelerated() or sm.Euler()."
         )
     entries = check_inputs(net, x, [phase])
-    stages = phase_stages(net, phase)
+    stages = phase.stages(net)
     chosen = check_chosen(net, relaxing, entries, units, samples, 1 + len(stages) * (steps // every))
     begin = None if start is None else start_at(net, relaxing, entries, start)
     rows, end = _path(net, entries, solver, begin, chosen, phase=phase, points=steps // every, every=every)
@@ -172,7 +173,7 @@ def _path(
     points: int,
     every: int,
 ) -> tuple[Rows, Relaxation]:
-    relaxing, stages = phase.relaxing(net), phase_stages(net, phase)
+    relaxing, stages = phase.relaxing(net), phase.stages(net)
     clamped = {name: entries[entry] for name, entry in phase.entries(net).items()}
     u = at_rest(net, relaxing, clamped) if start is None else {name: start[name] for name in relaxing}
     states = {**clamped, **{name: net.activations[name](u[name]) for name in relaxing}}
@@ -202,14 +203,6 @@ def _path(
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), *rows), end
 
 
-def phase_stages(net: Network, phase: Phase) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of populations that relax together in a phase, in the order in which they relax."""
-    relaxing = phase.relaxing(net)
-    there = {*phase.entries(net), *relaxing}
-    terms = [term for term in (*net.terms, *phase.terms) if set(term.populations) <= there]
-    return net.stages([name for name in net.layers if name not in relaxing], terms)
-
-
 def at_rest(net: Network, relaxing: Sequence[str], clamped: Activities) -> Activities:
     """Potentials of 0."""
     some = next(iter(clamped.values()))
@@ -233,8 +226,7 @@ def ended(
     steps: int,
 ) -> Relaxation:
     """Return the last point as a relaxation; its samples stopped, or diverged."""
-    bounded = ~jnp.isnan(residuals) & (sum(jnp.sum(u[name] ** 2, axis=0) for name in u) < 1e24)
-    status = jnp.where(bounded, Status.STOPPED, Status.DIVERGED)
+    status = jnp.where(bounded(residuals, u), Status.STOPPED, Status.DIVERGED)
     shapes = tuple((name, net.populations[name].grid.shape) for name in relaxing)
     return Relaxation(states, u, residuals, jnp.full(status.shape, steps, jnp.int32), status, shapes)
 
