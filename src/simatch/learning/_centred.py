@@ -8,15 +8,12 @@ from jaxtyping import PyTree
 
 from .._checks import number
 from ..network import Activities, Network, Weights, mean
-from ._compound import Around
+from ._means import AroundMeans, of_one_phase, recent_share
 from ._rule import Change, Rule, changed
-
-# The running mean of n batches is that of about the last n / 10.
-_RECENT = 10
 
 
 @final
-class CentredRule(Around):
+class CentredRule(AroundMeans):
     """A rule around another one that learns from activities less their running means.
 
     Correlations in its changes become covariances. The network settles as before. A synapse needs to know the running
@@ -53,9 +50,7 @@ class CentredRule(Around):
     memory: float | None = eqx.field(static=True)
 
     def __init__(self, rule: Rule, *, memory: float | None = None):
-        if len(rule.phases) != 1:
-            raise ValueError(f"Means are those of one phase, but the rule has {len(rule.phases)}; give one with one.")
-        self.rule = rule
+        self.rule = of_one_phase(rule)
         self.memory = None if memory is None else number(memory, "The memory of a mean", least=1)
 
     def init(self, net: Network) -> PyTree:
@@ -72,13 +67,9 @@ class CentredRule(Around):
         weights: Weights = None,
     ) -> Change:
         inside, (count, means) = state
-        share = jnp.maximum(_RECENT / (_RECENT + count), 0 if self.memory is None else 1 / self.memory)
+        share = recent_share(count, self.memory)
         (activities,) = settled
         after = {name: own + share * (mean(activities[name], weights) - own) for name, own in means.items()}
         centred = {name: r - after[name][:, None] if name in after else r for name, r in activities.items()}
         found = changed(self.rule, net, (centred,), inside, entries, weights)
         return Change(found.parameters, (found.state, (count + 1, after)), found.cost)
-
-    def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
-        inside, own = after
-        return self.rule.joined(before[0], inside, axis), Rule.joined(self, before[1], own, axis)

@@ -8,7 +8,7 @@ from jaxtyping import PyTree
 
 from .._checks import number
 from ..network import Activities, Network, Weights, mean
-from ._compound import Around
+from ._means import AroundMeans, of_one_phase
 from ._rule import Change, Rule, changed
 
 # A unit is silent if its mean activity is below this share of the mean over all units.
@@ -16,7 +16,7 @@ _SILENT = 1e-2
 
 
 @final
-class RecruitingRule(Around):
+class RecruitingRule(AroundMeans):
     """A rule around another one in which silent units learn as if they responded to all samples alike.
 
     Units that cannot be negative and respond to nothing do not learn. A running mean of the activity of every unit
@@ -55,9 +55,7 @@ class RecruitingRule(Around):
     memory: float = eqx.field(static=True)
 
     def __init__(self, rule: Rule, population: str, *, memory: float = 20.0):
-        if len(rule.phases) != 1:
-            raise ValueError(f"Means are those of one phase, but the rule has {len(rule.phases)}; give one with one.")
-        self.rule, self.population = rule, population
+        self.rule, self.population = of_one_phase(rule), population
         self.memory = number(memory, "The memory of a mean", least=1)
 
     def init(self, net: Network) -> PyTree:
@@ -81,7 +79,3 @@ class RecruitingRule(Around):
         own = jnp.where(silent[:, None], typical, r)
         found = changed(self.rule, net, ({**activities, self.population: own},), inside, entries, weights)
         return Change(found.parameters, (found.state, (count + 1, after)), found.cost)
-
-    def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
-        inside, own = after
-        return self.rule.joined(before[0], inside, axis), Rule.joined(self, before[1], own, axis)

@@ -12,15 +12,12 @@ from jaxtyping import Array, Float, PyTree
 from .._checks import number, whole
 from ..network import Activities, Dense, Network, Weights, WhitenedHebbian, described
 from ..relaxation import Phase
-from ._compound import Around
+from ._means import AroundMeans, recent_share
 from ._rule import AveragingRule, Change, GradientRule, changed
-
-# The running mean of n batches is that of about the last n / 10, over which the automatic rate averages too.
-_RECENT = 10
 
 
 @final
-class RegressionRule(Around):
+class RegressionRule(AroundMeans):
     """A rule around another one: whitened synapses move a fraction of the way to the regression on their input.
 
     Along the gradient, `simatch.WhitenedHebbian` synapses learn each direction of their input at a rate in proportion
@@ -118,15 +115,10 @@ class RegressionRule(Around):
             x = settled[0][term.reference]
             batch = (x / x.shape[1] if weights is None else x * weights) @ x.T
             seen = (count + 1) * x.shape[1]
-            share = jnp.maximum(_RECENT / (_RECENT + count), 0 if self.memory is None else 1 / self.memory)
-            after[place] = means[place] + (batch - means[place]) * share
+            after[place] = means[place] + (batch - means[place]) * recent_share(count, self.memory)
             factor = term.scale / net.term_weight(term)
             parameters[place] = factor * _divided(parameters[place], after[place], seen)
         return Change(tuple(parameters), (found.state, (count + 1, after)), found.cost)
-
-    def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:
-        inside, (count, means) = after
-        return self.rule.joined(before[0], inside, axis), (count, jax.lax.pmean(means, axis))
 
     def _own(self, net: Network) -> dict[int, WhitenedHebbian]:
         own = {}
