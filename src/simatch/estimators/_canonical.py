@@ -153,9 +153,7 @@ class OnlineCCA(GeneralisedEstimator):
         -------
         ndarray of shape (n_samples, n_components), or a pair of such arrays if y is given
         """
-        check_is_fitted(self)
-        X = self._rows(X, reset=False)
-        scores = (X - self.x_mean_) @ self.x_rotations_
+        scores = self._scores(X)
         return scores if y is None else (scores, (self._second(y, reset=False) - self.y_mean_) @ self.y_rotations_)
 
     @property
@@ -186,8 +184,8 @@ class OnlineCCA(GeneralisedEstimator):
         return self._means["y"].value
 
     @property
-    def _n_features_out(self) -> int:
-        return int(self.n_components)
+    def _centre(self) -> Float[np.ndarray, " features"]:
+        return self.x_mean_
 
     def _entries(self, X: np.ndarray, Y: np.ndarray) -> Entries:
         return {"x": X - self.x_mean_, "y": Y - self.y_mean_}

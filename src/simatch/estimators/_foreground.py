@@ -165,20 +165,6 @@ class ContrastivePCA(GeneralisedEstimator):
         self._fit_more(self._entries(X, behind))
         return self
 
-    def transform(self, X: Any) -> Float[np.ndarray, "samples components"]:
-        """Return rows along the components, less the mean of the foreground.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-        """
-        check_is_fitted(self)
-        return (self._rows(X, reset=False) - self.mean_) @ self.components_.T
-
     @property
     def variance_ratio_(self) -> Float[np.ndarray, " components"]:
         # Moments are means over all rows, of which a part are of each kind.
@@ -199,10 +185,6 @@ class ContrastivePCA(GeneralisedEstimator):
         check_is_fitted(self)
         return self._means[True].value
 
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.n_components)
-
     def _behind(self, X: np.ndarray, y: Any, *, reset: bool) -> np.ndarray:
         """Return which rows are background."""
         if y is None:
@@ -220,6 +202,10 @@ class ContrastivePCA(GeneralisedEstimator):
                 )
             self.background_ = found[0] if self.background is None else self.background
         return np.asarray(labels == self.background_)
+
+    @property
+    def _centre(self) -> Float[np.ndarray, " features"]:
+        return self.mean_
 
     def _entries(self, X: np.ndarray, behind: np.ndarray) -> Entries:
         behind = behind[:, None]

@@ -1,5 +1,6 @@
 """Base class of the estimators whose components solve a generalised eigenproblem."""
 
+import abc
 import warnings
 from collections.abc import Mapping
 from numbers import Integral
@@ -64,13 +65,40 @@ class GeneralisedEstimator(StreamingEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    def transform(self, X: Any) -> Float[np.ndarray, "samples components"]:
+        """Return centred rows along the components, in the order of these.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+        """
+        return self._scores(X)
+
+    @property
+    @abc.abstractmethod
+    def components_(self) -> Float[np.ndarray, "components features"]:
+        """Directions as rows."""
+
+    @property
+    @abc.abstractmethod
+    def _centre(self) -> Float[np.ndarray, " features"]:
+        """What is subtracted from rows."""
+
+    def _scores(self, X: Any) -> Float[np.ndarray, "samples components"]:
+        check_is_fitted(self)
+        return (self._rows(X, reset=False) - self._centre) @ self.components_.T
+
     def _rule(self, *, forgetting: bool) -> Rule:
         return RegressionRule(AveragingRule(), memory=self._memory if forgetting else None)
 
     def _begin(self, entries: Entries, seed: int) -> None:
         """Make the network before learning."""
         features = [entries[name].shape[1] for name in self._drives]
-        most = self._most(features)
+        most = min(features)
         if self.n_components > most:
             raise ValueError(
                 f"n_components={self.n_components} must be at most {most}, the number of features; lower it."
@@ -84,9 +112,6 @@ class GeneralisedEstimator(StreamingEstimator):
             references=self._references,
             seed=seed,
         )
-
-    def _most(self, features: list[int]) -> int:
-        return min(features)
 
     def _fit(self, entries: Entries) -> None:
         """Learn from all rows."""

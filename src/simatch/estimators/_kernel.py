@@ -8,17 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import _fit_context
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._unchanged import unchanged_if_failed
-from ..learning import Rate, Rule, batches_in, encode, hyperbolic
+from ..learning import Rate, Rule, batches_in, hyperbolic
 from ..models import kernel_matching, kernel_rule
 from ..network import CosinePowerKernel, Kernel, PolynomialKernel, RadialKernel
 from ..relaxation import Direct
-from ._rows import precision
-from ._streaming import StreamingEstimator
+from ._streaming import SettlingEstimator
 
 # Automatic rates of landmarks and of lateral synapses, as published, and how far they fall over `fit`.
 _RATE, _RATIO, _DECAY = 0.01, 10.0, 9.0
@@ -30,7 +28,7 @@ _SMALL, _LATERAL = 0.1, 0.01
 _ILL = 1e6
 
 
-class KernelSimilarityMatching(StreamingEstimator):
+class KernelSimilarityMatching(SettlingEstimator):
     """Features whose dot products approximate a kernel of the data; a nonlinear embedding, from memory or a stream.
 
     Every unit has a landmark among the inputs, which learning moves. Unlike a Nystroem map, the map follows the data,
@@ -103,14 +101,13 @@ class KernelSimilarityMatching(StreamingEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **StreamingEstimator._parameter_constraints,
+        **SettlingEstimator._parameter_constraints,
         "kernel": [StrOptions({"rbf", "poly", "cosine_power"}), Kernel],
         "gamma": [Interval(Real, 0, None, closed="neither"), None],
         "degree": [Interval(Integral, 1, None, closed="left")],
         "coef0": [Interval(Real, 0, None, closed="left")],
         "leak": [Interval(Real, 0, None, closed="neither")],
         "learning_rate": [Interval(Real, 0, 0.1, closed="right"), StrOptions({"auto"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
 
     def __init__(
@@ -168,10 +165,8 @@ class KernelSimilarityMatching(StreamingEstimator):
         """
         X = self._rows(X, reset=True)
         seed = self._begin(X)
-        size = min(int(self.batch_size), len(X))
-        automatic = min(_PASSES, math.ceil(_BATCHES * size / len(X)))
-        passes = automatic if self.max_iter == "auto" else int(self.max_iter)
-        total = batches_in(len(X), epochs=passes, batch_size=size)
+        passes = self._passes(len(X), _BATCHES, _PASSES)
+        total = batches_in(len(X), epochs=passes, batch_size=min(int(self.batch_size), len(X)))
         rates: Rate = {kind: hyperbolic(own, over=total, decay=_DECAY) for kind, own in self._by_kind().items()}
         self._learn({"input": X / self.unit_}, rates, passes=passes, seed=seed)
         self.n_iter_ = passes
@@ -233,9 +228,7 @@ class KernelSimilarityMatching(StreamingEstimator):
         """
         check_is_fitted(self)
         X = self._rows(X, reset=False)
-        size = 1 << (len(X).bit_length() - 1)
-        inputs = (X / self.unit_).astype(precision())
-        return encode(self.network_, inputs, batch_size=min(size, 1024), solver=Direct()) * self._factor
+        return self._encoded({"input": X / self.unit_}, 1024, Direct()) * self._factor
 
     @property
     def landmarks_(self) -> Float[np.ndarray, "components features"]:
@@ -254,10 +247,6 @@ class KernelSimilarityMatching(StreamingEstimator):
     def condition_(self) -> float:
         values = np.linalg.eigvalsh(self.lateral_)
         return float(values[-1] / values[0]) if values[0] > 0 else math.inf
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.n_components)
 
     def _parameters(self, number: int) -> Any:
         check_is_fitted(self)
@@ -321,9 +310,3 @@ class KernelSimilarityMatching(StreamingEstimator):
                 UserWarning,
                 stacklevel=4,
             )
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        assert tags.transformer_tags is not None
-        tags.transformer_tags.preserves_dtype = [precision().name]
-        return tags

@@ -1,6 +1,5 @@
 """Nonnegative independent components of data in memory or of a stream."""
 
-import math
 import warnings
 from numbers import Integral
 from typing import Any, ClassVar
@@ -8,15 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import _fit_context
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._unchanged import unchanged_if_failed
-from ..learning import Rule, encode
+from ..learning import Rule
 from ..models import nonnegative_components, nonnegative_interneurons, nonnegative_rule
-from ._rows import precision
-from ._streaming import LOWEST, RunningMean, StreamingEstimator, mean_of
+from ._streaming import LOWEST, RunningMean, SettlingEstimator, mean_of
 
 # Fewest batches, and most passes, of `fit` by default.
 _BATCHES, _PASSES = 1500, 200
@@ -25,7 +22,7 @@ _BATCHES, _PASSES = 1500, 200
 _SOME, _CUT, _QUIET, _NEAR = 2000, 0.02, 0.01, 0.2
 
 
-class NonnegativeICA(StreamingEstimator):
+class NonnegativeICA(SettlingEstimator):
     """Nonnegative independent components: the sources of a linear mixture, which are at least 0 and often near 0.
 
     Inputs are whitened by the second moments about their mean, but their mean stays. Then units that cannot be negative
@@ -86,10 +83,9 @@ class NonnegativeICA(StreamingEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **StreamingEstimator._parameter_constraints,
+        **SettlingEstimator._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "algorithm": [StrOptions({"direct", "interneurons"})],
-        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
 
     def __init__(
@@ -138,9 +134,7 @@ class NonnegativeICA(StreamingEstimator):
         """
         X = self._rows(X, reset=True, least=2)
         seed = self._begin(X)
-        size = min(int(self.batch_size), len(X))
-        automatic = min(_PASSES, math.ceil(_BATCHES * size / len(X)))
-        passes = automatic if self.max_iter == "auto" else int(self.max_iter)
+        passes = self._passes(len(X), _BATCHES, _PASSES)
         self._learn(self._entries(X), self._rates(len(X), len(self.whitening_)), passes=passes, seed=seed)
         self.n_iter_ = passes
         self._tell_sources(X[:: -(-len(X) // _SOME)])
@@ -191,9 +185,7 @@ class NonnegativeICA(StreamingEstimator):
         """
         check_is_fitted(self)
         X = self._rows(X, reset=False)
-        size = 1 << (len(X).bit_length() - 1)
-        entries = {name: rows.astype(precision()) for name, rows in self._entries(X).items()}
-        return encode(self.network_, entries, batch_size=min(size, 512))
+        return self._encoded(self._entries(X), 512)
 
     @property
     def components_(self) -> Float[np.ndarray, "components features"]:
@@ -257,9 +249,3 @@ class NonnegativeICA(StreamingEstimator):
                 UserWarning,
                 stacklevel=4,
             )
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        assert tags.transformer_tags is not None
-        tags.transformer_tags.preserves_dtype = [precision().name]
-        return tags

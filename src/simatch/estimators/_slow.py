@@ -163,20 +163,6 @@ class OnlineSFA(GeneralisedEstimator):
         self._before = [begin, *others][-1][-int(self.lag) :]
         return self
 
-    def transform(self, X: Any) -> Float[np.ndarray, "samples components"]:
-        """Return the slow features of rows, slowest first.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-        """
-        check_is_fitted(self)
-        return (self._rows(X, reset=False) - self.mean_) @ self.components_.T
-
     @property
     def slowness_(self) -> Float[np.ndarray, " components"]:
         return 4 - self._solutions()[0]
@@ -191,8 +177,8 @@ class OnlineSFA(GeneralisedEstimator):
         return self._mean.value
 
     @property
-    def _n_features_out(self) -> int:
-        return int(self.n_components)
+    def _centre(self) -> Float[np.ndarray, " features"]:
+        return self.mean_
 
     def _entries(self, series: list[np.ndarray]) -> Entries:
         lag = int(self.lag)

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -16,8 +17,20 @@ from sklearn.utils.validation import validate_data
 
 from .._arrays import refuse_masked
 from .._progress import tracked
-from ..learning import Rate, Report, Rule, Schedule, batches_in, describe, epochs_of, training, warn_unconverged
+from ..learning import (
+    Rate,
+    Report,
+    Rule,
+    Schedule,
+    batches_in,
+    describe,
+    encode,
+    epochs_of,
+    training,
+    warn_unconverged,
+)
 from ..network import Network
+from ..relaxation import Solver
 from ._rows import precision
 
 # The automatic rate of batch n is 6 / (n + first). A smaller factor would average out more noise, but may stay for long
@@ -34,6 +47,7 @@ LOWEST = 0.02
 class StreamingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=abc.ABCMeta):
     """Base class: learning of a network from batches with a rule that may have a state, counts, copies and files."""
 
+    n_components: Any
     learning_rate: Any
     batch_size: Any
     random_state: Any
@@ -53,6 +67,10 @@ class StreamingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.n_components)
 
     @abc.abstractmethod
     def _rule(self, *, forgetting: bool) -> Rule:
@@ -134,6 +152,38 @@ class StreamingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         tags = super().__sklearn_tags__()
         assert tags.transformer_tags is not None
         tags.transformer_tags.preserves_dtype = ["float64"]
+        return tags
+
+
+class SettlingEstimator(StreamingEstimator):
+    """Base class of those whose features are settled activities, learned in passes over all rows in `fit`."""
+
+    max_iter: Any
+
+    _parameter_constraints: ClassVar[dict] = {
+        **StreamingEstimator._parameter_constraints,
+        "max_iter": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    }
+
+    def _passes(self, count: int, least: int, most: int) -> int:
+        """Passes over `count` rows: by default so many that there are at least so many batches, but at most `most`."""
+        if self.max_iter != "auto":
+            return int(self.max_iter)
+        return min(most, math.ceil(least * min(int(self.batch_size), count) / count))
+
+    def _encoded(
+        self, entries: dict[str, np.ndarray], at_once: int, solver: Solver | None = None
+    ) -> Float[np.ndarray, "samples components"]:
+        """Settled activities of the rows of a batch."""
+        rows = {name: own.astype(precision()) for name, own in entries.items()}
+        # A power of two, so that few compiled programs serve all numbers of rows.
+        size = 1 << (len(next(iter(rows.values()))).bit_length() - 1)
+        return encode(self.network_, rows, batch_size=min(size, at_once), solver=solver)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        assert tags.transformer_tags is not None
+        tags.transformer_tags.preserves_dtype = [precision().name]
         return tags
 
 
