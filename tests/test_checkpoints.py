@@ -14,6 +14,7 @@ from test_phases import Averaged, Trace, data, deep, rule
 import simatch as sm
 from simatch import estimators
 from simatch.learning import _train
+from simatch.models import contrastive
 from simatch.storage import read_arrays, write_arrays
 
 
@@ -126,6 +127,14 @@ def test_another_run_is_refused_and_leaves_the_checkpoints(change, words, x, tmp
     with pytest.raises(ValueError, match=f"of another (run, with ({words})|network or rule)"):
         sm.train(settings.pop("net", linear()), settings.pop("x", x), checkpoints=sm.Checkpoints(tmp_path), **settings)
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_run_with_another_nudge_is_another_run(rng, tmp_path):
+    x, y = rng.uniform(size=(40, 6)), np.eye(3)[rng.integers(3, size=40)]
+    plan = {"epochs": 1, "batch_size": 20, "checkpoints": sm.Checkpoints(tmp_path)}
+    contrastive(6, [4], 3, beta=0.5).fit(x, y, **plan)
+    with pytest.raises(ValueError, match="of another run, with rule"):
+        contrastive(6, [4], 3, beta=0.25).fit(x, y, **plan)
 
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(x, tmp_path):

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import equinox as eqx
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -371,7 +372,7 @@ def train(
             x if total is not None else None,
             **plan,
             seed=seed,
-            rule=repr(rule),
+            rule=eqx.tree_pformat(rule, short_arrays=False),  # `repr` hides numbers such as beta
             solver=repr(solver),
             tolerance=tolerance,
             tol=tol,
