@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND := Agg
 
 .PHONY: help install demo benchmark test test-all fuzz survive endure lint format types docs serve-docs check-site \
-	snippets lock clean
+	snippets tutorials lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,11 @@ check-site: docs  ## Look at every page of site/ in a headless Chromium: widths,
 
 snippets: $(STAMP)  ## Run the Python of all pages
 	"$(BIN)/python" -m pytest -m "" --numprocesses=0 tests/test_pages.py $(ARGS)
+
+# The tools of notebooks are 43 packages (98 MB) that nothing else needs, so `make install` leaves them out.
+tutorials: $(STAMP)  ## Run all tutorials and write their pages, figures and notebooks; ARGS names some
+	"$(BIN)/python" -m pip install --quiet --constraint requirements.lock --no-build-isolation --editable '.[tutorials]'
+	"$(BIN)/python" docs/tutorials/_build.py $(ARGS)
 
 # Resolved anew for the oldest Python that is supported: run it with PYTHON=python3.11. The library itself, which its
 # extras name, is left out, as are the tools that pip-compile leaves out of its own accord.
