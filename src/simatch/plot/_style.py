@@ -19,7 +19,7 @@ MISSING = "#e3e5e9"
 SIGNED = "RdBu_r"
 """Colour map of numbers with a sign: red above zero, blue below, white at zero."""
 
-_SETTINGS: Any = {
+SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10,
@@ -53,6 +53,7 @@ _SETTINGS: Any = {
     "savefig.facecolor": "white",
     "svg.hashsalt": "simatch",
 }
+"""Settings of Matplotlib that all figures share: ``plt.style.use(sm.plot.SETTINGS)`` gives them to a whole program."""
 
 
 @contextlib.contextmanager
@@ -61,7 +62,7 @@ def style() -> Iterator[None]:
 
     It starts from Matplotlib's defaults, not from the user's, which may need programs such as LaTeX that are missing.
     """
-    with context(["default", _SETTINGS]):
+    with context(["default", SETTINGS]):
         yield
 
 
