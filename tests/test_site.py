@@ -12,6 +12,7 @@ from pathlib import Path
 
 import browser
 import public
+import publish
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,19 @@ def test_what_is_shipped_is_what_was_published():
     for path in sorted((ROOT / "docs/assets").rglob("*")):
         if path.suffix in (".js", ".css", ".woff2") and path.name not in ("start.js", "site.css"):
             assert f"`{hashlib.sha256(path.read_bytes()).hexdigest()}`" in table, path
+
+
+def test_versions_stand_beside_each_other(tmp_path):
+    site, folder = tmp_path / "site", tmp_path / "public"
+    site.mkdir()
+    for version in ("0.9.0", "0.10.0"):
+        (site / "index.html").write_text(version)
+        publish.publish(site, folder, version)
+    with pytest.raises(FileExistsError, match="a published version does not change"):
+        publish.publish(site, folder, "0.9.0")
+    assert [(folder / v / "index.html").read_text() for v in ("0.9.0", "0.10.0")] == ["0.9.0", "0.10.0"]
+    page = (folder / "index.html").read_text()
+    assert page.index('href="0.10.0/index.html"') < page.index('href="0.9.0/index.html"')
 
 
 @pytest.fixture(scope="module")
