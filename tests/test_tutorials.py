@@ -33,7 +33,8 @@ def cells(script):
 def test_a_tutorial_runs(script, monkeypatch):
     figures = []
     monkeypatch.setattr(plt, "show", lambda: figures.extend(plt.get_fignums()) or plt.close("all"))
-    runpy.run_path(str(script))
+    with plt.rc_context():  # tutorials set a style
+        runpy.run_path(str(script))
     assert figures
     assert not plt.get_fignums()  # every figure is shown
 
