@@ -15,6 +15,7 @@ import jupytext
 import nbconvert
 import nbformat
 from nbclient import NotebookClient
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 
 FOLDER = Path(__file__).parent
 LINKS = "[Notebook]({name}.ipynb) · [Python script]({name}.py)\n\n"
@@ -36,7 +37,9 @@ def build(script: Path) -> None:
     seconds = time.perf_counter() - began
     del notebook.cells[0]
     files = f"{script.stem}_files"
-    text, resources = nbconvert.MarkdownExporter().from_notebook_node(
+    exporter = nbconvert.MarkdownExporter()
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)  # what one cell prints is one block
+    text, resources = exporter.from_notebook_node(
         notebook, {"output_files_dir": files, "unique_key": script.stem}
     )
     if not resources["outputs"]:
