@@ -39,9 +39,7 @@ def build(script: Path) -> None:
     files = f"{script.stem}_files"
     exporter = nbconvert.MarkdownExporter()
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)  # what one cell prints is one block
-    text, resources = exporter.from_notebook_node(
-        notebook, {"output_files_dir": files, "unique_key": script.stem}
-    )
+    text, resources = exporter.from_notebook_node(notebook, {"output_files_dir": files, "unique_key": script.stem})
     if not resources["outputs"]:
         raise RuntimeError(f"{script.name} drew no figure, so its page stays as it was.")
     title, _, rest = text.lstrip().partition("\n")
