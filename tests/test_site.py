@@ -93,6 +93,16 @@ def test_links_in_docstrings():
     )
 
 
+def test_commands_and_settings_are_described():
+    """Whole sentences, placeholders as they are typed, and a meaning for every setting."""
+    commands, *tables = importlib.import_module("commands").parts().values()
+    assert "`--out <path>`" in commands
+    assert "..." not in commands.replace("[ARGS]...", "")
+    rows = [line for table in tables for line in table.splitlines()[2:]]
+    assert len(rows) > 30
+    assert [row for row in rows if row.rstrip("| ").count("|") != 4] == []
+
+
 def test_what_is_shipped_is_what_was_published():
     """Versions and hashes are those in docs/assets/README.md."""
     table = (ROOT / "docs/assets/README.md").read_text(encoding="utf-8")
