@@ -155,6 +155,33 @@ def test_one_population_has_none_to_take_turns_with(rng):
     np.testing.assert_allclose(turns["layer1"], alone["layer1"], atol=1e-4)
 
 
+def test_layers_with_singular_lateral_matrices_relax(rng):
+    """Newton steps of a block with a pivot of exactly 0 ended in NaN, and learning with them stopped."""
+    signs = np.array([1.0, 1.0, -1.0, 1.0])
+    net = sm.layered(4, [sm.Layer(units=4), sm.Layer(units=4)], feedback=0.2)
+    together, apart = jnp.asarray(np.outer(signs, signs), jnp.float32), jnp.eye(4)
+    net = net.with_weights([apart if p.pre != p.post else together for p in net.pathways])
+    out = sm.relax(net, 10 * signs + rng.normal(size=(5, 4)), tolerance=1e-5)
+    assert out.converged.all()
+    for name in net.layers:
+        np.testing.assert_array_equal(np.sign(np.reshape(out[name], (5, 4))), np.tile(signs, (5, 1)))
+
+
+def test_layers_of_bounded_units_relax_in_turn(rng):
+    """Newton steps alone go in circles where an activation has kinks, so that no sweep was ever enough."""
+    layers = [sm.Layer(units=n, stride=2, radius=2.0, activation="clip") for n in (4, 8)]
+    net = sm.layered(sm.Grid(8, 8), [*layers, sm.Layer(units=10, activation="clip")], feedback=1.0)
+    net = net.with_weights(
+        [jax.tree.map(lambda w, by=3 * (p.pre != p.post): w + by * w, p.weights) for p in net.pathways]
+    )
+    x = rng.uniform(size=(40, 8, 8))
+    out = sm.relax(net, x, tolerance=1e-5)
+    assert out.converged.all()
+    assert out.steps.max() < 100
+    joint = sm.relax(net, x, tolerance=1e-4, solver=sm.Accelerated(), start=out)
+    assert (joint.steps == 0).all()
+
+
 def test_a_start_at_the_fixed_point_takes_no_step(rng):
     net = network("local", 0.3, rng)
     x = rng.normal(size=(3, networks.BELOW.size))

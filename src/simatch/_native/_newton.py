@@ -17,7 +17,7 @@ from ._multiply import multiply
 
 # Steps for which it is tried.
 NEWTON_STEPS = 10
-# A slope counts as at least this.
+# A slope of an activation and a pivot count as at least this.
 FLATTEST = np.float32(1e-6)
 # A defect is measured where its estimate is at most about twice what is allowed (here squared).
 MARGIN = np.float32(4)
@@ -105,7 +105,8 @@ def _factorise(entry):
     def factorise(a, factors, scaled, pivots, slope, move, n):
         """Factors L D L' of ``a + slope - 1``, in squares of four by four, and `move` solved for the lower one.
 
-        Rows of L are kept whole. A negative pivot counts as if it were positive, so that no step leads to a saddle.
+        Rows of L are kept whole. A negative pivot counts as if it were positive, so that no step leads to a saddle,
+        and one of 0, which a singular matrix has, does not end in NaN.
         """
         wide_vectors()
         m = round_up_to_four(n)
@@ -143,19 +144,19 @@ def _factorise(entry):
                 y1 -= l1 * y
                 y2 -= l2 * y
                 y3 -= l3 * y
-            d0 = magnitude(c00)
+            d0 = larger(magnitude(c00), FLATTEST)
             i0 = divide(1, d0)
             l10, l20, l30 = c10 * i0, c20 * i0, c30 * i0
-            d1 = magnitude(c11 - l10 * c10)
+            d1 = larger(magnitude(c11 - l10 * c10), FLATTEST)
             i1 = divide(1, d1)
             c21 -= l20 * c10
             c31 -= l30 * c10
             l21, l31 = c21 * i1, c31 * i1
-            d2 = magnitude(c22 - l20 * c20 - l21 * c21)
+            d2 = larger(magnitude(c22 - l20 * c20 - l21 * c21), FLATTEST)
             i2 = divide(1, d2)
             c32 -= l30 * c20 + l31 * c21
             l32 = c32 * i2
-            d3 = magnitude(c33 - l30 * c30 - l31 * c31 - l32 * c32)
+            d3 = larger(magnitude(c33 - l30 * c30 - l31 * c31 - l32 * c32), FLATTEST)
             i3 = divide(1, d3)
             y1 -= l10 * y0
             y2 -= l20 * y0 + l21 * y1

@@ -2,10 +2,13 @@
 
 from typing import final
 
+import jax
 from jaxtyping import Array, Float
 
 from ..network import Activities
+from ._accelerated import Accelerated
 from ._blocks import settle_alone
+from ._coupled import Coupled, suits_in_turn
 from ._problem import Problem
 from ._settings import count_field
 from ._solver import Settled, Solver
@@ -29,10 +32,11 @@ class Blockwise(Solver):
     block stops when it has converged. The tolerance holds for every block, so the residual of the whole population
     is often much smaller.
 
-    The solver needs a CPU, Numba, single precision, a stage of one population whose forces are affine in its
-    activities, blocks of at most 512 neurons, and an activation of this library. All other stages, such as layers
-    with feedback, are relaxed by `Accelerated` (and by `Adaptive` if their energy is not quadratic); `Coupled` relaxes
-    layers with feedback in turn.
+    Layers with feedback whose blocks have up to 16 neurons relax in turn, each by its own blocks (`Coupled`).
+
+    The solver needs a CPU, Numba, single precision, populations whose forces are affine in their activities, blocks of
+    at most 512 neurons, and activations of this library. All other stages are relaxed by `Accelerated` (and by
+    `Adaptive` if their energy is not quadratic).
 
     Parameters
     ----------
@@ -63,4 +67,12 @@ class Blockwise(Solver):
     def solve(
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
     ) -> Settled:
+        def in_turn(start, tolerance):
+            return Coupled(self.max_steps).solve(problem, start, tolerance, max_steps)
+
+        def together(start, tolerance):
+            return Accelerated().solve(problem, start, tolerance, max_steps)
+
+        if suits_in_turn(problem):
+            return jax.lax.platform_dependent(start, tolerance, cpu=in_turn, default=together)
         return settle_alone(problem, start, tolerance, max_steps or self.max_steps, max_steps)

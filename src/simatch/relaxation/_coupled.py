@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from ..network import Activities
 from ._accelerated import Accelerated
-from ._blocks import settle_alone
+from ._blocks import settle_alone, suits
 from ._iteration import bounded, relative
 from ._problem import Problem
 from ._settings import count_field
@@ -17,8 +17,9 @@ from ._solver import Settled, Solver, Status
 
 # One product with the matrix of a larger block, of many samples, takes less time than native steps of one sample.
 LARGEST_BLOCK = 16
-# Steps of a population within a sweep, natively and elsewhere: the other populations move too before it is settled.
-INNER_STEPS, INNER_STEPS_ELSEWHERE = 3, 20
+# Most steps of a population within a sweep, natively and elsewhere. Most blocks need two or three. Newton steps alone
+# may go in circles where an activation has a kink; after those native code goes on with other steps.
+INNER_STEPS, INNER_STEPS_ELSEWHERE = 100, 20
 # Tolerance of a population within a sweep, as a share of that of the stage.
 INNER_TOLERANCE = 0.1
 # Steps are not longer than 1 over this curvature.
@@ -62,9 +63,9 @@ class Coupled(Solver):
 
     A step is one sweep over the populations, in groups that do not hear each other; in a chain of layers these are
     every other layer. A population without lateral synapses reaches its minimum in one proximal step; small blocks of
-    neurons relax as in `Blockwise`, from where they were, for few steps. The forces on the first group are extrapolated
-    with Nesterov's momentum, for every sample, which is reset to 0 where the activities turn back. The residual of the
-    first group is measured from the forces that the next sweep needs anyway.
+    neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on the first group
+    are extrapolated with Nesterov's momentum, for every sample, which is reset to 0 where the activities turn back. The
+    residual of the first group is measured from the forces that the next sweep needs anyway.
 
     The fixed points are those of the joint dynamics. No length of a step has to be found, and the joint energy need not
     be convex; if it is not, the fixed point that is reached may be another one than that of smaller steps. Stages with
@@ -116,6 +117,12 @@ class Coupled(Solver):
         )
 
 
+def suits_in_turn(problem: Problem) -> bool:
+    """Whether several populations can relax in turn, all of them in native code or in closed form."""
+    alone = (problem.alone(name, drive) for name, drive in problem.drive.items())
+    return len(problem.sizes) > 1 and _solvable(problem) and all(map(suits, alone))
+
+
 def _solvable(problem: Problem) -> bool:
     return all(own is not None and own.shape[1] <= LARGEST_BLOCK for own in problem.own.values())
 
@@ -160,7 +167,7 @@ def _begun(
         pulled={name: jnp.zeros_like(u[name]) for name in groups[0]},
         momentum=zero,
         left=zero + left,
-        value=zero,
+        value=zero + jnp.inf,
         steps=jnp.full(samples, int(start is None), jnp.int32),
         status=jnp.full(samples, int(Status.MAX_STEPS), jnp.int32),
     )
