@@ -47,7 +47,8 @@ def test_the_first_network_from_the_command_line(tmp_path):
     """The commands of the first page run as they stand, each in a process of its own."""
     page = "docs/start/first.md"
     with contextlib.chdir(tmp_path):
-        blocks(page, "python")[-1].run({"np": np, "digits": load_digits()})  # writes the files
+        digits = load_digits()
+        blocks(page, "python")[-1].run({"np": np, "digits": digits, "y": digits.target})  # writes the files
     ran = [words for words in commands(page) if words[0] == "simatch" and len(words) > 2]
     for words in ran:
         subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603
