@@ -12,10 +12,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND := Agg
 
 .PHONY: help install demo benchmark test test-all fuzz survive endure lint format types docs serve-docs check-site \
-	snippets lock clean
+	publish-docs snippets tutorials lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## Make the virtual environment, with the exact versions of requirements.lock
 
@@ -69,8 +69,17 @@ serve-docs: $(STAMP)  ## Show the documentation at http://127.0.0.1:8000, built 
 check-site: docs  ## Look at every page of site/ in a headless Chromium: widths, requests, errors, formulas
 	"$(BIN)/python" docs/_site/browser.py site $(ARGS)
 
-snippets: $(STAMP)  ## Run the Python of all pages
-	"$(BIN)/python" -m pytest -m "" --numprocesses=0 tests/test_pages.py $(ARGS)
+publish-docs: docs  ## Put site/ into the folder TO as one version beside earlier ones, with a page that lists them
+	@test -n "$(TO)" || { echo "Name a folder: make publish-docs TO=/path/to/folder" >&2; exit 1; }
+	"$(BIN)/python" docs/_site/publish.py site "$(TO)"
+
+snippets: $(STAMP)  ## Run the Python of all pages and tutorials
+	"$(BIN)/python" -m pytest -m "" tests/test_pages.py tests/test_tutorials.py $(ARGS)
+
+# The tools of notebooks are 43 packages (98 MB) that nothing else needs, so `make install` leaves them out.
+tutorials: $(STAMP)  ## Run all tutorials and write their pages, figures and notebooks; ARGS names some
+	"$(BIN)/python" -m pip install --quiet --constraint requirements.lock --no-build-isolation --editable '.[tutorials]'
+	"$(BIN)/python" docs/tutorials/_build.py $(ARGS)
 
 # Resolved anew for the oldest Python that is supported: run it with PYTHON=python3.11. The library itself, which its
 # extras name, is left out, as are the tools that pip-compile leaves out of its own accord.

@@ -46,12 +46,14 @@ def test_python_runs(page, tmp_path, monkeypatch, untyped):
 def test_the_first_network_from_the_command_line(tmp_path):
     """The commands of the first page run as they stand, each in a process of its own."""
     page = "docs/start/first.md"
-    x, y = load_digits().images, load_digits().target
-    np.savez(tmp_path / "digits.npz", x=x[:1200], y=y[:1200], x_test=x[1200:], y_test=y[1200:])
+    with contextlib.chdir(tmp_path):
+        digits = load_digits()
+        blocks(page, "python")[-1].run({"np": np, "digits": digits, "y": digits.target})  # writes the files
     ran = [words for words in commands(page) if words[0] == "simatch" and len(words) > 2]
     for words in ran:
         subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603
-    assert len(ran) >= 3
+    assert len(ran) >= 4
+    assert (tmp_path / "run0" / "network.safetensors").exists()
     assert (tmp_path / "run1" / "index.html").exists()
     assert np.load(tmp_path / "features.npz")["x_train"].shape[0] == 1200
 

@@ -1,8 +1,11 @@
 """Tutorials run from top to bottom, and their notebooks and pages are those of the scripts."""
 
+import ast
 import json
 import re
 import runpy
+import sys
+import tomllib
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -30,9 +33,20 @@ def cells(script):
 def test_a_tutorial_runs(script, monkeypatch):
     figures = []
     monkeypatch.setattr(plt, "show", lambda: figures.extend(plt.get_fignums()) or plt.close("all"))
-    runpy.run_path(str(script))
+    with plt.rc_context():  # tutorials set a style
+        runpy.run_path(str(script))
     assert figures
     assert not plt.get_fignums()  # every figure is shown
+
+
+def test_extra_names_what_makes_the_pages():
+    """What ``_build.py`` imports, and the kernel that it starts."""
+    tree = ast.parse((FOLDER / "_build.py").read_text(encoding="utf-8"))
+    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    named |= {node.module.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    project = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extra = {re.match(r"[\w-]+", line)[0] for line in project["optional-dependencies"]["tutorials"]}
+    assert extra == {"simatch", "ipykernel"} | named - sys.stdlib_module_names
 
 
 def test_there_are_tutorials():

@@ -68,5 +68,7 @@ def _groups(room: str, names: list[Name], level: int = 2) -> list[str]:
         if text.rstrip(".") != title:
             lines += [text, ""]
         for name in group:
-            lines += [f"::: {name.path}", "    options:", f"      heading_level: {level + 1}", ""]
+            lines += [f"::: {name.path}", "    options:", f"      heading_level: {level + 1}"]
+            # What all estimators can do is written once, in classes that are not public.
+            lines += ["      inherited_members: true", ""] if room == "estimators" else [""]
     return lines

@@ -2,6 +2,7 @@
 
 import html
 import importlib.metadata
+import inspect
 import re
 from typing import Any
 
@@ -11,6 +12,8 @@ import typer.cli
 from pydantic_core import PydanticUndefined
 
 from simatch.cli import app
+from simatch.data import Preprocessing
+from simatch.models import Layer
 from simatch.runs import LabelledSettings, RunSettings
 
 
@@ -23,32 +26,53 @@ def parts() -> dict[str, str]:
     """Text for each of the places in the pages that are filled from the code."""
     helps = _help_texts()
     models = {
-        "run": RunSettings,
-        "layers": _model_in(RunSettings.model_fields["layers"].annotation),
-        "preprocessing": _model_in(RunSettings.model_fields["preprocessing"].annotation),
-        "labelled": LabelledSettings,
+        "run": (RunSettings, helps),
+        "layers": (_model_in(RunSettings.model_fields["layers"].annotation), _parameters(Layer)),
+        "preprocessing": (_model_in(RunSettings.model_fields["preprocessing"].annotation), _parameters(Preprocessing)),
+        "labelled": (LabelledSettings, helps),
     }
-    tables = {f"<!-- settings: {name} -->": "\n".join(_table(model, helps)) for name, model in models.items()}
+    tables = {f"<!-- settings: {name} -->": "\n".join(_table(*model)) for name, model in models.items()}
     return {"<!-- commands -->": _commands(), **tables}
 
 
 def _commands() -> str:
     command = typer.main.get_command(app)
+    _describe(command)
     with typer.Context(command, info_name="simatch") as context:
         text = typer.cli.get_docs_for_click(obj=command, ctx=context, name="simatch", indent=1)
-    # Prompts are not copied with a command; placeholders in angle brackets are no tags.
+    # Prompts are not copied with a command; placeholders in angle brackets are no tags, and need no escapes in code.
     text = re.sub(r"^```console\n\$ ", "```text\n", text, flags=re.MULTILINE)
     text = re.sub(r"\*\*(\w+)\*\*:\n", r"\1:\n", text)
+    text = re.sub(r"(?:^  simatch .+\n+)+", _block, text, flags=re.MULTILINE)  # examples
     return "".join(
-        part if part.startswith("```") else re.sub(r"<(?=\w)", "&lt;", part)
-        for part in re.split(r"(^```.*?^```\n)", text, flags=re.MULTILINE | re.DOTALL)
+        part if part.startswith("`") else re.sub(r"<(?=\w)", "&lt;", part)
+        for part in re.split(r"(^```.*?^```\n|`[^`\n]+`)", text, flags=re.MULTILINE | re.DOTALL)
     )
+
+
+def _block(lines: re.Match[str]) -> str:
+    return "\n".join(["```sh", *(line.strip() for line in lines[0].splitlines() if line), "```", "", ""])
+
+
+def _describe(command: Any) -> None:
+    """Let lists of commands have whole sentences, which are cut after 45 letters otherwise."""
+    for below in getattr(command, "commands", {}).values():
+        below.short_help = " ".join((below.help or "").split("\n\n")[0].split())
+        _describe(below)
 
 
 def _help_texts() -> dict[str, str]:
     """What the options of `simatch train` say about settings of the same name."""
     train = typer.main.get_command(app).commands["train"]  # pyright: ignore[reportAttributeAccessIssue]
-    return {parameter.name: getattr(parameter, "help", None) or "" for parameter in train.params}
+    texts = {parameter.name: getattr(parameter, "help", None) or "" for parameter in train.params}
+    return texts | {"layers": "A table `[[layers]]` for each layer.", "preprocessing": "A table `[preprocessing]`."}
+
+
+def _parameters(described: type) -> dict[str, str]:
+    """First sentence of every parameter in a docstring."""
+    text = (inspect.getdoc(described) or "").partition("Parameters\n----------\n")[2]
+    entries = re.findall(r"^(\w+) : .*\n((?:    .*\n?)+)", re.split(r"\n\n\w+\n-", text)[0], flags=re.MULTILINE)
+    return {name: " ".join(body.split()).partition(". ")[0].rstrip(".") + "." for name, body in entries}
 
 
 def _table(model: type[pydantic.BaseModel], helps: dict[str, str]) -> list[str]:
@@ -56,7 +80,8 @@ def _table(model: type[pydantic.BaseModel], helps: dict[str, str]) -> list[str]:
     schema = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         default = "" if field.default is PydanticUndefined else f"`{_toml(field.default)}`"
-        meaning = html.escape(helps.get(name, ""), quote=False).replace("|", "\\|").replace("\n", " ")
+        meaning = re.sub(r" \[default: .*\]$", "", helps.get(name, ""))  # it has a column of its own
+        meaning = html.escape(meaning, quote=False).replace("|", "\\|").replace("\n", " ")
         lines.append(f"| `{name}` | {_type(schema[name])} | {default} | {meaning} |")
     return lines
 

@@ -70,14 +70,14 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Load KaTeX on pages with mathematics, and on no other."""
-    if 'class="arithmatex"' not in output:
-        return output
-    here = [get_relative_url(f"assets/{name}", page.url) for name in ("katex/katex.min.css", "katex/katex.min.js")]
-    auto, start = (
-        get_relative_url(f"assets/{name}", page.url) for name in ("katex/auto-render.min.js", "katex/start.js")
-    )
-    tags = f'<link rel="stylesheet" href="{here[0]}">' + "".join(
-        f'<script defer src="{script}"></script>' for script in (here[1], auto, start)
-    )
+    """Load what delays the index of the search, and KaTeX on pages with mathematics."""
+    tags = _script("search.js", page)
+    if 'class="arithmatex"' in output:
+        tags += f'<link rel="stylesheet" href="{get_relative_url("assets/katex/katex.min.css", page.url)}">'
+        for name in ("katex.min.js", "auto-render.min.js", "start.js"):
+            tags += _script(f"katex/{name}", page, "defer ")
     return output.replace("</head>", f"{tags}</head>", 1)
+
+
+def _script(name: str, page: Page, when: str = "") -> str:
+    return f'<script {when}src="{get_relative_url(f"assets/{name}", page.url)}"></script>'

@@ -18,7 +18,7 @@ def pages() -> Iterator[tuple[str, str]]:
         yield place, re.sub(r"\]\(docs/([^)]*)\)", r"](../\1)", text)
 
 
-def small(picture: Path, width: int = 900, colours: int = 64) -> bytes:
+def small(picture: Path, width: int = 800, colours: int = 64) -> bytes:
     """Return a PNG of less width and with fewer colours."""
     image = Image.open(picture).convert("RGB")
     image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)

@@ -15,11 +15,12 @@ import jupytext
 import nbconvert
 import nbformat
 from nbclient import NotebookClient
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 
 FOLDER = Path(__file__).parent
 LINKS = "[Notebook]({name}.ipynb) · [Python script]({name}.py)\n\n"
-# Sharp on screens of a high resolution, and small enough for a site.
-SETUP = "%config InlineBackend.print_figure_kwargs = {'dpi': 110}"
+# Figures in the notebook, whatever MPLBACKEND says; sharp on screens of a high resolution, and small enough for a site.
+SETUP = "%matplotlib inline\n%config InlineBackend.print_figure_kwargs = {'dpi': 110}"
 
 
 def build(script: Path) -> None:
@@ -36,9 +37,11 @@ def build(script: Path) -> None:
     seconds = time.perf_counter() - began
     del notebook.cells[0]
     files = f"{script.stem}_files"
-    text, resources = nbconvert.MarkdownExporter().from_notebook_node(
-        notebook, {"output_files_dir": files, "unique_key": script.stem}
-    )
+    exporter = nbconvert.MarkdownExporter()
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)  # what one cell prints is one block
+    text, resources = exporter.from_notebook_node(notebook, {"output_files_dir": files, "unique_key": script.stem})
+    if not resources["outputs"]:
+        raise RuntimeError(f"{script.name} drew no figure, so its page stays as it was.")
     title, _, rest = text.lstrip().partition("\n")
     links = LINKS.format(name=script.stem)
     rest = rest.strip().replace("![png]", f"![{title.removeprefix('# ')}]")

@@ -89,6 +89,7 @@ import matplotlib.pyplot as plt
 
 import simatch as sm
 
+plt.style.use(sm.plot.SETTINGS)
 net = sm.load(folder / "result" / "network.safetensors")
 sm.plot.mosaic(sm.analysis.receptive_fields(net.feedforward[0]), columns=9)
 plt.show()

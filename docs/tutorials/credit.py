@@ -12,6 +12,7 @@ import numpy as np
 
 import simatch as sm
 
+plt.style.use(sm.plot.SETTINGS)  # one style for all figures
 rng = np.random.default_rng(0)
 x = rng.normal(size=(200, 6)) * [3, 2, 1, 0.5, 0.5, 0.5]
 net = sm.layered(6, [sm.Layer(units=3, activation="linear")], seed=0)
@@ -55,6 +56,7 @@ for ax, share, title in ((axes[0], share_W, "feedforward synapses"), (axes[1], s
     limit = abs(share).max()
     image = ax.imshow(share, cmap="RdBu_r", vmin=-limit, vmax=limit)
     ax.set(title=title, xlabel="from", ylabel="to neuron", yticks=range(3), xticks=range(share.shape[1]))
+    ax.grid(visible=False)
     plt.colorbar(image, ax=ax)
 plt.show()
 

@@ -11,8 +11,10 @@ import numpy as np
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import IncrementalPCA
 
+import simatch as sm
 from simatch.estimators import SimilarityMatching
 
+plt.style.use(sm.plot.SETTINGS)  # one style for all figures
 DIMENSIONS, BATCH = 20, 100
 
 

@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 import simatch as sm
 from simatch.readout import LinearReadout
 
+plt.style.use(sm.plot.SETTINGS)  # one style for all figures
 digits = load_digits()
 x, y = digits.images.astype(np.float32) / 16, digits.target  # 1797 images of 8 by 8 pixels
 x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.25, stratify=y, random_state=0)

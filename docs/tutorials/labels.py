@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 import simatch as sm
 from simatch.estimators import EquilibriumPropagation, SupervisedSimilarityMatching
 
+plt.style.use(sm.plot.SETTINGS)  # one style for all figures
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=500, stratify=y, random_state=0)
 
@@ -106,5 +107,6 @@ np.fill_diagonal(confusion, 0)
 _, ax = plt.subplots(figsize=(3.8, 3.3), layout="constrained")
 image = ax.imshow(confusion, cmap="Blues")
 ax.set(xlabel="predicted", ylabel="digit", xticks=range(10), yticks=range(10))
+ax.grid(visible=False)
 plt.colorbar(image, ax=ax, label="images")
 plt.show()

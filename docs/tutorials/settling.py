@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 
 import simatch as sm
 
+plt.style.use(sm.plot.SETTINGS)  # one style for all figures
 x = load_digits().images / 16
 x = x - x.mean(axis=0)
 net = sm.layered(sm.Grid(8, 8), [sm.Layer(units=12, activation="relu")], seed=0)

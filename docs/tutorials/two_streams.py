@@ -11,6 +11,7 @@ import numpy as np
 
 import simatch as sm
 
+plt.style.use(sm.plot.SETTINGS)  # one style for all figures
 rng = np.random.default_rng(0)
 world = rng.normal(size=(1200, 3)) * [2.0, 1.5, 1.0]  # what happens, three numbers for each moment
 see, hear = rng.normal(size=(3, 12)) / 2, rng.normal(size=(3, 10)) / 2  # how eye and ear sense it

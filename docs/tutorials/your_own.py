@@ -13,6 +13,7 @@ import numpy as np
 
 import simatch as sm
 
+plt.style.use(sm.plot.SETTINGS)  # one style for all figures
 rng = np.random.default_rng(0)
 ring = np.arange(40)
 centre = rng.uniform(0, 40, size=(400, 1))

@@ -130,6 +130,16 @@ def training(
     References
     ----------
     Equations (11), (17) and (18) of ``docs/mathematics.md``; several devices: ``docs/clusters.md``.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> x = np.random.default_rng(0).normal(size=(100, 4))
+    >>> net = sm.layered(4, [sm.Layer(units=2)])
+    >>> for net, report in sm.training(net, (x[i : i + 10] for i in range(0, 100, 10)), rate=0.1, report_every=5):
+    ...     print(report.batches, report.samples)
+    5 50
+    10 100
     """
     rule = rule or DEFAULT_RULE
     tolerance = check_solving(solver, tolerance)

@@ -18,6 +18,7 @@ with Feature("simatch.plot", extra="app"):
     from ._style import COLOURS as COLOURS
     from ._style import FAINT as FAINT
     from ._style import MISSING as MISSING
+    from ._style import SETTINGS as SETTINGS
     from ._style import SIGNED as SIGNED
     from ._style import new_axes as new_axes
     from ._style import style as style

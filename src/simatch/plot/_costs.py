@@ -67,6 +67,18 @@ def costs(history: History, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
+
+    References
+    ----------
+    Section 10 of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> x = np.random.default_rng(0).normal(size=(100, 4))
+    >>> net = sm.layered(4, [sm.Layer(units=2)])
+    >>> learned, _ = sm.train(net, x, progress=False)
+    >>> ax = sm.plot.costs([(50, sm.certificate(net, x)), (100, sm.certificate(learned, x))])
     """
     learned = [point for point in history if point[0] > 0]
     samples = [n for n, _ in learned]
@@ -87,7 +99,22 @@ def costs(history: History, *, ax: Axes | None = None) -> Axes:
 
 
 def samples_axis(ax: Axes, *, log: bool = False) -> None:
-    """Make the horizontal axis one of samples learned from."""
+    """Make the horizontal axis one of samples learned from.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    log : bool
+        Whether it is logarithmic.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> ax = sm.plot.new_axes(4, 3)
+    >>> sm.plot.samples_axis(ax, log=True)
+    >>> ax.get_xlabel()
+    'samples learned from'
+    """
     ax.set_xlabel("samples learned from")
     if log:
         ax.set_xscale("log")

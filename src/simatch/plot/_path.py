@@ -58,12 +58,20 @@ def energy(path: Trajectory, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     path : Trajectory
+        As `simatch.trajectory` and `simatch.simulate` return it.
     ax : matplotlib.axes.Axes, optional
         Those of a new figure by default.
 
     Returns
     -------
     matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> net = sm.layered(4, [sm.Layer(units=3)])
+    >>> path = sm.trajectory(net, np.random.default_rng(0).normal(size=(2, 4)), steps=50)
+    >>> ax = sm.plot.energy(path)
     """
     ax = ax or new_axes(5.2, 3.4)
     ax.plot(path.time, path.energy)

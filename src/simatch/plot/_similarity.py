@@ -66,7 +66,22 @@ def similarity(
 
 
 def largest_off_diagonal(*matrices: Matrix) -> float:
-    """Largest magnitude off the diagonals of matrices; 1 if there is none."""
+    """Largest magnitude off the diagonals of matrices; 1 if there is none.
+
+    Parameters
+    ----------
+    *matrices : array of shape (samples, samples)
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> sm.plot.largest_off_diagonal(np.array([[1.0, -0.5], [-0.5, 1.0]]))
+    0.5
+    """
     values = [np.abs(m[~np.eye(len(m), dtype=bool)]) for m in matrices]
     return max((float(own.max()) for own in values if own.size), default=1.0) or 1.0
 

@@ -19,7 +19,7 @@ MISSING = "#e3e5e9"
 SIGNED = "RdBu_r"
 """Colour map of numbers with a sign: red above zero, blue below, white at zero."""
 
-_SETTINGS: Any = {
+SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10,
@@ -53,6 +53,7 @@ _SETTINGS: Any = {
     "savefig.facecolor": "white",
     "svg.hashsalt": "simatch",
 }
+"""Settings of Matplotlib that all figures share: ``plt.style.use(sm.plot.SETTINGS)`` gives them to a whole program."""
 
 
 @contextlib.contextmanager
@@ -60,12 +61,33 @@ def style() -> Iterator[None]:
     """Context with the settings of Matplotlib for figures; restores the earlier settings at the end.
 
     It starts from Matplotlib's defaults, not from the user's, which may need programs such as LaTeX that are missing.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt, simatch as sm
+    >>> with sm.plot.style():
+    ...     figure, ax = plt.subplots()
     """
-    with context(["default", _SETTINGS]):
+    with context(["default", SETTINGS]):
         yield
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """Return the axes of a new figure of Matplotlib's pyplot, so that notebooks show it."""
+    """Return the axes of a new figure of Matplotlib's pyplot, so that notebooks show it.
+
+    Parameters
+    ----------
+    width, height : float
+        Of the figure, in inches.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> ax = sm.plot.new_axes(4, 3)
+    """
     with style():
         return plt.subplots(figsize=(width, height), layout="constrained")[1]
