@@ -1,11 +1,12 @@
 """Populations that hear each other, relaxed in turn."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ..network import Activities
 from ._accelerated import Accelerated
@@ -64,8 +65,9 @@ class Coupled(Solver):
     A step is one sweep over the populations, in groups that do not hear each other; in a chain of layers these are
     every other layer. A population without lateral synapses reaches its minimum in one proximal step; small blocks of
     neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on the first group
-    are extrapolated with Nesterov's momentum, for every sample, which is reset to 0 where the activities turn back. The
-    residual of the first group is measured from the forces that the next sweep needs anyway.
+    are extrapolated with Nesterov's momentum, for every sample, which is reset to 0 where the activities turn back; not
+    so where a start is given, whose nearest fixed point is wanted. The residual of the first group is measured from the
+    forces that the next sweep needs anyway.
 
     The fixed points are those of the joint dynamics. No length of a step has to be found, and the joint energy need not
     be convex; if it is not, the fixed point that is reached may be another one than that of smaller steps. Stages with
@@ -108,8 +110,12 @@ class Coupled(Solver):
         def unfinished(sweep):
             return jnp.any(_active(sweep, most))
 
+        # From given activities the nearest fixed point is wanted; momentum may carry them over to another one, which
+        # the contrast of two phases takes for an effect of the nudge.
+        pace = float(start is None)
+
         def advance(sweep):
-            return _advanced(problem, groups, sweep, tolerance, most)
+            return _advanced(problem, groups, sweep, tolerance, most, pace)
 
         last = jax.lax.while_loop(unfinished, advance, _begun(problem, groups, start, tolerance))
         return Settled(
@@ -174,7 +180,12 @@ def _begun(
 
 
 def _advanced(
-    problem: Problem, groups: Sequence[Sequence[str]], sweep: _Sweep, tolerance: Float[Array, ""], most: int
+    problem: Problem,
+    groups: Sequence[Sequence[str]],
+    sweep: _Sweep,
+    tolerance: Float[Array, ""],
+    most: int,
+    pace: float,
 ) -> _Sweep:
     """Measure what the last sweep has reached, and sweep once more where that is not enough."""
     u, r, first = sweep.potentials, sweep.activities, groups[0]
@@ -186,7 +197,7 @@ def _advanced(
     status = jnp.where(bounded(value, u), status, Status.DIVERGED)
     measured, sweeping = _active(sweep, most), _active(sweep._replace(status=status), most)
 
-    weight = sweep.momentum / (sweep.momentum + 3)
+    weight = pace * sweep.momentum / (sweep.momentum + 3)
     left = jnp.zeros_like(value)
     for name in first:
         ahead = pulls[name] + weight * (pulls[name] - sweep.pulled[name])
@@ -214,8 +225,13 @@ def _advanced(
         status,
     )
     # What is done stays as it is, so no result depends on the other samples of the batch.
-    new = jax.tree.map(lambda new, old: jnp.where(sweeping & measured, new, old), new, sweep)
+    # As long as no sample is done, this costs no pass over the activities.
+    new = jax.lax.cond(jnp.all(sweeping), lambda new, _: new, functools.partial(_where, sweeping & measured), new, sweep)
     return new._replace(value=jnp.where(measured, value, sweep.value), status=jnp.where(measured, status, sweep.status))
+
+
+def _where(chosen: Bool[Array, " samples"], new: _Sweep, old: _Sweep) -> _Sweep:
+    return jax.tree.map(functools.partial(jnp.where, chosen), new, old)
 
 
 def _without(r: Activities, name: str) -> Activities:
