@@ -3,6 +3,7 @@
 import typer
 
 from .bahroun2023._multiview_command import multiview
+from .lipshutz2023._compartments_command import compartments
 from .luther2022._kernel_command import kernel
 from .obeid2019._faces_command import faces
 from .obeid2019._gradients_command import gradients
@@ -25,6 +26,7 @@ reproduce.command()(mnist)
 reproduce.command()(mnist_best)
 reproduce.command()(toy)
 reproduce.command()(contrastive)
+reproduce.command()(compartments)
 reproduce.command()(kernel)
 reproduce.command()(multiview)
 reproduce.command()(predictive)
