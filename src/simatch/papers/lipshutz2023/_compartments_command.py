@@ -92,14 +92,17 @@ def _computed(own: "Draft", say: Callable[[str], None]) -> "tuple[Page, dict[str
             Figure(
                 "force",
                 draw.force(force, series[-len(force) :], outputs),
-                "The chaotic series, the slow force that drives it, and the slowest combination of four successive values "
-                "and their products, found online and exactly.",
+                "The chaotic series, the slow force that drives it, and the slowest combination of four successive "
+                "values and their products, found online and exactly.",
             ),
         ],
         settings=own.settings,
         provenance=provenance(command_line()),
         remarks=(
-            "Online: `partial_fit` with default settings. Alternation: `fit`, exact steps on all second moments.",
+            (
+                "Online: `partial_fit` with default settings; slow features at a constant rate of 0.1 in batches of 100. "
+                "Alternation: `fit`, exact steps on all second moments."
+            ),
             "Values: canonical correlations, mean squares of differences, and ratios of variances.",
             "The data are made as the publications describe them, as their own are not published.",
         ),

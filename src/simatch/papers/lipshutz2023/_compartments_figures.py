@@ -28,10 +28,13 @@ def learning(tasks: Sequence[Task], runs: Sequence[Sequence[Learned]]) -> Figure
                 below.axhline(value, color=INK, linewidth=1, linestyle=":")
             above.set(title=task.title, yscale="log", ylim=(None, 120))
             above.yaxis.set_major_formatter(lambda value, _: f"{value:g}°")
-            # What is found in the first batches may be far away.
-            margin = max(np.ptp(task.values), 0.5 * task.values.max())
-            below.set(ylim=(max(0, task.values.min() - margin), task.values.max() + margin))
+            above.yaxis.set_minor_formatter(lambda value, _: f"{value:g}°" if f"{value:g}"[0] in "25" else "")
             below.set(xlabel="samples learned from", ylabel=task.measure, xscale="log")
+            if len(task.values) == 1:
+                below.set(yscale="log")
+            else:  # what is found in the first batches may be far away
+                margin = max(np.ptp(task.values), 0.1 * task.values.max())
+                below.set(ylim=(max(0, task.values.min() - 3 * margin), task.values.max() + margin))
             below.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes[0, 0].set_ylabel("angle to the exact solution")
         figure.supxlabel("dotted: exact", fontsize=9, color=FAINT)
