@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from simatch.cli import app
 from simatch.estimators import _kernel as estimator
+from simatch.papers.lipshutz2022 import _sources_command
 from simatch.papers.lipshutz2023 import _compartments_command
 from simatch.papers.luther2022 import _kernel
 
@@ -49,3 +50,15 @@ def test_compartments(tmp_path, monkeypatch):
     assert contrastive["online_angle_degrees"] < 20
     assert numbers["correlation_with_force"]["exact"] > 0.9
     assert page.count("<img") == 2
+
+
+def test_sources(tmp_path, monkeypatch):
+    monkeypatch.setattr(_sources_command, "QUICK", {"samples": 4000, "passes": 2})
+    numbers, page = call("sources", tmp_path / "out")
+    assert len(numbers["rows"]) == 6
+    for row in numbers["rows"]:
+        assert row["curve"][-1] == [row["samples_seen"], row["error"]]
+        assert row["error"] < 0.5 < row["curve"][0][1] + 0.4
+    assert numbers["rows"][0]["error"] < 0.05
+    assert [row["published_error"] for row in numbers["rows"][4:]] == [0.051, 0.054]
+    assert page.count("<img") == 3

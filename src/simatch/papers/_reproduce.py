@@ -3,6 +3,7 @@
 import typer
 
 from .bahroun2023._multiview_command import multiview
+from .lipshutz2022._sources_command import sources
 from .lipshutz2023._compartments_command import compartments
 from .luther2022._kernel_command import kernel
 from .obeid2019._faces_command import faces
@@ -30,3 +31,4 @@ reproduce.command()(compartments)
 reproduce.command()(kernel)
 reproduce.command()(multiview)
 reproduce.command()(predictive)
+reproduce.command()(sources)

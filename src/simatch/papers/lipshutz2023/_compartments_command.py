@@ -100,7 +100,7 @@ def _computed(own: "Draft", say: Callable[[str], None]) -> "tuple[Page, dict[str
         provenance=provenance(command_line()),
         remarks=(
             (
-                "Online: `partial_fit` with default settings; slow features at a constant rate of 0.1 in batches of 100. "
+                "Online: `partial_fit` with default settings, slow features with a rate of 0.1 in batches of 100. "
                 "Alternation: `fit`, exact steps on all second moments."
             ),
             "Values: canonical correlations, mean squares of differences, and ratios of variances.",
