@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -29,6 +30,8 @@ class Mixture:
     sources, x : arrays of shape (samples, sources)
     passes : int
         Passes over the samples.
+    rate : float or "auto"
+        Learning rate of the estimator.
     published : dict of str to float
         Published permutation errors, by algorithm.
     side : int
@@ -39,6 +42,7 @@ class Mixture:
     sources: Rows
     x: Rows
     passes: int
+    rate: Any
     published: dict[str, float]
     side: int = 0
 
@@ -47,7 +51,7 @@ def made(count: int, samples: int, seed: int) -> Mixture:
     """Mix sources U(0, sqrt(48/5)) times a fair coin, as published."""
     rng = np.random.default_rng(seed)
     s = rng.uniform(0, np.sqrt(48 / 5), (samples, count)) * rng.integers(0, 2, (samples, count))
-    return Mixture(f"{count} sources", s, s @ rng.normal(size=(count, count)), 1, {})
+    return Mixture(f"{count} sources", s, s @ rng.normal(size=(count, count)), 1, "auto", {})
 
 
 def pieces(passes: int, seed: int) -> Mixture:
@@ -64,6 +68,7 @@ def pieces(passes: int, seed: int) -> Mixture:
         s,
         s @ rng.normal(size=(3, 3)),
         passes,
+        0.1,
         {"direct": 0.051, "interneurons": 0.054},
         _SIDE // _KEPT,
     )
@@ -91,8 +96,8 @@ class Separated:
 
 def separated(mixture: Mixture, algorithm: str, seed: int) -> Separated:
     """Learn from the mixture, batch after batch in random order, and follow the permutation error."""
-    ica, count = NonnegativeICA(algorithm=algorithm, batch_size=_BATCH, random_state=seed), len(mixture.x)
-    rng = np.random.default_rng(seed)
+    ica = NonnegativeICA(algorithm=algorithm, learning_rate=mixture.rate, batch_size=_BATCH, random_state=seed)
+    count, rng = len(mixture.x), np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(count) for _ in range(mixture.passes)])
     batches = len(order) // _BATCH
     some = slice(None, None, max(1, count // 4000))

@@ -53,7 +53,7 @@ def force(force: Series, series: Series, found: dict[str, Series], *, shown: int
             own = _standard(own) * np.sign(own @ _standard(force))
             below.plot(own[:shown], color=colour, linewidth=1.2, label=title)
         below.set(title="What drives it, and the slowest feature", xlabel="time", ylabel="unit variance")
-        below.legend(loc="upper right", ncols=3)
+        below.legend(loc="lower right", ncols=3)
         below.margins(x=0)
     return figure
 
