@@ -2,12 +2,13 @@
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from simatch.cli import app
 from simatch.estimators import _kernel as estimator
-from simatch.papers.lipshutz2022 import _sources_command
-from simatch.papers.lipshutz2023 import _compartments_command
+from simatch.papers.lipshutz2022 import _sources, _sources_command
+from simatch.papers.lipshutz2023 import _compartments_command, _tasks
 from simatch.papers.luther2022 import _kernel
 
 
@@ -26,7 +27,7 @@ def call(name, out):
 
 def test_kernel(tmp_path, monkeypatch):
     monkeypatch.setattr(_kernel, "POINTS", 400)
-    monkeypatch.setattr(estimator, "_BATCHES", 300)
+    monkeypatch.setattr(estimator, "_BATCHES", 1500)
     monkeypatch.setattr(_kernel, "QUICK", _kernel.Setting("digits", units=20, margin=0, batches=60, c=10.0))
     numbers, page = call("kernel", tmp_path / "out")
     assert numbers["moons"]["best"] < numbers["moons"]["error"] < 0.5
@@ -37,28 +38,33 @@ def test_kernel(tmp_path, monkeypatch):
     assert "97.5" not in page.split("<table")[1].split("</table")[0]  # of other images than those of --quick
 
 
+@pytest.mark.filterwarnings("ignore:Features of the:UserWarning")  # few rows
 def test_compartments(tmp_path, monkeypatch):
-    monkeypatch.setattr(_compartments_command, "QUICK", {"samples": 1000, "networks": 1})
+    monkeypatch.delitem(_tasks.TASKS, "contrastive")
+    monkeypatch.setattr(_tasks, "_POINTS", 6)
+    monkeypatch.setattr(_compartments_command, "QUICK", {"samples": 2000, "networks": 1})
     numbers, page = call("compartments", tmp_path / "out")
-    canonical, slow, contrastive = numbers["rows"]
+    canonical, slow = numbers["rows"]
     for row in numbers["rows"]:
         assert row["offline_angle_degrees"] < 0.1
         curve = row["curves"][0]
         assert curve[-1][1] < curve[0][1]
-    assert canonical["online_angle_degrees"] < 45
+    assert canonical["online_angle_degrees"] < 60
     assert slow["exact"][0] < 0.1
-    assert contrastive["online_angle_degrees"] < 20
     assert numbers["correlation_with_force"]["exact"] > 0.9
     assert page.count("<img") == 2
 
 
 def test_sources(tmp_path, monkeypatch):
     monkeypatch.setattr(_sources_command, "QUICK", {"samples": 4000, "passes": 2, "networks": 1})
+    monkeypatch.delitem(_sources.MIXTURES, "ten")
+    monkeypatch.setattr(_sources_command, "ALGORITHMS", ("direct",))
+    monkeypatch.setattr(_sources, "_POINTS", 6)
     numbers, page = call("sources", tmp_path / "out")
-    assert len(numbers["rows"]) == 6
+    assert len(numbers["rows"]) == 2
     for row in numbers["rows"]:
         assert row["curves"][0][-1] == [row["samples_seen"], row["error"]]
         assert row["error"] < row["curves"][0][0][1]
     assert numbers["rows"][0]["error"] < 0.05
-    assert [row["published_error"] for row in numbers["rows"][4:]] == [0.051, 0.054]
+    assert [row["published_error"] for row in numbers["rows"]] == [None, 0.051]
     assert page.count("<img") == 3

@@ -56,11 +56,14 @@ def _computed(own: "Draft", say: Callable[[str], None]) -> "tuple[Page, dict[str
             say(f"{title}: permutation error {rows[-1]['error']:.2g}")
     photographs = {algorithm: found[f"{mixture.title}, {algorithm}"] for algorithm in ALGORITHMS}
     made = {title: own.sources for title, own in mixed.items() if not own.side}
+    of_made, of_photographs = (
+        max(row["error"] for row in rows if (row["title"] in made) == wanted) for wanted in (True, False)
+    )
     page = Page(
         title="Sources that cannot be negative",
         lead=f"Networks that learn batch after batch separate mixtures of made sources up to a mean squared error of "
-        f"{max(row['error'] for row in rows[:4]):.1g}, and of pieces of photographs up to "
-        f"{max(row['error'] for row in rows[4:]):.2g}; every source has a variance of 1.",
+        f"{of_made:.1g}, and of pieces of photographs up to "
+        f"{of_photographs:.2g}; every source has a variance of 1.",
         columns=("mixture and network", "samples seen", "permutation error, mean", "each network", "published"),
         rows=[
             (

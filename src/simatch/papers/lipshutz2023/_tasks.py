@@ -82,7 +82,7 @@ class Learned:
 def learned(task: Task, seed: int) -> Learned:
     """Learn from the rows one batch after the other, and beside it, from all at once."""
     online, count, curve = task.build(seed), len(task.rows[0]), []
-    ends = np.unique(100 * np.geomspace(2, count / 100, _POINTS).astype(int))  # whole batches
+    ends = np.unique(100 * np.geomspace(5, count / 100, _POINTS).astype(int))  # whole batches
     for begin, end in zip([0, *ends[:-1]], ends, strict=True):
         online.partial_fit(*(part[begin:end] for part in task.rows))
         curve.append([int(end), task.angle(online.components_), [float(v) for v in task.value_of(online)]])
