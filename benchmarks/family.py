@@ -1,11 +1,11 @@
 """Canonical correlations, nonnegative sources and kernels beside scikit-learn's: ``python -m benchmarks.family``.
 
 A stream of 200,000 rows changes after half of them. Estimators that learn online see every row once, at their default
-rates, and sources at a constant one. The others are fitted on the first half, which they need all at once, and after the
-change anew: on the second half, or on all rows. Each method has a process of its own, which first does the same on few
-rows, so that programs are compiled. Seconds are those of learning. Memory is the largest growth of the process, with the
-rows that the method holds. Errors are measured on the distribution itself or on fresh rows: before the change, after it
-without learning, and after learning went on.
+rates, and sources at a constant one. The others are fitted on the first half, which they need all at once, and after
+the change anew: on the second half, or on all rows. Each method has a process of its own, which first does the same on
+few rows, so that programs are compiled. Seconds are those of learning. Memory is the largest growth of the process,
+with the rows that the method holds. Errors are measured on the distribution itself or on fresh rows: before the change,
+after it without learning, and after learning went on.
 """
 
 import argparse
@@ -51,7 +51,7 @@ class Views:
         x, y = (axes.T @ axes + 9 * np.eye(axes.shape[1]) for axes in self._axes)
         between = self._axes[0].T @ self._axes[1]
         _, directions = scipy.linalg.eigh(between @ np.linalg.solve(y, between.T), x)
-        root = scipy.linalg.sqrtm(x).real
+        root = np.linalg.cholesky(x).T
         return float(np.degrees(scipy.linalg.subspace_angles(root @ directions[:, -4:], root @ own.x_rotations_)[0]))
 
 
@@ -108,9 +108,13 @@ TASKS: dict[str, tuple[type, dict[str, tuple[Callable[[], Any], bool, int | None
     "sources": (
         Sources,
         {
-            "NonnegativeICA, stream": (lambda: NonnegativeICA(learning_rate=0.05, random_state=0), True, None),
+            "NonnegativeICA, stream": (
+                lambda: NonnegativeICA(random_state=0).set_params(learning_rate=0.05),
+                True,
+                None,
+            ),
             "NonnegativeICA, fit": (lambda: NonnegativeICA(random_state=0), False, None),
-            "scikit-learn FastICA": (lambda: FastICA(whiten="unit-variance", random_state=0), False, None),
+            "scikit-learn FastICA": (lambda: FastICA(whiten="unit-variance", fun="cube", random_state=0), False, None),
         },
     ),
     "kernel": (
@@ -197,7 +201,7 @@ def _status(name: str) -> float:
 
 def main(say: Callable[[str], None] = print) -> None:
     """Measure every method in a process of its own, and print a table for each task."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--one", nargs=2, metavar=("TASK", "METHOD"), help="measure one method and print JSON")
     one = parser.parse_args().one
     if one:

@@ -54,7 +54,8 @@ def _computed(own: "Draft", say: Callable[[str], None]) -> "tuple[Page, dict[str
                 }
             )
             say(f"{title}: permutation error {rows[-1]['error']:.2g}")
-    photographs = {algorithm: found[f"{mixture.title}, {algorithm}"] for algorithm in ALGORITHMS}
+    (pieces,) = (own for title, own in mixed.items() if own.side and title.endswith(ALGORITHMS[0]))
+    photographs = {algorithm: found[f"{pieces.title}, {algorithm}"] for algorithm in ALGORITHMS}
     made = {title: own.sources for title, own in mixed.items() if not own.side}
     of_made, of_photographs = (
         max(row["error"] for row in rows if (row["title"] in made) == wanted) for wanted in (True, False)
@@ -88,7 +89,7 @@ def _computed(own: "Draft", say: Callable[[str], None]) -> "tuple[Page, dict[str
             ),
             Figure(
                 "photographs",
-                draw.images(mixture, photographs),
+                draw.images(pieces, photographs),
                 "Three pieces of photographs, their mixtures, and what the networks have found in these, in the order "
                 "of the pieces.",
             ),

@@ -18,7 +18,7 @@ def images(mixture: Mixture, found: Mapping[str, Separated]) -> Figure:
     rows = {"sources": mixture.sources, "mixtures": mixture.x, **{name: own.found for name, own in found.items()}}
     with style():
         figure = Figure(figsize=(9.6, 7.6), layout="constrained")
-        for part, (title, values) in zip(figure.subfigures(1, len(rows)), rows.items(), strict=True):
+        for part, (title, values) in zip(np.asarray(figure.subfigures(1, len(rows))), rows.items(), strict=True):
             part.suptitle(title, fontsize=11, fontweight="bold")
             axes = part.subplots(values.shape[1], 1)
             for ax, image in zip(axes, values.T, strict=True):

@@ -115,12 +115,12 @@ def canonical(samples: int, seed: int) -> Task:
 def chaotic(samples: int, seed: int) -> tuple[Float[np.ndarray, " samples"], Float[np.ndarray, " samples"]]:
     """Return a slow sum of sines, and the chaotic series of a logistic map that it drives."""
     t = np.arange(samples)
-    force = sum(np.sin(2 * np.pi * n * t / 6000) for n in (5, 11, 13)) / 3
+    force = np.sin(2 * np.pi * np.outer((5, 11, 13), t) / 6000).mean(axis=0)
     series = np.empty(samples)
     series[0] = np.random.default_rng(seed).uniform(0.2, 0.8)
     for i in range(1, samples):
         series[i] = (3.7 + 0.25 * force[i]) * series[i - 1] * (1 - series[i - 1])
-    return np.asarray(force), series
+    return force, series
 
 
 def slow(samples: int, seed: int) -> Task:
@@ -134,7 +134,7 @@ def slow(samples: int, seed: int) -> Task:
     return Task(
         "Slow features of a chaotic series",
         "slowness",
-        lambda seed: OnlineSFA(1, learning_rate=0.1, batch_size=100, random_state=seed),
+        lambda seed: OnlineSFA(1, batch_size=100, random_state=seed).set_params(learning_rate=0.1),
         (x,),
         x,
         values[:1],
