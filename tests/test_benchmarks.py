@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import networks as small
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 import simatch as sm
-from benchmarks import arithmetic, more_solvers, published, reference, streamlined, subspace
+from benchmarks import arithmetic, family, more_solvers, published, reference, streamlined, subspace
 from benchmarks.__main__ import app
 from benchmarks.result import Result
 from benchmarks.table import speedup
+from simatch.estimators import OnlineCCA
 
 
 @pytest.fixture
@@ -159,3 +161,24 @@ def test_small_systems_solved_side_by_side(rng):
     A, b = A @ A.transpose(0, 2, 1) + np.eye(4), rng.normal(size=(7, 4))
     x = more_solvers.solve_unrolled([[A[:, i, j] for j in range(4)] for i in range(4)], [b[:, i] for i in range(4)])
     np.testing.assert_allclose(np.stack(x, axis=1), np.linalg.solve(A, b[..., None])[..., 0], rtol=1e-9)
+
+
+def test_the_family_is_judged_by_what_is_exact():
+    """Errors of the exact answers are near 0, and the change of the stream changes these."""
+    (x,) = family.Sources(changed=False).rows(10, np.random.default_rng(0))
+    assert x.shape == (10, 10)
+    unmixing = [np.linalg.inv(family.Sources(changed)._mixing).T for changed in (False, True)]
+    errors = [family.Sources(changed=False).error(SimpleNamespace(components_=own)) for own in unmixing]
+    assert errors[0] < 1e-3 < 1e-2 < errors[1]  # the outputs are scaled by their deviation on some rows
+    x, y = family.Views(changed=False).rows(100_000, np.random.default_rng(0))
+    own = OnlineCCA(4).fit(x, y)
+    assert family.Views(changed=False).error(own) < 3 < 30 < family.Views(changed=True).error(own)
+
+
+def test_a_method_of_the_family_is_measured(monkeypatch):
+    for name, own in {"ROWS": 1000, "WARM": 500, "CALL": 500, "_reset_peak": lambda: 0.0}.items():
+        monkeypatch.setattr(family, name, own)
+    found = family.measured("kernel", "Nystroem, 16")
+    assert found["refitted"] < 0.6 < found["changed"]
+    assert found["error"] < 0.6
+    assert 0 < found["seconds"] + found["again"] < found["total"]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import simatch as sm
@@ -29,6 +30,7 @@ class Normalised(sm.Rule):
     """Hebb's rule divided by the sum of all activities, one number for all; and one whose inputs are mixed first."""
 
     everything: bool = False
+    numbers: int = 1
 
     @property
     def phases(self):
@@ -38,13 +40,17 @@ class Normalised(sm.Rule):
         r, x = settled[0]["r"], settled[0]["x"]
         if self.everything:
             x = jnp.sin(jnp.arange(25.0).reshape(5, 5)) @ x
+        if self.numbers > 1:  # each synapse reads another mixture of the sums of powers
+            mixed = np.random.default_rng(0).normal(size=(self.numbers, 6, 5))
+            sums = [jnp.sum(r ** (1 + k)) * own for k, own in enumerate(mixed)]
+            return sm.Change((sum(sums), 0 * net.parameters[1]), state, jnp.asarray(0.0))
         return sm.Change((r @ x.T / jnp.sum(r), 0 * net.parameters[1]), state, jnp.asarray(0.0))
 
 
-def layer(term=sm.Hebbian):
+def layer(term=sm.Hebbian, units=R):
     return sm.Network(
-        {"x": sm.Population(X), "r": sm.Population(R, "relu")},
-        [term("x", "r", sm.Dense(X, R)), sm.AntiHebbian("r", sm.Dense(R, R))],
+        {"x": sm.Population(X), "r": sm.Population(units, "relu")},
+        [term("x", "r", sm.Dense(X, units)), sm.AntiHebbian("r", sm.Dense(units, units))],
     )
 
 
@@ -59,6 +65,10 @@ def test_what_rules_read(x64):
     assert read(whitened, sm.RegressionRule(sm.GradientRule()))[0, "x"] == "all"
     assert read(layer(), Normalised()) == {(0, "x"): "ends", (0, "r"): "one number"}
     assert read(layer(), Normalised(everything=True))[0, "x"] == "other end"
+    wide = layer(units=sm.Grid(1, 1, 6))
+    assert read(wide, Normalised(numbers=2)) == {(0, "r"): "2 numbers"}
+    assert read(wide, Normalised(numbers=3)) == {(0, "r"): "3 numbers"}
+    assert read(wide, Normalised(numbers=4)) == {(0, "r"): "all"}
 
 
 MODELS = {

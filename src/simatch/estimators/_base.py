@@ -9,8 +9,6 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
@@ -62,6 +60,7 @@ from ..relaxation import ConvergenceWarning, Inputs, Solver, check_values, is_sp
 from ..storage import Checkpoints
 from ._callbacks import CallbackSupportMixin
 from ._kept import check_repeatable
+from ._portable import PortableNetwork
 from ._rows import Rows, is_large, parts, precision
 from ._score import mean_squared_similarity, primal_cost
 from ._unit import outgrown, unit_of
@@ -95,7 +94,12 @@ Estimator = TypeVar("Estimator", bound="SimilarityMatcher")
 
 
 class SimilarityMatcher(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=abc.ABCMeta
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    PortableNetwork,
+    BaseEstimator,
+    metaclass=abc.ABCMeta,
 ):
     """Base class of the estimators: learning, encoding, and scikit-learn's conventions. Subclasses build the network.
 
@@ -122,6 +126,7 @@ class SimilarityMatcher(
 
     # Of streams: the latest rows; from how many of these the network was made; the rate that `fit` had reached.
     _latest: Float[np.ndarray, "rows features"] | None = None
+    _left_behind = ("_latest",)
     _made_from: int = 0
     _reached: float | None = None
 
@@ -363,20 +368,6 @@ class SimilarityMatcher(
     def _similarity_weight(self) -> float:
         """Weight of the similarities of the data in the cost, to which scores are relative."""
         return 1.0
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
-        state: Any = super().__getstate__()
-        if "_latest" in state:
-            state = {**state, "_latest": None}  # rows of the user's data do not belong into files
-        if "network_" in state:
-            state = {**state, "network_": jax.device_get(state["network_"])}
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "network_" in state:
-            self.network_ = jax.tree.map(jnp.asarray, state["network_"])
 
     @property
     def _n_features_out(self) -> int:

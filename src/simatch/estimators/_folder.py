@@ -17,12 +17,18 @@ from ..storage import draft, manifest_of, read_arrays, write_arrays
 from ..storage import load as load_network
 from ..storage import save as save_network
 from ._base import SimilarityMatcher
+from ._canonical import OnlineCCA
 from ._contrastive import ContrastiveSimilarityMatching, EquilibriumPropagation
 from ._deep import DeepSimilarityMatching
+from ._foreground import ContrastivePCA
+from ._kernel import KernelSimilarityMatching
 from ._multiview import SupervisedSimilarityMatching
+from ._nonnegative import NonnegativeICA
 from ._predictive import PredictiveCodingClassifier, PredictiveCodingRegressor
 from ._principal import LinearCertificate
 from ._similarity_matching import SimilarityMatching
+from ._slow import OnlineSFA
+from ._streaming import RunningMean, StreamingEstimator
 from ._supervised import SupervisedEstimator
 
 _KINDS = (
@@ -33,19 +39,23 @@ _KINDS = (
     SupervisedSimilarityMatching,
     PredictiveCodingClassifier,
     PredictiveCodingRegressor,
+    OnlineCCA,
+    OnlineSFA,
+    ContrastivePCA,
+    KernelSimilarityMatching,
+    NonnegativeICA,
 )
-CLASSES: dict[str, type[SimilarityMatcher | SupervisedEstimator]] = {kind.__name__: kind for kind in _KINDS}
+Estimator = SimilarityMatcher | SupervisedEstimator | StreamingEstimator
+CLASSES: dict[str, type[Estimator]] = {kind.__name__: kind for kind in _KINDS}
 """Classes of the estimators that `save` and `load` know, by name."""
 # Objects of these classes are described by their fields.
-_RECORDS = {kind.__name__: kind for kind in (Certificate, LinearCertificate, Layer)}
-_NETWORK, _VALUES = "network.safetensors", "estimator.safetensors"
+_RECORDS = {kind.__name__: kind for kind in (Certificate, LinearCertificate, Layer, RunningMean)}
+_NETWORK, _VALUES, _STATE = "network.safetensors", "estimator.safetensors", "state"
 # What only a process has: callbacks, and rows of the user's data.
 _LEFT_OUT = {"network_", "_latest", "_last", "_skl_callbacks"}
 
 
-def save(
-    estimator: SimilarityMatcher | SupervisedEstimator, folder: str | os.PathLike[str], *, overwrite: bool = False
-) -> None:
+def save(estimator: Estimator, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write a fitted estimator to a folder: its parameters, its fitted values and its network.
 
     The folder is complete or unchanged. `simatch encode FOLDER DATA` applies it to new data.
@@ -90,17 +100,20 @@ def save(
         own.publish(kind)
 
 
-def write(estimator: SimilarityMatcher | SupervisedEstimator, folder: Path) -> None:
+def write(estimator: Estimator, folder: Path) -> None:
     """Write the files of a fitted estimator into the folder of a run's results, as `save` does."""
     arrays, values = _content(estimator)
     save_network(estimator.network_, folder / _NETWORK)
     write_arrays(folder / _VALUES, arrays, {"values": values})
 
 
-def _content(estimator: SimilarityMatcher | SupervisedEstimator) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _content(estimator: Estimator) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays of an estimator, and its other values as JSON."""
     arrays: dict[str, np.ndarray] = {}
     values = {name: _described(value, name, arrays) for name, value in vars(estimator).items() if name not in _LEFT_OUT}
+    if isinstance(estimator, StreamingEstimator) and estimator._last is not None:
+        state = jax.tree.leaves(jax.device_get(estimator._last.state))
+        values[_STATE] = _described(state, _STATE, arrays)
     return arrays, values
 
 
@@ -138,9 +151,12 @@ def load(folder: str | os.PathLike[str]) -> Any:
         values = {name: _made(value, arrays) for name, value in description["values"].items()}
         estimator = CLASSES[kind]()
         estimator.set_params(**{name: values.pop(name) for name in estimator.get_params() if name in values})
+        state = values.pop(_STATE, None)
+        vars(estimator).update(values, network_=network)
+        if isinstance(estimator, StreamingEstimator) and state is not None:
+            estimator._go_on_from(state)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"The file {str(path)!r} is damaged ({type(error).__name__}: {error}).") from None
-    vars(estimator).update(values, network_=network)
     return estimator
 
 

@@ -124,7 +124,7 @@ class ContrastivePCA(GeneralisedEstimator):
                 f"y has only one class: all rows are {'background' if behind.all() else 'foreground'} where the label "
                 f"{self.background_!r} marks the background; give rows of both."
             )
-        self._means = {kind: mean_of(X[behind == kind]) for kind in (True, False)}
+        self._means = {kind: mean_of(rows) for kind, rows in _kinds(X, behind).items()}
         self._share = mean_of(behind[:, None].astype(float))
         self._fit(self._entries(X, behind))
         return self
@@ -159,8 +159,9 @@ class ContrastivePCA(GeneralisedEstimator):
         behind = self._behind(X, y, reset=first)
         forgetting = self._forgetting()
         if first:
-            self._means, self._share = dict.fromkeys((True, False), mean_of(X[:0])), RunningMean(np.zeros(1))
-        self._means = {kind: own.updated(X[behind == kind], forgetting) for kind, own in self._means.items()}
+            self._means, self._share = dict.fromkeys(_kinds(X, behind), mean_of(X[:0])), RunningMean(np.zeros(1))
+        kinds = _kinds(X, behind)
+        self._means = {kind: own.updated(kinds[kind], forgetting) for kind, own in self._means.items()}
         self._share = self._share.updated(behind[:, None].astype(float), forgetting)
         self._fit_more(self._entries(X, behind))
         return self
@@ -178,12 +179,12 @@ class ContrastivePCA(GeneralisedEstimator):
     @property
     def mean_(self) -> Float[np.ndarray, " features"]:
         check_is_fitted(self)
-        return self._means[False].value
+        return self._means["foreground"].value
 
     @property
     def background_mean_(self) -> Float[np.ndarray, " features"]:
         check_is_fitted(self)
-        return self._means[True].value
+        return self._means["background"].value
 
     def _behind(self, X: np.ndarray, y: Any, *, reset: bool) -> np.ndarray:
         """Return which rows are background."""
@@ -210,11 +211,15 @@ class ContrastivePCA(GeneralisedEstimator):
     def _entries(self, X: np.ndarray, behind: np.ndarray) -> Entries:
         behind = behind[:, None]
         return {
-            "foreground": np.where(behind, 0, X - self._means[False].value),
-            "background": np.where(behind, X - self._means[True].value, 0),
+            "foreground": np.where(behind, 0, X - self.mean_),
+            "background": np.where(behind, X - self.background_mean_, 0),
         }
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def _kinds(X: np.ndarray, behind: np.ndarray) -> Entries:
+    return {"foreground": X[~behind], "background": X[behind]}

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..learning import AveragingRule, RegressionRule, Report, Rule, initial_state
 from ..models import alternation, generalised, independent_directions
 from ..relaxation import ConvergenceWarning
-from ._streaming import LOWEST, StreamingEstimator
+from ._streaming import LOWEST, StreamingEstimator, in_state
 
 Entries = dict[str, Float[np.ndarray, "samples _"]]
 
@@ -139,8 +139,7 @@ class GeneralisedEstimator(StreamingEstimator):
         begin = initial_state(self.network_, self._rule(forgetting=True), None)
         inside, _ = begin.rule
         means = {place: jnp.asarray(own, float) for place, own in enumerate(blocks)}
-        state = begin._replace(rule=(inside, (jnp.asarray(self.n_steps_, float), means)))
-        return Report(0, 0, np.nan, 0.0, 0.0, 0, {}, {}, {}, 0.0, 0.0, state=state)
+        return in_state(begin._replace(rule=(inside, (jnp.asarray(self.n_steps_, float), means))))
 
     def _alternated(
         self, entries: Entries, blocks: list[np.ndarray], count: int, seed: int

@@ -4,6 +4,7 @@ import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import _fit_context
@@ -53,7 +54,7 @@ class NonnegativeICA(SettlingEstimator):
     mixing_ : ndarray of shape (n_features, n_components)
         Its pseudo-inverse.
     whitening_ : ndarray of shape (n_components, n_features)
-        Applied before the network; found by `fit`, or by the first call of `partial_fit`.
+        Applied before the network. `partial_fit` finds it from the first rows, and lets it follow all later ones.
     mean_ : ndarray of shape (n_features,)
     network_ : Network
         See `simatch.models.nonnegative_components` and `simatch.models.nonnegative_interneurons`.
@@ -145,7 +146,9 @@ class NonnegativeICA(SettlingEstimator):
     def partial_fit(self, X: Any, y: Any = None) -> "NonnegativeICA":
         """Learn once from each row, in the given order.
 
-        The first call finds the whitening and the initial weights, for which some hundred rows are enough.
+        The first call finds the initial weights, for which some hundred rows are enough. The whitening follows the
+        covariance of the rows so far, or with a constant rate of the latest ones; weights change with it so that the
+        outputs do not.
 
         Parameters
         ----------
@@ -167,7 +170,7 @@ class NonnegativeICA(SettlingEstimator):
         if first:
             self._begin(X)
         else:
-            self._mean = self._mean.updated(X, self._forgetting())
+            self._follow(X)
         self._learn(self._entries(X), self._rates(len(X), len(self.whitening_), lowest=LOWEST))
         return self
 
@@ -224,10 +227,30 @@ class NonnegativeICA(SettlingEstimator):
             )
         self._forget()
         self._mean: RunningMean = mean_of(X)
+        self._covariance = RunningMean(around.T @ around / len(X), len(X))
         self.whitening_ = np.sqrt(len(X)) * axes[:count] / sizes[:count, None]
         build = nonnegative_components if self.algorithm == "direct" else nonnegative_interneurons
         self.network_ = build(count, count, samples=X @ self.whitening_.T, seed=seed)
         return seed
+
+    def _follow(self, X: np.ndarray) -> None:
+        """Let mean and whitening follow further rows; outputs stay what they are."""
+        forgetting, count = self._forgetting(), len(self.whitening_)
+        self._mean = self._mean.updated(X, forgetting)
+        around = X - self._mean.value
+        self._covariance = self._covariance.moved(around.T @ around / len(X), len(X), forgetting)
+        values, axes = np.linalg.eigh(self._covariance.value)
+        values, axes = values[::-1][:count], axes[:, ::-1][:, :count]
+        if values[-1] <= len(axes) * np.finfo(float).eps * values[0]:
+            return  # no whitening of so many directions
+        white = (axes / np.sqrt(values)).T
+        # Of all rotations of the new whitening, the one nearest to the old whitening.
+        across = self.whitening_ @ self._covariance.value @ white.T
+        u, _, v = np.linalg.svd(across)
+        self.whitening_ = u @ v @ white
+        weights, *others = self.network_.parameters
+        weights = np.asarray(weights, float) @ across @ (u @ v).T
+        self.network_ = self.network_.with_parameters([jnp.asarray(weights, float), *others])
 
     def _entries(self, X: np.ndarray) -> dict[str, np.ndarray]:
         white = X @ self.whitening_.T

@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -26,11 +27,13 @@ from ..learning import (
     describe,
     encode,
     epochs_of,
+    initial_state,
     training,
     warn_unconverged,
 )
 from ..network import Network
 from ..relaxation import Solver
+from ._portable import PortableNetwork
 from ._rows import precision
 
 # The automatic rate of batch n is 6 / (n + first). A smaller factor would average out more noise, but may stay for long
@@ -44,7 +47,9 @@ FEW = 8
 LOWEST = 0.02
 
 
-class StreamingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=abc.ABCMeta):
+class StreamingEstimator(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, PortableNetwork, BaseEstimator, metaclass=abc.ABCMeta
+):
     """Base class: learning of a network from batches with a rule that may have a state, counts, copies and files."""
 
     n_components: Any
@@ -133,20 +138,13 @@ class StreamingEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(validate_data(self, X, reset=reset, dtype=np.float64, ensure_min_samples=least))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
-        state: Any = super().__getstate__()
-        if "network_" in state:
-            state = {**state, "network_": jax.device_get(state["network_"])}
-        if state.get("_last") is not None:
-            last = state["_last"]
-            state = {**state, "_last": dataclasses.replace(last, state=jax.device_get(last.state))}
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "network_" in state:
-            self.network_ = jax.tree.map(jnp.asarray, state["network_"])
+    def _go_on_from(self, state: Sequence[Float[np.ndarray, "..."]]) -> None:
+        """Take the arrays of the state of the rule, in their order, so that `partial_fit` goes on from them."""
+        begin = initial_state(self.network_, self._rule(forgetting=True), None)
+        like, layout = jax.tree.flatten(begin)
+        if [np.shape(own) for own in like] != [np.shape(own) for own in state]:
+            raise ValueError("the state of learning does not fit the network")
+        self._last = in_state(jax.tree.unflatten(layout, [jnp.asarray(own) for own in state]))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -187,6 +185,11 @@ class SettlingEstimator(StreamingEstimator):
         return tags
 
 
+def in_state(state: Any) -> Report:
+    """Return a report from which learning goes on with a state of the rule."""
+    return Report(0, 0, np.nan, 0.0, 0.0, 0, {}, {}, {}, 0.0, 0.0, state=state)
+
+
 def mean_of(rows: Float[np.ndarray, "samples features"]) -> "RunningMean":
     """Return the mean of rows, from which a stream may go on."""
     return RunningMean(np.zeros(rows.shape[1])).updated(rows)
@@ -194,23 +197,25 @@ def mean_of(rows: Float[np.ndarray, "samples features"]) -> "RunningMean":
 
 @dataclasses.dataclass(frozen=True)
 class RunningMean:
-    """Mean of the rows of a stream.
+    """Mean of the rows of a stream, or of what is made of them, such as products.
 
     Attributes
     ----------
-    value : array of shape (features,)
+    value : array of shape (features,) or another one
         Anything before the first row.
     count : int
         Rows so far.
     """
 
-    value: Float[np.ndarray, " features"]
+    value: Float[np.ndarray, "..."]
     count: int = 0
 
     def updated(self, rows: Float[np.ndarray, "samples features"], forgetting: float = 0.0) -> "RunningMean":
         """Return the mean with further rows, each of which counts at least as much as the share `forgetting`."""
-        if not len(rows):
-            return self
-        count, own = self.count + len(rows), rows.mean(axis=0)
-        share = min(1.0, len(rows) * max(1 / count, forgetting))
+        return self.moved(rows.mean(axis=0), len(rows), forgetting) if len(rows) else self
+
+    def moved(self, own: Float[np.ndarray, "..."], rows: int, forgetting: float = 0.0) -> "RunningMean":
+        """Return the mean with so many further rows, at least one, whose own mean is given."""
+        count = self.count + rows
+        share = min(1.0, rows * max(1 / count, forgetting))
         return RunningMean(self.value + share * (own - self.value), count)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
@@ -43,6 +42,7 @@ from ..models import Supervised
 from ..network import Network
 from ..storage import Checkpoints
 from ._kept import check_repeatable
+from ._portable import PortableNetwork
 from ._rows import precision
 
 # Rows in a batch, fewest batches in `fit`, and most passes over the data, by default.
@@ -67,7 +67,7 @@ def mean_square(X: Float[np.ndarray, "samples features"]) -> float:
     return float(np.mean(np.sum(X.astype(float) ** 2, axis=1)))
 
 
-class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
+class SupervisedEstimator(PortableNetwork, BaseEstimator, metaclass=abc.ABCMeta):
     """Base of classifiers and regressors around a `simatch.models.Supervised`. Subclasses build the model."""
 
     learning_rate: Any
@@ -84,6 +84,7 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
 
     # Report of the last batches, with the state of the rule; copies and files begin with a new one.
     _last: Report | None = None
+    _left_behind = ("_last",)
 
     _parameter_constraints: ClassVar[dict] = {
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -280,18 +281,6 @@ class SupervisedEstimator(BaseEstimator, metaclass=abc.ABCMeta):
         with np.errstate(over="ignore", invalid="ignore"):
             validated = validate_data(self, X, y, reset=reset, dtype=precision(), multi_output=several)
         return tuple(np.asarray(part) for part in validated)  # pyright: ignore[reportReturnType]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state for pickles and copies, with NumPy arrays in place of arrays on a device."""
-        state: Any = super().__getstate__()
-        if "network_" not in state:
-            return state
-        return {**state, "network_": jax.device_get(state["network_"]), "_last": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "network_" in state:
-            self.network_ = jax.tree.map(jnp.asarray, state["network_"])
 
 
 class SupervisedClassifier(ClassifierMixin, SupervisedEstimator):

@@ -1,6 +1,7 @@
 """Which activities the change of every parameter reads, found by differentiation."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import jax
@@ -17,6 +18,8 @@ Slopes = Mapping[str, jax.Array]
 
 # Samples and changes before the one that is differentiated, so that states of rules are not special.
 _BEFORE, _CHANGES = 20, 3
+# Largest number of broadcast numbers that are counted.
+_NUMBERS = 3
 # A derivative below this share of the largest one counts as 0.
 _NOTHING = 1e-4
 
@@ -39,7 +42,8 @@ class Reading:
         "ends": each synapse reads the neurons at its own ends. "neuron": besides, one number that sums up the others
         for each neuron to which synapses lead (the first axis of the parameter), as its drive does. "other end": the
         same for each neuron at the other end (the second axis). "one number": besides, one number that is the same for
-        all synapses. "all": more than that of neurons at which the synapse does not end.
+        all synapses. "2 numbers", "3 numbers": besides, so many of these. "all": more than that of neurons at which
+        the synapse does not end.
     """
 
     term: int
@@ -53,9 +57,10 @@ def locality(net: Network, rule: Rule, *, seed: int = 0) -> list[Reading]:
     """Say of every parameter which activities its change reads, after one sample.
 
     The change of the rule is differentiated in all activities, at random ones and random parameters. What it reads of
-    neurons at which a synapse does not end is compared across synapses: if all follow one direction, it is one number.
-    That a rule reads the parameter itself is not listed. Give a network with few neurons, at least 4 in each population
-    and of different numbers: the derivatives of all parameters in all activities are held.
+    neurons at which a synapse does not end is compared across synapses: if all follow one direction, it is one number,
+    and if they combine two or three, so many. That a rule reads the parameter itself is not listed. Give a network with
+    few neurons, of different numbers in each population, and at least 4, or for k numbers k + 3: the derivatives of all
+    parameters in all activities are held.
 
     Parameters
     ----------
@@ -145,25 +150,25 @@ def _reads(slope: Float[np.ndarray, "..."], least: float) -> str:
             other &= index[..., None] != np.arange(neurons)
     if not (np.abs(slope) * other > least).any():
         return "ends"
-    if _one_direction(slope.reshape(-1, neurons), other.reshape(-1, neurons), least):
+    rows, counts = slope.reshape(-1, neurons), other.reshape(-1, neurons)
+    if _combined(rows, counts, least):
         return "one number"
     for axis, end in zip(range(len(shape)), ("neuron", "other end"), strict=False):
         parts = zip(np.moveaxis(slope, axis, 0), np.moveaxis(other, axis, 0), strict=True)
-        if all(_one_direction(s.reshape(-1, neurons), o.reshape(-1, neurons), least) for s, o in parts):
+        if all(_combined(s.reshape(-1, neurons), o.reshape(-1, neurons), least) for s, o in parts):
             return end
-    return "all"
+    few = next((k for k in range(2, _NUMBERS + 1) if neurons >= k + 3 and _combined(rows, counts, least, k)), None)
+    return "all" if few is None else f"{few} numbers"
 
 
-def _one_direction(
-    rows: Float[np.ndarray, "synapses neurons"], counts: Bool[np.ndarray, "synapses neurons"], least: float
+def _combined(
+    rows: Float[np.ndarray, "synapses neurons"], counts: Bool[np.ndarray, "synapses neurons"], least: float, k: int = 1
 ) -> bool:
-    """Whether all rows are multiples of one vector, as far as the entries that count tell."""
-    for one in range(len(rows)):
-        for another in range(one):
-            both = counts[one] & counts[another]
-            a, b = rows[one][both], rows[another][both]
-            minors = np.outer(a, b) - np.outer(b, a)
-            scale = max(np.abs(a).max(initial=0) * np.abs(b).max(initial=0), least**2)
-            if np.abs(minors).max(initial=0) > 1e-3 * scale:
-                return False
+    """Whether all rows combine `k` vectors, as far as the entries that count tell."""
+    for neurons in itertools.combinations(range(rows.shape[1]), k + 1):
+        columns = list(neurons)
+        whole = rows[counts[:, columns].all(axis=1)][:, columns]
+        sizes = np.linalg.svd(whole, compute_uv=False) if len(whole) > k else np.zeros(k + 1)
+        if sizes[k] > max(1e-3 * sizes[0], least):
+            return False
     return True

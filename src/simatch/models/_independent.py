@@ -5,10 +5,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._arrays import real
 from .._checks import whole
 from ..learning import AveragingRule, CentredRule, RecruitingRule, RegressionRule, Rule
 from ..network import AntiHebbian, Dense, Grid, Hebbian, Interneurons, Network, Population, WhitenedHebbian
+from ._samples import samples_of
 
 INPUT, CENTRED, UNITS = "input", "centred", "units"
 
@@ -145,9 +145,7 @@ def _begin(inputs: int, units: int, samples: Any, seed: int):
     below, above = Grid(1, 1, inputs), Grid(1, 1, units)
     if samples is None:
         return below, above, None
-    rows = real(samples, "Samples", "samples", "inputs").astype(float)
-    if rows.shape[1] != inputs:
-        raise ValueError(f"Samples have {rows.shape[1]} inputs, but the network has {inputs}.")
+    rows = samples_of(samples, inputs).astype(float)
     values, vectors = np.linalg.eigh(np.cov(rows.T, bias=True).reshape(inputs, inputs))
     roots = np.sqrt(np.maximum(values[::-1][:units], np.finfo(float).eps * max(values[-1], np.finfo(float).tiny)))
     whitening = vectors[:, ::-1][:, :units].T / roots[:, None]

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from .._arrays import real
 from .._checks import number, whole
 from ..learning import GradientRule, Rule, ScaledRule
 from ..network import AntiHebbian, CosinePowerKernel, Dense, Grid, Kernel, Landmarks, Leak, Network, Population
 from ..relaxation import Direct, Phase
+from ._samples import samples_of
 
 INPUT, UNITS = "input", "units"
 # Strengths below this count as this in the preconditioner.
@@ -77,9 +77,7 @@ def kernel_matching(
     leak = number(leak, "The leak", above=0)
     parameters = None
     if samples is not None:
-        rows = real(samples, "Samples", "samples", "inputs")
-        if rows.shape[1] != below.size:
-            raise ValueError(f"Samples have {rows.shape[1]} inputs, but the network has {below.size}.")
+        rows = samples_of(samples, below.size)
         order = np.random.default_rng(whole(seed, "The seed", least=0)).permutation(len(rows))
         landmarks = number(size, "The size of landmarks", above=0) * rows[np.resize(order, above.size)]
         parameters = {"landmarks": jnp.asarray(landmarks, float), "strengths": jnp.ones(above.size)}

@@ -3,6 +3,9 @@
 import typer
 
 from .bahroun2023._multiview_command import multiview
+from .lipshutz2022._sources_command import sources
+from .lipshutz2023._compartments_command import compartments
+from .luther2022._kernel_command import kernel
 from .obeid2019._faces_command import faces
 from .obeid2019._gradients_command import gradients
 from .obeid2019._mnist_best_command import mnist_best
@@ -24,5 +27,8 @@ reproduce.command()(mnist)
 reproduce.command()(mnist_best)
 reproduce.command()(toy)
 reproduce.command()(contrastive)
+reproduce.command()(compartments)
+reproduce.command()(kernel)
 reproduce.command()(multiview)
 reproduce.command()(predictive)
+reproduce.command()(sources)

@@ -17,6 +17,7 @@ with Feature("simatch.plot", extra="app"):
     from ._spectrum import spectrum as spectrum
     from ._style import COLOURS as COLOURS
     from ._style import FAINT as FAINT
+    from ._style import INK as INK
     from ._style import MISSING as MISSING
     from ._style import SETTINGS as SETTINGS
     from ._style import SIGNED as SIGNED

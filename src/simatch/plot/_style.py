@@ -12,6 +12,7 @@ from matplotlib.style import context
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Palette of Okabe and Ito for colour-blind readers; the first two colours have the most contrast."""
 INK = "#2b2f36"
+"""Colour of text."""
 FAINT = "#8a919c"
 """Colour of what is in the background."""
 MISSING = "#e3e5e9"

@@ -5,6 +5,7 @@ from .._extras import Feature
 with Feature("simatch.report", extra="app"):
     from ..plot import COLOURS as COLOURS
     from ..plot import FAINT as FAINT
+    from ..plot import INK as INK
     from ..plot import MISSING as MISSING
     from ..plot import SIGNED as SIGNED
     from ..plot import style as style

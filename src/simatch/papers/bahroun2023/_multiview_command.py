@@ -1,30 +1,15 @@
 """``simatch reproduce multiview``."""
 
 import dataclasses
-import functools
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from ...console import (
-    Json,
-    Out,
-    Overwrite,
-    Quick,
-    Seed,
-    cache_compiled_programs,
-    command_line,
-    conclude,
-    drafted,
-    progress,
-    reported,
-)
-from ...storage import keep_numbers, results_of
+from ...console import Json, Out, Overwrite, Quick, Seed, command_line, progress, reported
+from .._command import published
 
 if TYPE_CHECKING:
-    from ...report import Figure
+    from ...report import Figure, Page
     from ...storage import Draft
     from . import _labels as experiment
 
@@ -61,25 +46,25 @@ def multiview(
     convolutional filters. Linear networks are compared with the eigenvectors that they should find.
     """
     with reported():
-        _multiview(out, quick, seed, overwrite, json)
+        from . import _labels as experiment
+
+        setting = experiment.QUICK if quick else experiment.Setting()
+        settings = {"quick": quick, "seed": seed, **dataclasses.asdict(setting)}
+        published(
+            lambda own, say: _computed(own, setting, seed, say),
+            out,
+            "multiview",
+            settings,
+            overwrite=overwrite,
+            json=json,
+        )
 
 
-def _multiview(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) -> None:
-    from . import _labels as experiment
-
-    setting = experiment.QUICK if quick else experiment.Setting()
-    settings = {"quick": quick, "seed": seed, **dataclasses.asdict(setting)}
-    with drafted(out, "multiview", settings, overwrite=overwrite) as own:
-        numbers = results_of(own.out) if own.published else _computed(own, setting, seed, json)
-    conclude(f"Page and figures: {own.out / 'index.html'}", numbers, json=json)
-
-
-def _computed(own: "Draft", setting: "experiment.Setting", seed: int, json: bool) -> dict[str, Any]:
-    say = functools.partial(typer.echo, err=json)
-    cache_compiled_programs()
-
+def _computed(
+    own: "Draft", setting: "experiment.Setting", seed: int, say: Callable[[str], None]
+) -> "tuple[Page, dict[str, Any]]":
     from ...data import load_dataset
-    from ...report import Page, Table, provenance, write_page
+    from ...report import Page, Table, provenance
     from ...storage import Checkpoints
     from . import _labels as experiment
     from ._linear import agreements
@@ -115,7 +100,6 @@ def _computed(own: "Draft", setting: "experiment.Setting", seed: int, json: bool
         "settings": dataclasses.asdict(setting),
         "seed": seed,
         "seconds": time.perf_counter() - began,
-        "out": str(own.out),
     }
     first, second = trained.values()
     page = Page(
@@ -162,10 +146,7 @@ def _computed(own: "Draft", setting: "experiment.Setting", seed: int, json: bool
         provenance=provenance(command_line()),
         remarks=REMARKS,
     )
-    write_page(page, own.folder)
-    keep_numbers(own.folder, numbers)
-    own.publish("multiview")
-    return numbers
+    return page, numbers
 
 
 def _figures(

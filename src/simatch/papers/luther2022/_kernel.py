@@ -13,9 +13,11 @@ from ...models import kernel_matching, kernel_rule
 from ...network import CosinePowerKernel
 from ...readout import LinearReadout
 from ...relaxation import Direct
+from ...storage import Checkpoints
 
 # Published: 16 units, width 0.3, 1600 points with noise 0.1.
 POINTS, UNITS, WIDTH, NOISE = 1600, 16, 0.3, 0.1
+GAMMA = 1 / (2 * WIDTH**2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +28,10 @@ class Moons:
     ----------
     x, moon : arrays of shape (points, 2) and (points,)
     landmarks : array of shape (units, 2)
-    activities : array of shape (points, units)
-    error, best : float
-        Relative distance of the dot products from the kernel, and the smallest one of this rank.
-    nystroem : float
-        The same for scikit-learn's Nystroem with as many random landmarks.
+    activities, nystroem : array of shape (points, units)
+        Of the network, and the features of scikit-learn's Nystroem with as many random landmarks.
+    error, nystroem_error, best : float
+        Relative distance of the dot products of both from the kernel, and the smallest one of this rank.
     plain, readout : float
         Accuracy in percent of a linear readout of the points, and of the activities.
     """
@@ -39,26 +40,37 @@ class Moons:
     moon: Int[np.ndarray, " points"]
     landmarks: Float[np.ndarray, "units 2"]
     activities: Float[np.ndarray, "points units"]
+    nystroem: Float[np.ndarray, "points units"]
     error: float
+    nystroem_error: float
     best: float
-    nystroem: float
     plain: float
     readout: float
+
+    @property
+    def kernel(self) -> Float[np.ndarray, "points points"]:
+        """The kernel of all pairs of points."""
+        return radial_kernel(self.x)
+
+
+def radial_kernel(x: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points points"]:
+    """Return the radial kernel of the paper, of all pairs of points."""
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    return np.asarray(rbf_kernel(x, gamma=GAMMA))
 
 
 def moons(seed: int = 0) -> Moons:
     """Learn the radial kernel of half moons."""
     from sklearn.datasets import make_moons
     from sklearn.kernel_approximation import Nystroem
-    from sklearn.metrics.pairwise import rbf_kernel
 
-    gamma = 1 / (2 * WIDTH**2)
     x, moon = map(np.asarray, make_moons(POINTS, noise=NOISE, random_state=seed))
-    exact = rbf_kernel(x, gamma=gamma)
-    matching = KernelSimilarityMatching(UNITS, gamma=gamma, random_state=seed).fit(x)
+    exact = radial_kernel(x)
+    matching = KernelSimilarityMatching(UNITS, gamma=GAMMA, random_state=seed).fit(x)
     z = matching.transform(x).astype(float)
     values = np.linalg.eigvalsh(exact)
-    other = Nystroem(gamma=gamma, n_components=UNITS, random_state=seed).fit_transform(x)
+    other = Nystroem(gamma=GAMMA, n_components=UNITS, random_state=seed).fit_transform(x)
 
     def distance(features: np.ndarray) -> float:
         return float(np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact))
@@ -71,9 +83,10 @@ def moons(seed: int = 0) -> Moons:
         moon,
         matching.landmarks_,
         z,
+        other,
         distance(z),
-        float(np.linalg.norm(values[:-UNITS]) / np.linalg.norm(values)),
         distance(other),
+        float(np.linalg.norm(values[:-UNITS]) / np.linalg.norm(values)),
         accuracy(x),
         accuracy(z),
     )
@@ -142,7 +155,7 @@ class Digits:
     landmarks: Float[np.ndarray, "units height width"]
 
 
-def digits(setting: Setting, dataset: Dataset, seed: int = 0) -> Digits:
+def digits(setting: Setting, dataset: Dataset, seed: int = 0, *, checkpoints: Checkpoints | None = None) -> Digits:
     """Learn from training images without labels; then fit a linear readout on all training labels."""
     data = dataset if dataset.x_test is not None else dataset.held_out(0.25, seed=seed)
     assert data.x_test is not None
@@ -153,7 +166,6 @@ def digits(setting: Setting, dataset: Dataset, seed: int = 0) -> Digits:
     ]
     x, x_test = (part / np.sqrt(np.mean(np.sum(parts[0] ** 2, axis=1))) for part in parts)
     kernel = CosinePowerKernel(setting.power)
-    began = time.perf_counter()
     net = kernel_matching(
         x.shape[1], setting.units, kernel, leak=setting.leak, lateral=0.01, samples=x, size=0.1, seed=seed
     )
@@ -166,6 +178,7 @@ def digits(setting: Setting, dataset: Dataset, seed: int = 0) -> Digits:
         epochs=setting.batches * setting.batch_size / len(x),
         batch_size=setting.batch_size,
         seed=seed,
+        checkpoints=checkpoints,
         progress=False,
     )
     learned = time.perf_counter()
@@ -186,7 +199,7 @@ def digits(setting: Setting, dataset: Dataset, seed: int = 0) -> Digits:
         float(np.linalg.norm(own @ own.T - exact) / np.linalg.norm(exact)),
         float(lateral[-1] / lateral[0]),
         sum(report.unconverged for report in reports),
-        learned - began,
+        reports[-1].seconds,
         read - learned,
         np.asarray(net.parameters[0]["landmarks"]).reshape(-1, side, side),
     )

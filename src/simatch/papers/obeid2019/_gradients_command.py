@@ -1,28 +1,14 @@
 """``simatch reproduce gradients``."""
 
-import functools
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from ...console import (
-    Json,
-    Out,
-    Overwrite,
-    Quick,
-    Seed,
-    cache_compiled_programs,
-    command_line,
-    conclude,
-    drafted,
-    progress,
-    reported,
-)
-from ...storage import keep_numbers, results_of
+from ...console import Json, Out, Overwrite, Quick, Seed, command_line, progress, reported
+from .._command import published
 
 if TYPE_CHECKING:
+    from ...report import Page
     from ...storage import Draft
 
 FULL: dict[str, Any] = {"samples": 60, "most": None, "steps": 4000, "rate": 0.02}
@@ -39,26 +25,18 @@ def gradients(
     --quick some weights of every pathway are measured, otherwise all.
     """
     with reported():
-        _gradients(out, quick, seed, overwrite, json)
+        settings = {"quick": quick, "seed": seed, **(QUICK if quick else FULL)}
+        published(_computed, out, "gradients", settings, overwrite=overwrite, json=json)
 
 
-def _gradients(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) -> None:
-    settings = {"quick": quick, "seed": seed, **(QUICK if quick else FULL)}
-    with drafted(out, "gradients", settings, overwrite=overwrite) as own:
-        numbers = results_of(own.out) if own.published else _computed(own, quick, seed, json)
-    conclude(f"Page and figures: {own.out / 'index.html'}", numbers, json=json)
-
-
-def _computed(own: "Draft", quick: bool, seed: int, json: bool) -> dict[str, Any]:
-    say = functools.partial(typer.echo, err=json)
-    cache_compiled_programs()
-
-    from ...report import Figure, Page, provenance, write_page
+def _computed(own: "Draft", say: Callable[[str], None]) -> "tuple[Page, dict[str, Any]]":
+    from ...report import Figure, Page, provenance
     from ._gradients import FEEDBACK, STEP, Claim
     from ._gradients import gradients as claims_of
     from ._gradients_figures import costs_over_learning, rules_and_gradients
 
     began = time.perf_counter()
+    quick, seed = own.settings["quick"], own.settings["seed"]
     settings = QUICK if quick else FULL
     claims: list[Claim] = []
     for claim in claims_of(**settings, seed=seed, say=progress, work=own.work):
@@ -96,7 +74,6 @@ def _computed(own: "Draft", quick: bool, seed: int, json: bool) -> dict[str, Any
         "settings": settings,
         "seed": seed,
         "seconds": seconds,
-        "out": str(own.out),
     }
 
     page = Page(
@@ -157,10 +134,7 @@ def _computed(own: "Draft", quick: bool, seed: int, json: bool) -> dict[str, Any
             "During learning: after a twentieth of the steps. Errors grow there as the gradient vanishes.",
         ],
     )
-    write_page(page, own.folder)
-    keep_numbers(own.folder, numbers)
-    own.publish("gradients")
-    return numbers
+    return page, numbers
 
 
 def _path(points: list[Any]) -> str:

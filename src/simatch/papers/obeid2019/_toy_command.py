@@ -1,31 +1,16 @@
 """``simatch reproduce toy``."""
 
 import dataclasses
-import functools
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from ...console import (
-    Json,
-    Out,
-    Overwrite,
-    Quick,
-    Seed,
-    cache_compiled_programs,
-    command_line,
-    conclude,
-    drafted,
-    progress,
-    reported,
-)
-from ...storage import keep_numbers, results_of
+from ...console import Json, Out, Overwrite, Quick, Seed, command_line, progress, reported
+from .._command import published
 
 if TYPE_CHECKING:
+    from ...report import Page
     from ...storage import Draft
     from ._toy import Toy
 
@@ -42,30 +27,21 @@ def toy(
     of each kind, or one with --quick.
     """
     with reported():
-        _toy(out, quick, seed, overwrite, json)
+        from ._toy import Setting
+
+        settings = {"quick": quick, "seed": seed, **dataclasses.asdict(Setting())}
+        published(_computed, out, "toy", settings, overwrite=overwrite, json=json)
 
 
-def _toy(out: Path | None, quick: bool, seed: int, overwrite: bool, json: bool) -> None:
-    from ._toy import Setting
-
-    settings = {"quick": quick, "seed": seed, **dataclasses.asdict(Setting())}
-    with drafted(out, "toy", settings, overwrite=overwrite) as own:
-        numbers = results_of(own.out) if own.published else _computed(own, quick, seed, json)
-    conclude(f"Page and figures: {own.out / 'index.html'}", numbers, json=json)
-
-
-def _computed(own: "Draft", quick: bool, seed: int, json: bool) -> dict[str, Any]:
-    say = functools.partial(typer.echo, err=json)
-    cache_compiled_programs()
-
-    from ...report import Figure, Page, provenance, write_page
+def _computed(own: "Draft", say: "Callable[[str], None]") -> "tuple[Page, dict[str, Any]]":
+    from ...report import Figure, Page, provenance
     from ...storage import Checkpoints
     from ._toy import Setting
     from ._toy import toy as learned
     from ._toy_figures import costs, feedback_title, similarities
 
     began = time.perf_counter()
-    setting = Setting()
+    setting, quick, seed = Setting(), own.settings["quick"], own.settings["seed"]
     groups: list[list[Toy]] = []
     for feedback in (0.0, FEEDBACK):
         group = []
@@ -94,7 +70,6 @@ def _computed(own: "Draft", quick: bool, seed: int, json: bool) -> dict[str, Any
         "settings": {**dataclasses.asdict(setting), "feedback": FEEDBACK},
         "seed": seed,
         "seconds": seconds,
-        "out": str(own.out),
     }
     # Adding 0 turns a rounded -0 into 0.
     pulled = [round(_mean(MEASURES[CONTRAST], group), 2) + 0.0 for group in reversed(groups)]
@@ -145,10 +120,7 @@ def _computed(own: "Draft", quick: bool, seed: int, json: bool) -> dict[str, Any
             ),
         ),
     )
-    write_page(page, own.folder)
-    keep_numbers(own.folder, numbers)
-    own.publish("toy")
-    return numbers
+    return page, numbers
 
 
 CONTRAST = "order in the new stream's subnetwork, one pair against others"

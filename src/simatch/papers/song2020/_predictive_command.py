@@ -10,22 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...console import (
-    Json,
-    Out,
-    Overwrite,
-    Quick,
-    Seed,
-    cache_compiled_programs,
-    command_line,
-    conclude,
-    drafted,
-    progress,
-    reported,
-)
-from ...storage import keep_numbers, results_of
+from ...console import Json, Out, Overwrite, Quick, Seed, command_line, progress, reported
+from .._command import published
 
 if TYPE_CHECKING:
+    from ...report import Page
     from ...storage import Draft
 
 QUICK: dict[str, Any] = {"units": 50, "epochs": 1, "images": 5_000}
@@ -54,22 +43,17 @@ def predictive(
         setting = Setting(**QUICK if quick else {})
         seeds = seeds or (1 if quick else 3)
         settings = {"quick": quick, "seed": seed, "seeds": seeds, **dataclasses.asdict(setting)}
-        with drafted(out, "predictive", settings, overwrite=overwrite) as own:
-            numbers = results_of(own.out) if own.published else _computed(own, settings, json)
-        conclude(f"Page and figures: {Path(own.out) / 'index.html'}", numbers, json=json)
+        published(_computed, out, "predictive", settings, overwrite=overwrite, json=json)
 
 
-def _computed(own: "Draft", settings: dict[str, Any], json: bool) -> dict[str, Any]:
-    say = functools.partial(typer.echo, err=json)
-    cache_compiled_programs()
-
+def _computed(own: "Draft", say: Callable[[str], None]) -> "tuple[Page, dict[str, Any]]":
     from ...data import load_dataset
-    from ...report import Figure, Page, Table, learning_curves, provenance, write_page
+    from ...report import Figure, Page, Table, learning_curves, provenance
     from . import _mnist
     from ._predictive_figures import nudge
     from ._rules import distances
 
-    began = time.perf_counter()
+    began, settings = time.perf_counter(), own.settings
     setting = _mnist.Setting(**{k: v for k, v in settings.items() if k not in ("quick", "seed", "seeds")})
     progress("comparing the rules with back-propagation in double precision")
     compared = distances(seed=settings["seed"])
@@ -106,7 +90,6 @@ def _computed(own: "Draft", settings: dict[str, Any], json: bool) -> dict[str, A
         "curves": {name: [run.curve for run in group] for name, group in runs.items()},
         "settings": settings,
         "seconds": time.perf_counter() - began,
-        "out": str(own.out),
     }
     exact = compared[-1].error
     page = Page(
@@ -169,7 +152,4 @@ def _computed(own: "Draft", settings: dict[str, Any], json: bool) -> dict[str, A
             "Settled learning with a clamped output is another rule, however small the error of the output is.",
         ),
     )
-    write_page(page, own.folder)
-    keep_numbers(own.folder, numbers)
-    own.publish("predictive")
-    return numbers
+    return page, numbers

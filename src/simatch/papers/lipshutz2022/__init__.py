@@ -1,0 +1,1 @@
+"""Lipshutz, Pehlevan, Chklovskii, Biological Cybernetics (2022): nonnegative independent components."""
