@@ -226,7 +226,9 @@ def _advanced(
     )
     # What is done stays as it is, so no result depends on the other samples of the batch.
     # As long as no sample is done, this costs no pass over the activities.
-    new = jax.lax.cond(jnp.all(sweeping), lambda new, _: new, functools.partial(_where, sweeping & measured), new, sweep)
+    new = jax.lax.cond(
+        jnp.all(sweeping), lambda new, _: new, functools.partial(_where, sweeping & measured), new, sweep
+    )
     return new._replace(value=jnp.where(measured, value, sweep.value), status=jnp.where(measured, status, sweep.status))
 
 
