@@ -1,7 +1,8 @@
 """Two versions of the library, in turn: ``python -m benchmarks.against OLD_SRC NEW_SRC [ROUNDS] [ROW ...]``.
 
 Each version runs in a process of its own, which waits while the other works. Rows use what both versions have: training
-and encoding with the paper's networks on MNIST, learning online, and a population of pynsm's size.
+and encoding with the paper's networks on MNIST, learning online, a population of pynsm's size, and deep networks, with
+the same trained weights in both.
 """
 
 import inspect
@@ -19,6 +20,9 @@ from pathlib import Path
 import numpy as np
 
 Task = Callable[[], object]
+DEEP = ("faces-0", "faces-0.1", "faces", "faces-1", "digits-deep")
+# Where the newer version leaves weights and images of deep networks for both.
+FOLDER = Path(os.environ.get("SIMATCH_AGAINST", "."))
 
 
 def rows(sm, images: np.ndarray) -> dict[str, Callable[[], Task]]:
@@ -47,6 +51,10 @@ def rows(sm, images: np.ndarray) -> dict[str, Callable[[], Task]]:
         net = sm.layered(784, [sm.Layer(units=64, activation="relu")])
         return training(net, [part.reshape(len(part), -1) for part in batches(20, 100)])
 
+    def deep(kind: str, task) -> Task:
+        x = np.load(FOLDER / f"{kind}.npy")
+        return task(sm.load(FOLDER / f"{kind}.safetensors"), [x[:100], x[100:200]])
+
     tasks: dict[str, Callable[[], Task]] = {}
     for units, count, encoded in ((4, 30, 2000), (16, 20, 2000), (64, 10, 600), (100, 6, 300)):
         tasks[f"train {units}"] = lambda units=units, count=count: train(units, count, 100)
@@ -54,6 +62,9 @@ def rows(sm, images: np.ndarray) -> dict[str, Callable[[], Task]]:
     tasks["online 4"] = lambda: train(4, 1000, 1)
     tasks["online 16"] = lambda: train(16, 500, 1)
     tasks["pynsm, 64 ReLU units"] = dense
+    for kind in DEEP:
+        tasks[f"train {kind}"] = lambda kind=kind: deep(kind, training)
+        tasks[f"encode {kind}"] = lambda kind=kind: deep(kind, lambda net, parts: lambda: sm.encode(net, parts[0]))
     return tasks
 
 
@@ -76,12 +87,18 @@ def work(images: str) -> None:
 
 def main(old: str, new: str, rounds: int, names: list[str]) -> None:
     """Print a line for each row."""
+    import simatch as sm
+    from benchmarks.networks import KINDS, default_cache
     from simatch.data import Preprocessing, load_dataset
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "images.npy")
         x = Preprocessing(own_mean=True).fit_transform(load_dataset("mnist").x_train[:3000])
         np.save(path, x[..., 0].astype(np.float32))
+        for kind in DEEP:
+            if not names or any(name.endswith(f" {kind}") for name in names):
+                sm.save(KINDS[kind].network("trained", default_cache()), Path(folder, f"{kind}.safetensors"))
+                np.save(Path(folder, f"{kind}.npy"), KINDS[kind].images(200, default_cache()))
         command = [sys.executable, __file__, "work", str(path)]
         workers = [
             subprocess.Popen(  # noqa: S603 - this file itself
@@ -89,7 +106,7 @@ def main(old: str, new: str, rounds: int, names: list[str]) -> None:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "PYTHONPATH": str(Path(source).resolve())},
+                env={**os.environ, "PYTHONPATH": str(Path(source).resolve()), "SIMATCH_AGAINST": folder},
             )
             for source in (old, new)
         ]

@@ -1,6 +1,7 @@
 """Calibration: setting the scale of the structure constants from data."""
 
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -33,6 +34,8 @@ from ._train import DivergenceError
 _SAMPLES = 500
 # Most steps of a search, the relative deviation from the level at which it ends, and that of which a user is told.
 _STEPS, _NEAR, _FAR = 60, 0.05, 0.2
+# Steps of a search without a better one after which it ends, if activities jump over the level.
+_PATIENCE = 10
 # Factor by which activities may stray from the level before scales are found anew. Bounds are at twice the level.
 _STRAYED = 1.5
 # By how much activities change at most in one batch of learning, and in a step of the search if there are none or too
@@ -202,15 +205,28 @@ def _check(
 
 
 def _search(net: Network, few: Activities, level: float, solver: Solver | None) -> Network:
-    """Find scales, and sizes of weights that are optimal at these scales, at which all layers are near the level."""
+    """Find scales, and sizes of weights that are optimal at these scales, at which all layers are near the level.
+
+    With strong feedback there may be none: activities jump between small ones and their bounds. Then the search ends
+    with the best scales that it has seen.
+    """
     before: dict[str, float] = {}
-    for _ in range(_STEPS):
+    best, least, since, sides = net, math.inf, 0, set()
+    for step in range(_STEPS):
+        last = net
         net, levels, _ = _nearer(net, few, jnp.asarray(level), jnp.asarray(_TOLERANCE), solver)
         off = _off(levels, level, _NEAR)
         # Units at their bounds for those samples that drive them at all do not become more active.
         if all(0 < own < level and abs(before.get(name, 0.0) / own - 1) < _NEAR / 10 for name, own in off.items()):
             break
         before = off
+        away = max(abs(math.log(own / level)) if 0 < own < math.inf else math.inf for own in off.values())
+        if away < least:
+            best, least, since, sides = last, away, step, set()
+        sides |= {(name, own < level) for name, own in off.items()}
+        jumping = any((name, True) in sides and (name, False) in sides for name in off)
+        if jumping and step - since >= _PATIENCE:
+            return best
     return net
 
 
