@@ -17,8 +17,10 @@ from ._multiply import multiply
 
 # Steps for which it is tried.
 NEWTON_STEPS = 10
-# A slope of an activation and a pivot count as at least this.
+# A slope of an activation counts as at least this.
 FLATTEST = np.float32(1e-6)
+# And as at most this: with 1 a singular matrix would have pivots of 0, and the step would be NaN.
+STEEPEST = np.float32(1 - 1e-6)
 # A defect is measured where its estimate is at most about twice what is allowed (here squared).
 MARGIN = np.float32(4)
 
@@ -105,8 +107,7 @@ def _factorise(entry):
     def factorise(a, factors, scaled, pivots, slope, move, n):
         """Factors L D L' of ``a + slope - 1``, in squares of four by four, and `move` solved for the lower one.
 
-        Rows of L are kept whole. A negative pivot counts as if it were positive, so that no step leads to a saddle,
-        and one of 0, which a singular matrix has, does not end in NaN.
+        Rows of L are kept whole. A negative pivot counts as if it were positive, so that no step leads to a saddle.
         """
         wide_vectors()
         m = round_up_to_four(n)
@@ -144,19 +145,19 @@ def _factorise(entry):
                 y1 -= l1 * y
                 y2 -= l2 * y
                 y3 -= l3 * y
-            d0 = larger(magnitude(c00), FLATTEST)
+            d0 = magnitude(c00)
             i0 = divide(1, d0)
             l10, l20, l30 = c10 * i0, c20 * i0, c30 * i0
-            d1 = larger(magnitude(c11 - l10 * c10), FLATTEST)
+            d1 = magnitude(c11 - l10 * c10)
             i1 = divide(1, d1)
             c21 -= l20 * c10
             c31 -= l30 * c10
             l21, l31 = c21 * i1, c31 * i1
-            d2 = larger(magnitude(c22 - l20 * c20 - l21 * c21), FLATTEST)
+            d2 = magnitude(c22 - l20 * c20 - l21 * c21)
             i2 = divide(1, d2)
             c32 -= l30 * c20 + l31 * c21
             l32 = c32 * i2
-            d3 = larger(magnitude(c33 - l30 * c30 - l31 * c31 - l32 * c32), FLATTEST)
+            d3 = magnitude(c33 - l30 * c30 - l31 * c31 - l32 * c32)
             i3 = divide(1, d3)
             y1 -= l10 * y0
             y2 -= l20 * y0 + l21 * y1
@@ -224,10 +225,10 @@ def newton(kind, threshold, lower, upper, a, each, factors, b, u, r, force, slop
     for j in range(n):
         q = get(r, j)
         if kind == TANH:
-            steep = divide(1, larger(1 - q * q, FLATTEST))
+            steep = divide(1, larger(STEEPEST - q * q, FLATTEST))
         else:
             flat = broadcast(1 / FLATTEST)
-            steep = where_less(magnitude(get(u, j)), threshold, flat, 1)
+            steep = where_less(magnitude(get(u, j)), threshold, flat, 1 / STEEPEST)
             steep = where_less(lower, q, steep, flat)
             steep = where_less(q, upper, steep, flat)
         put(slope, j, steep)
