@@ -2,13 +2,14 @@
 
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 import simatch as sm
-from simatch.learning import health, warn_unhealthy
+from simatch.learning import _calibrate, health, warn_unhealthy
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,20 @@ def test_calibration_tells_what_it_did_not_reach(rng):
     x[::100] = rng.normal(size=(4, 6))
     with pytest.warns(sm.HealthWarning, match=r"activities of 0\.5 reached 0\.1 in 'layer1'"):
         sm.calibrate(one_layer(), x)
+
+
+def test_calibration_does_not_search_on_where_activities_jump(monkeypatch):
+    """With strong feedback no scale may lead to the level: it ends with the best one, and says so."""
+    net, seen = one_layer(), []
+
+    def jumping(net, inputs, level, tolerance, solver):
+        seen.append(net)
+        changed = net.with_weights([jax.tree.map(lambda w: 1.1 * w, w) for w in net.weights])
+        return changed, {"layer1": jnp.asarray([0.3, 0.1, 0.99][min(len(seen) - 1, 1 + len(seen) % 2)])}, None
+
+    monkeypatch.setattr(_calibrate, "_nearer", jumping)
+    assert _calibrate._search(net, {}, 0.5, None) is net
+    assert len(seen) < 15
 
 
 def test_calibration_raises_instead_of_returning_what_is_not_finite(rng):
