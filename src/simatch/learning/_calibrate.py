@@ -223,7 +223,7 @@ def _search(net: Network, few: Activities, level: float, solver: Solver | None) 
         away = max(abs(math.log(own / level)) if 0 < own < math.inf else math.inf for own in off.values())
         if away < least:
             best, least, since, sides = last, away, step, set()
-        sides |= {(name, own < level) for name, own in off.items()}
+        sides |= {(name, own < level) for name, own in off.items() if 0 < own < math.inf}
         jumping = any((name, True) in sides and (name, False) in sides for name in off)
         if jumping and step - since >= _PATIENCE:
             return best

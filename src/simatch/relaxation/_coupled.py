@@ -194,7 +194,7 @@ def _advanced(
     for name, pull in pulls.items():
         value = jnp.maximum(value, _defect(problem, name, pull, r[name]))
     status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
-    status = jnp.where(bounded(value, u), status, Status.DIVERGED)
+    status = jnp.where(bounded(value, u), status, Status.DIVERGED).astype(sweep.status.dtype)
     measured, sweeping = _active(sweep, most), _active(sweep._replace(status=status), most)
 
     weight = pace * sweep.momentum / (sweep.momentum + 3)
