@@ -177,7 +177,7 @@ def test_layers_of_bounded_units_relax_in_turn(rng):
     x = rng.uniform(size=(40, 8, 8))
     out = sm.relax(net, x, tolerance=1e-5)
     assert out.converged.all()
-    assert out.steps.max() < 100
+    assert out.steps.max() < 300  # sweeps, or joint steps without native code
     joint = sm.relax(net, x, tolerance=1e-4, solver=sm.Accelerated(), start=out)
     assert (joint.steps == 0).all()
 
