@@ -44,7 +44,7 @@ from ._lanes import (
     store_lanes,
     transpose,
 )
-from ._multiply import choose_all, multiply, multiply_chosen, pack_transposed, packed_size, round_up_to_tile
+from ._multiply import PAIR, add_transposed, choose_all, multiply_chosen, round_up_to_tile
 
 # Products of two numbers in a task, at least: some 20 microseconds, beside which handing it out costs little.
 FEWEST_PRODUCTS = 500_000
@@ -156,36 +156,37 @@ def associate_site(frame, groups, site, memory, neurons, chosen):
                 store_lanes(offset_by(row_of(y, unit, registers), part * WIDTH), target, used)
 
 
+@plain
+def registers_together(samples):
+    """Registers of samples that a task of feedback takes."""
+    return PAIR if registers_for(samples) > PAIR else 1
+
+
 @fast
-def feed_back_register(frame, groups, first, memory, neurons):
-    """Multiply the activities of all sites by their weights, transposed, for up to sixteen samples."""
+def feed_back_registers(frame, groups, begin, registers, memory, neurons):
+    """Multiply the activities of all sites by their weights, transposed, for some registers of samples."""
     wide_vectors()
     above = SOURCES + groups
-    samples, below = length(frame, above, 1), result_length(frame, 0, 0)
-    used = min(WIDTH, samples - first)
-    target = offset_by(floats_at(result(frame, 0)), first)
-    activities = offset_by(floats_at(operand(frame, above)), first)
-    for neuron in range(below):
-        for s in range(used):
-            target[neuron * samples + s] = 0
+    samples, below, units = length(frame, above, 1), result_length(frame, 0, 0), length(frame, above + 1, 1)
+    used = min(WIDTH, samples)
+    activities, feedback = floats_at(operand(frame, above)), floats_at(result(frame, 0))
+    x, y = memory, row_of(memory, units, registers)
+    for i in range(below * registers):
+        put(y, i, broadcast(0))
     for site in range(length(frame, ORDER, 0)):
         group, position = found(frame, site)
-        units, inputs = length(frame, above + 1 + group, 1), length(frame, above + 1 + group, 2)
+        inputs = length(frame, above + 1 + group, 2)
         seen_neurons(frame, group, position, inputs // length(frame, SOURCES + group, 1), neurons)
         own = floats_at(operand(frame, above + 1 + group) + position * units * inputs * 4)
-        x, y, packed = memory, offset_by(memory, units * WIDTH), offset_by(memory, (units + padded(inputs)) * WIDTH)
-        pack_transposed(own, inputs, units, packed)
         for unit in range(units):
-            row = offset_by(activities, (site * units + unit) * samples)
-            load_lanes(row, offset_by(x, unit * WIDTH), used)
-        multiply(packed, x, y, inputs, units)
-        for row in range(inputs):
-            there = offset_by(target, neurons[row] * samples)
-            if used == WIDTH:
-                put(there, 0, get(there, 0) + get(y, row))
-            else:
-                for s in range(used):
-                    there[s] += y[row * WIDTH + s]
+            for part in range(registers):
+                source = (site * units + unit) * samples + group_start(begin + part, samples)
+                load_lanes(offset_by(activities, source), offset_by(row_of(x, unit, registers), part * WIDTH), used)
+        add_transposed(own, inputs, x, y, neurons, inputs, units, registers)
+    for neuron in range(below):
+        for part in range(registers):
+            target = neuron * samples + group_start(begin + part, samples)
+            store_lanes(offset_by(row_of(y, neuron, registers), part * WIDTH), offset_by(feedback, target), used)
 
 
 @plain
@@ -265,20 +266,23 @@ def associate_sites(frame, number):
 
 @exported(types.int64(Words))
 def feedback_tasks(frame):
-    """Number of tasks of feedback: sixteen samples each, as fields of different sites overlap."""
-    return registers_for(length(frame, SOURCES + site_groups(frame, 2), 1))
+    """Number of tasks of feedback: some samples each, as fields of different sites overlap."""
+    samples = length(frame, SOURCES + site_groups(frame, 2), 1)
+    together = registers_together(samples)
+    return (registers_for(samples) + together - 1) // together
 
 
 @exported(types.void(Words, types.int64), **NUMERICS)
 def feed_back_samples(frame, number):
-    """Feedback for up to sixteen samples."""
+    """Feedback for a share of the samples."""
     groups = site_groups(frame, 2)
-    weights = SOURCES + groups + 1
+    weights, samples = SOURCES + groups + 1, length(frame, SOURCES + groups, 1)
     inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
-    units = length(frame, weights, 1)
-    numbers = allocate((units + padded(inputs)) * WIDTH + packed_size(inputs, units))
+    together = registers_together(samples)
+    begin = number * together
+    registers = min(together, registers_for(samples) - begin)
+    numbers = allocate((length(frame, weights, 1) + result_length(frame, 0, 0)) * registers * WIDTH)
     neurons = malloc(inputs * 4)
-    first = number * WIDTH
-    feed_back_register(frame, groups, first, floats_of(numbers), integers_at(address_of(neurons)))
+    feed_back_registers(frame, groups, begin, registers, floats_of(numbers), integers_at(address_of(neurons)))
     free(numbers)
     free(neurons)

@@ -52,15 +52,6 @@ def pack(a, m, n, apart, packed):
             transpose(square, WIDTH, square, WIDTH)
 
 
-@fast
-def pack_transposed(a, m, n, packed):
-    """Pack a matrix of m rows and n columns, whose columns follow each other in memory."""
-    wide_vectors()
-    for row in range(0, m, WIDTH):
-        for column in range(n):
-            load_lanes(offset_by(a, column * m + row), offset_by(packed, row * n + column * WIDTH), min(WIDTH, m - row))
-
-
 @compiled(intrinsic(prefer_literal=True))
 def multiply_rows(typingctx, panel, x, y, n, rows):
     """Multiply the first rows of a panel, whose number is known to the compiler, in a register each."""
@@ -167,6 +158,67 @@ def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, end, registe
             else:
                 multiply_tile(x, between, some, own, target, n, apart, 1)
         begin += width
+
+
+# Rows of a transposed product, and registers, that are found at a time.
+ROWS, PAIR = 8, 2
+
+
+@compiled(intrinsic(prefer_literal=True))
+def add_tile(typingctx, columns, between, x, y, chosen, n, rows, registers):
+    """Add to chosen rows of y the sum over n columns of a matrix, each times its row of x.
+
+    Columns begin so many numbers apart; rows of x and of y are so many registers. How many rows and registers is known
+    to the compiler.
+    """
+    count, width = rows.literal_value, registers.literal_value
+
+    def codegen(context, builder, sig, args):
+        columns, between, x, y, chosen, n, _, _ = args
+
+        def row_at(start, number):
+            start = cgutils.gep(builder, start, builder.mul(number, ir.Constant(n.type, width * WIDTH)))
+            return [place(builder, start, ir.Constant(n.type, r)) for r in range(width)]
+
+        numbers = [builder.load(cgutils.gep(builder, chosen, row)) for row in range(count)]
+        targets = [row_at(y, builder.sext(number, n.type)) for number in numbers]
+        sums = [[cgutils.alloca_once_value(builder, builder.load(there, align=4)) for there in row] for row in targets]
+        with cgutils.for_range(builder, n) as loop:
+            parts = [builder.load(there, align=4) for there in row_at(x, loop.index)]
+            column = cgutils.gep(builder, columns, builder.mul(loop.index, between))
+            for row, own in enumerate(sums):
+                entry = repeated(builder, builder.load(cgutils.gep(builder, column, row), align=4))
+                for part, total in zip(parts, own, strict=True):
+                    product = builder.fmul(entry, part, flags=FLAGS)
+                    builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
+        for row, own in zip(targets, sums, strict=True):
+            for there, total in zip(row, own, strict=True):
+                builder.store(builder.load(total), there, align=4)
+        return context.get_dummy_value()
+
+    return types.void(Floats, types.int64, Floats, Floats, Integers, types.int64, rows, registers), codegen
+
+
+@fast
+def add_transposed(a, between, x, y, chosen, m, n, registers):
+    """Add ``A' x`` to chosen rows of y, for a matrix of n rows and m columns whose rows begin so many numbers apart.
+
+    Rows of x and of y are one or two registers. No row is chosen twice.
+    """
+    wide_vectors()
+    whole = m // ROWS * ROWS
+    for row in range(0, whole, ROWS):
+        some = integers_at(address_of(chosen) + 4 * row)
+        if registers == PAIR:
+            add_tile(offset_by(a, row), between, x, y, some, n, ROWS, PAIR)
+        else:
+            add_tile(offset_by(a, row), between, x, y, some, n, ROWS, 1)
+    for row in range(whole, m):
+        some = integers_at(address_of(chosen) + 4 * row)
+        if registers == PAIR:
+            add_tile(offset_by(a, row), between, x, y, some, n, 1, PAIR)
+        else:
+            add_tile(offset_by(a, row), between, x, y, some, n, 1, 1)
 
 
 # Columns of a symmetric matrix that do not get a register of their own.
