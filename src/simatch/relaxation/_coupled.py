@@ -37,12 +37,10 @@ class _Sweep(NamedTuple):
     potentials, activities : dict of str to array of shape (neurons, samples)
     before : dict of str to array of shape (neurons, samples)
         Activities after the sweep before the last.
-    pulled : dict of str to array of shape (neurons, samples)
-        Forces of the others on the populations of the first group, before the last sweep.
+    pulls, pulled : dict of str to array of shape (neurons, samples)
+        Forces of the others on the populations of the first group, and those before the last sweep.
     momentum : array of shape (samples,)
         Sweeps since the last reset.
-    left : array of shape (samples,)
-        What the last group's own steps left of its residual.
     value, steps, status : array of shape (samples,)
         As in `Settled`.
     """
@@ -50,9 +48,9 @@ class _Sweep(NamedTuple):
     potentials: Activities
     activities: Activities
     before: Activities
+    pulls: Activities
     pulled: Activities
     momentum: PerSample
-    left: PerSample
     value: PerSample
     steps: Int[Array, " samples"]
     status: Int[Array, " samples"]
@@ -166,17 +164,38 @@ def _begun(
             left = jnp.maximum(left, _defect(problem, name, problem.pull(name, _without(r, name)), r[name]))
     samples = next(iter(u.values())).shape[-1]
     zero = jnp.zeros(samples, tolerance.dtype)
+    pulls, value, status = _measured(problem, groups, u, r, zero + left, tolerance)
     return _Sweep(
         potentials=u,
         activities=r,
         before=r,
-        pulled={name: jnp.zeros_like(u[name]) for name in groups[0]},
+        pulls=pulls,
+        pulled=jax.tree.map(jnp.zeros_like, pulls),
         momentum=zero,
-        left=zero + left,
-        value=zero + jnp.inf,
+        value=value,
         steps=jnp.full(samples, int(start is None), jnp.int32),
-        status=jnp.full(samples, int(Status.MAX_STEPS), jnp.int32),
+        status=status,
     )
+
+
+def _measured(
+    problem: Problem,
+    groups: Sequence[Sequence[str]],
+    u: Activities,
+    r: Activities,
+    left: PerSample,
+    tolerance: Float[Array, ""],
+) -> tuple[Activities, PerSample, Int[Array, " samples"]]:
+    """Forces on the first group, the residual, where that of the last group is known, and what it says."""
+    pulls, value = {}, left
+    for number, group in enumerate(groups[:-1]):
+        for name in group:
+            pull = problem.pull(name, _without(r, name))
+            value = jnp.maximum(value, _defect(problem, name, pull, r[name]))
+            if number == 0:
+                pulls[name] = pull
+    status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
+    return pulls, value, jnp.where(bounded(value, u), status, Status.DIVERGED).astype(jnp.int32)
 
 
 def _advanced(
@@ -187,49 +206,29 @@ def _advanced(
     most: int,
     pace: float,
 ) -> _Sweep:
-    """Measure what the last sweep has reached, and sweep once more where that is not enough."""
-    u, r, first = sweep.potentials, sweep.activities, groups[0]
-    pulls = {name: problem.pull(name, _without(r, name)) for group in groups[:-1] for name in group}
-    value = sweep.left
-    for name, pull in pulls.items():
-        value = jnp.maximum(value, _defect(problem, name, pull, r[name]))
-    status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
-    status = jnp.where(bounded(value, u), status, Status.DIVERGED).astype(sweep.status.dtype)
-    measured, sweeping = _active(sweep, most), _active(sweep._replace(status=status), most)
-
+    """Sweep once more where that is needed."""
+    active, u, r = _active(sweep, most), sweep.potentials, sweep.activities
     weight = pace * sweep.momentum / (sweep.momentum + 3)
-    left = jnp.zeros_like(value)
-    for name in first:
-        ahead = pulls[name] + weight * (pulls[name] - sweep.pulled[name])
-        u, r, _ = _relaxed(problem, name, ahead, u, r, tolerance)
+    left = jnp.zeros_like(sweep.value)
+    for name, pull in sweep.pulls.items():
+        u, r, _ = _relaxed(problem, name, pull + weight * (pull - sweep.pulled[name]), u, r, tolerance)
     for group in groups[1:]:
-        left = jnp.zeros_like(value)
+        left = jnp.zeros_like(left)
         for name in group:
             u, r, own = _relaxed(problem, name, problem.pull(name, _without(r, name)), u, r, tolerance)
             left = jnp.maximum(left, own)
     # As in accelerated proximal gradient descent, with activities where the forces on the first group come from.
-    turned = jnp.zeros_like(value)
+    turned = jnp.zeros_like(left)
     for group in groups[1:]:
         for name in group:
             now, last = sweep.activities[name], sweep.before[name]
             turned += problem.weights[name] * jnp.sum((now + weight * (now - last) - r[name]) * (r[name] - now), axis=0)
-    new = _Sweep(
-        u,
-        r,
-        sweep.activities,
-        {name: pulls[name] for name in first},
-        jnp.where(turned > 0, 0, sweep.momentum + 1),
-        left,
-        value,
-        sweep.steps + 1,
-        status,
-    )
+    momentum = jnp.where(turned > 0, 0, sweep.momentum + 1)
+    pulls, value, status = _measured(problem, groups, u, r, left, tolerance)
+    new = _Sweep(u, r, sweep.activities, pulls, sweep.pulls, momentum, value, sweep.steps + 1, status)
     # What is done stays as it is, so no result depends on the other samples of the batch.
     # As long as no sample is done, this costs no pass over the activities.
-    new = jax.lax.cond(
-        jnp.all(sweeping), lambda new, _: new, functools.partial(_where, sweeping & measured), new, sweep
-    )
-    return new._replace(value=jnp.where(measured, value, sweep.value), status=jnp.where(measured, status, sweep.status))
+    return jax.lax.cond(jnp.all(active), lambda new, _: new, functools.partial(_where, active), new, sweep)
 
 
 def _where(chosen: Bool[Array, " samples"], new: _Sweep, old: _Sweep) -> _Sweep:

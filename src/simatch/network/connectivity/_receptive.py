@@ -188,8 +188,11 @@ def _in_jax(*operands, product):
 
 
 def native_pays(product: _Product) -> bool:
-    """Whether native code is faster than XLA here: only with vector registers of 512 bits (``docs/performance.md``)."""
-    return native.available() and native.wide()
+    """Whether native code is faster than XLA here (``docs/performance.md``).
+
+    Feedback always is; the others are with vector registers of 512 bits.
+    """
+    return native.available() and (product.makes == "pre" or native.wide())
 
 
 def _on_cpu(*operands, product):
