@@ -23,6 +23,8 @@ LARGEST_BLOCK = 16
 INNER_STEPS, INNER_STEPS_ELSEWHERE = 100, 20
 # Tolerance of a population within a sweep, as a share of that of the stage.
 INNER_TOLERANCE = 0.1
+# Forces are extrapolated by at most so many times their last change.
+FARTHEST = 1.0
 # Steps are not longer than 1 over this curvature.
 FLATTEST = 0.1
 
@@ -35,22 +37,19 @@ class _Sweep(NamedTuple):
     Attributes
     ----------
     potentials, activities : dict of str to array of shape (neurons, samples)
-    before : dict of str to array of shape (neurons, samples)
-        Activities after the sweep before the last.
-    pulls, pulled : dict of str to array of shape (neurons, samples)
-        Forces of the others on the populations of the first group, and those before the last sweep.
-    momentum : array of shape (samples,)
-        Sweeps since the last reset.
+    pulls, ahead : dict of str to array of shape (neurons, samples)
+        Forces of the others on the populations of the first group, and those for which these relax next.
+    change : dict of str to array of shape (neurons, samples)
+        Forces after the last sweep, minus those for which the first group relaxed in it.
     value, steps, status : array of shape (samples,)
         As in `Settled`.
     """
 
     potentials: Activities
     activities: Activities
-    before: Activities
     pulls: Activities
-    pulled: Activities
-    momentum: PerSample
+    ahead: Activities
+    change: Activities
     value: PerSample
     steps: Int[Array, " samples"]
     status: Int[Array, " samples"]
@@ -63,9 +62,9 @@ class Coupled(Solver):
     A step is one sweep over the populations, in groups that do not hear each other; in a chain of layers these are
     every other layer. A population without lateral synapses reaches its minimum in one proximal step; small blocks of
     neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on the first group
-    are extrapolated with Nesterov's momentum, for every sample, which is reset to 0 where the activities turn back; not
-    so where a start is given, whose nearest fixed point is wanted. The residual of the first group is measured from the
-    forces that the next sweep needs anyway.
+    are extrapolated, for every sample, as the last two sweeps suggest (Anderson acceleration with a memory of one
+    sweep), by at most their last change; not so where a start is given, whose nearest fixed point is wanted. The
+    residual of the first group is measured from the forces that the next sweep needs anyway.
 
     The fixed points are those of the joint dynamics. No length of a step has to be found, and the joint energy need not
     be convex; if it is not, the fixed point that is reached may be another one than that of smaller steps. Stages with
@@ -83,8 +82,8 @@ class Coupled(Solver):
 
     References
     ----------
-    Section 6 of ``docs/mathematics.md``; Beck and Tetruashvili 2013 (descent by blocks); O'Donoghue and Candes 2015
-    (restarts).
+    Section 6 of ``docs/mathematics.md``; Beck and Tetruashvili 2013 (descent by blocks); Walker and Ni 2011 (Anderson
+    acceleration).
 
     Examples
     --------
@@ -108,12 +107,12 @@ class Coupled(Solver):
         def unfinished(sweep):
             return jnp.any(_active(sweep, most))
 
-        # From given activities the nearest fixed point is wanted; momentum may carry them over to another one, which
-        # the contrast of two phases takes for an effect of the nudge.
-        pace = float(start is None)
+        # From given activities the nearest fixed point is wanted; extrapolation may carry them over to another one,
+        # which the contrast of two phases takes for an effect of the nudge.
+        farthest = FARTHEST if start is None else 0.0
 
         def advance(sweep):
-            return _advanced(problem, groups, sweep, tolerance, most, pace)
+            return _advanced(problem, groups, sweep, tolerance, most, farthest)
 
         last = jax.lax.while_loop(unfinished, advance, _begun(problem, groups, start, tolerance))
         return Settled(
@@ -168,10 +167,9 @@ def _begun(
     return _Sweep(
         potentials=u,
         activities=r,
-        before=r,
         pulls=pulls,
-        pulled=jax.tree.map(jnp.zeros_like, pulls),
-        momentum=zero,
+        ahead=pulls,
+        change=jax.tree.map(jnp.zeros_like, pulls),
         value=value,
         steps=jnp.full(samples, int(start is None), jnp.int32),
         status=status,
@@ -204,31 +202,38 @@ def _advanced(
     sweep: _Sweep,
     tolerance: Float[Array, ""],
     most: int,
-    pace: float,
+    farthest: float,
 ) -> _Sweep:
     """Sweep once more where that is needed."""
-    active, u, r = _active(sweep, most), sweep.potentials, sweep.activities
-    weight = pace * sweep.momentum / (sweep.momentum + 3)
-    left = jnp.zeros_like(sweep.value)
-    for name, pull in sweep.pulls.items():
-        u, r, _ = _relaxed(problem, name, pull + weight * (pull - sweep.pulled[name]), u, r, tolerance)
+    active, u, r, left = _active(sweep, most), sweep.potentials, sweep.activities, jnp.zeros_like(sweep.value)
+    for name, pull in sweep.ahead.items():
+        u, r, _ = _relaxed(problem, name, pull, u, r, tolerance)
     for group in groups[1:]:
         left = jnp.zeros_like(left)
         for name in group:
             u, r, own = _relaxed(problem, name, problem.pull(name, _without(r, name)), u, r, tolerance)
             left = jnp.maximum(left, own)
-    # As in accelerated proximal gradient descent, with activities where the forces on the first group come from.
-    turned = jnp.zeros_like(left)
-    for group in groups[1:]:
-        for name in group:
-            now, last = sweep.activities[name], sweep.before[name]
-            turned += problem.weights[name] * jnp.sum((now + weight * (now - last) - r[name]) * (r[name] - now), axis=0)
-    momentum = jnp.where(turned > 0, 0, sweep.momentum + 1)
     pulls, value, status = _measured(problem, groups, u, r, left, tolerance)
-    new = _Sweep(u, r, sweep.activities, pulls, sweep.pulls, momentum, value, sweep.steps + 1, status)
+    change = jax.tree.map(jnp.subtract, pulls, sweep.ahead)
+    ahead = _extrapolated(sweep.pulls, pulls, sweep.change, change, farthest)
+    new = _Sweep(u, r, pulls, ahead, change, value, sweep.steps + 1, status)
     # What is done stays as it is, so no result depends on the other samples of the batch.
     # As long as no sample is done, this costs no pass over the activities.
     return jax.lax.cond(jnp.all(active), lambda new, _: new, functools.partial(_where, active), new, sweep)
+
+
+def _extrapolated(before: Activities, now: Activities, last: Activities, change: Activities, farthest: float):
+    """Forces at which a sweep would change nothing, if it changed them along the line through the last two.
+
+    `last` and `change` are what the sweeps before and the last one have changed.
+    """
+    if farthest == 0:
+        return now
+    turn = jax.tree.map(jnp.subtract, last, change)
+    along = sum(jnp.sum(turn[name] * change[name], axis=0) for name in now)
+    whole = sum(jnp.sum(turn[name] ** 2, axis=0) for name in now)
+    weight = jnp.clip(along / jnp.where(whole > 0, whole, 1), 0, farthest)
+    return {name: pull + weight * (pull - before[name]) for name, pull in now.items()}
 
 
 def _where(chosen: Bool[Array, " samples"], new: _Sweep, old: _Sweep) -> _Sweep:
