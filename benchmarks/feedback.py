@@ -74,8 +74,9 @@ def compare(kind: str) -> None:
         for steps in STEPS:
             states = loop(length, steps)
             own = np.concatenate([np.asarray(states[name], float) for name in net.layers]).T
-            if float(np.median(relative_error(own, truth))) <= error:
-                found.append((steps, length, float(np.median(relative_error(own, truth)))))
+            own_error = float(np.median(relative_error(own, truth)))
+            if own_error <= error:
+                found.append((steps, length, own_error))
                 break
     if found:
         steps, length, own_error = min(found)

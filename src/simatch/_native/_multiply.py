@@ -98,27 +98,27 @@ TOGETHER, ACROSS, AHEAD = 6, 4, 3
 
 
 @compiled(intrinsic(prefer_literal=True))
-def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, registers):
-    """Multiply six chosen rows of x by n rows of a matrix, for so many registers, known to the compiler."""
-    count = registers.literal_value
+def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, rows, registers):
+    """Multiply some chosen rows of x by n rows of a matrix, for some registers; how many is known to the compiler."""
+    height, width = rows.literal_value, registers.literal_value
 
     def codegen(context, builder, sig, args):
-        x, between, chosen, matrix, y, n, apart, _ = args
+        x, between, chosen, matrix, y, n, apart, _, _ = args
 
         rows = []
-        for sample in range(TOGETHER):
+        for sample in range(height):
             number = builder.load(cgutils.gep(builder, chosen, sample))
             start = builder.mul(builder.sext(number, ir.IntType(64)), between)
             rows.append(cgutils.gep(builder, x, start))
-        sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(count)] for _ in range(TOGETHER)]
+        sums = [[cgutils.alloca_once(builder, VECTOR) for _ in range(width)] for _ in rows]
         for own in sums:
             for total in own:
                 builder.store(ir.Constant(VECTOR, [0.0] * WIDTH), total)
         with cgutils.for_range(builder, n) as loop:
             start = cgutils.gep(builder, matrix, builder.mul(loop.index, apart))
-            column = [builder.load(place(builder, start, ir.Constant(n.type, r)), align=4) for r in range(count)]
+            column = [builder.load(place(builder, start, ir.Constant(n.type, r)), align=4) for r in range(width)]
             ahead = cgutils.gep(builder, start, builder.mul(apart, ir.Constant(n.type, AHEAD)))
-            for r in range(count):
+            for r in range(width):
                 prefetch(builder, place(builder, ahead, ir.Constant(n.type, r)))
             for row, own in zip(rows, sums, strict=True):
                 v = repeated(builder, builder.load(cgutils.gep(builder, row, loop.index), align=4))
@@ -131,7 +131,15 @@ def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, registers)
                 builder.store(builder.load(total), place(builder, target, ir.Constant(n.type, r)), align=4)
         return context.get_dummy_value()
 
-    return types.void(Floats, types.int64, Integers, Floats, Floats, types.int64, types.int64, registers), codegen
+    return types.void(Floats, types.int64, Integers, Floats, Floats, types.int64, types.int64, rows, registers), codegen
+
+
+@plain
+def rows_together(count):
+    """Rows of a tile for so many rows: those that leave no part of a tile empty, if any do."""
+    if count % TOGETHER > 0 and count % 8 == 0:
+        return 8
+    return 4 if count == 4 else TOGETHER
 
 
 @fast
@@ -142,21 +150,39 @@ def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, end, registe
     y, for a multiple of `TOGETHER`.
     """
     wide_vectors()
-    apart = registers * WIDTH
+    apart, rows = registers * WIDTH, rows_together(count)
+    # Sums of a tile stay in registers.
+    across = 3 if rows == 8 else ACROSS
     while begin < end:
-        parts = (end - begin + ACROSS - 1) // ACROSS
+        parts = (end - begin + across - 1) // across
         width = (end - begin + parts - 1) // parts
         own = offset_by(matrix, begin * WIDTH)
-        for first in range(0, count, TOGETHER):
+        for first in range(0, count, rows):
             some, target = integers_at(address_of(chosen) + 4 * first), offset_by(y, first * apart + begin * WIDTH)
-            if width == 4:
-                multiply_tile(x, between, some, own, target, n, apart, 4)
+            if rows == 8:
+                if width == 3:
+                    multiply_tile(x, between, some, own, target, n, apart, 8, 3)
+                elif width == 2:
+                    multiply_tile(x, between, some, own, target, n, apart, 8, 2)
+                else:
+                    multiply_tile(x, between, some, own, target, n, apart, 8, 1)
+            elif rows == 4:
+                if width == 4:
+                    multiply_tile(x, between, some, own, target, n, apart, 4, 4)
+                elif width == 3:
+                    multiply_tile(x, between, some, own, target, n, apart, 4, 3)
+                elif width == 2:
+                    multiply_tile(x, between, some, own, target, n, apart, 4, 2)
+                else:
+                    multiply_tile(x, between, some, own, target, n, apart, 4, 1)
+            elif width == 4:
+                multiply_tile(x, between, some, own, target, n, apart, TOGETHER, 4)
             elif width == 3:
-                multiply_tile(x, between, some, own, target, n, apart, 3)
+                multiply_tile(x, between, some, own, target, n, apart, TOGETHER, 3)
             elif width == 2:
-                multiply_tile(x, between, some, own, target, n, apart, 2)
+                multiply_tile(x, between, some, own, target, n, apart, TOGETHER, 2)
             else:
-                multiply_tile(x, between, some, own, target, n, apart, 1)
+                multiply_tile(x, between, some, own, target, n, apart, TOGETHER, 1)
         begin += width
 
 
