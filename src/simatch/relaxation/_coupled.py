@@ -23,8 +23,8 @@ LARGEST_BLOCK = 16
 INNER_STEPS, INNER_STEPS_ELSEWHERE = 100, 20
 # Tolerance of a population within a sweep, as a share of that of the stage.
 INNER_TOLERANCE = 0.1
-# Forces are extrapolated by at most so many times their last change.
-FARTHEST = 1.0
+# Forces are extrapolated by at most so many times their last change: more would only help very near instability.
+FARTHEST = 4.0
 # Steps are not longer than 1 over this curvature.
 FLATTEST = 0.1
 
@@ -63,7 +63,7 @@ class Coupled(Solver):
     every other layer. A population without lateral synapses reaches its minimum in one proximal step; small blocks of
     neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on the first group
     are extrapolated, for every sample, as the last two sweeps suggest (Anderson acceleration with a memory of one
-    sweep), by at most their last change; not so where a start is given, whose nearest fixed point is wanted. The
+    sweep), by at most four times their last change; not so where a start is given, whose nearest fixed point is wanted. The
     residual of the first group is measured from the forces that the next sweep needs anyway.
 
     The fixed points are those of the joint dynamics. No length of a step has to be found, and the joint energy need not
