@@ -60,7 +60,7 @@ def gratings(
     Parameters
     ----------
     height, width : int
-        Size of the image, in pixels.
+        Size of the image, at least 1, in pixels.
     orientations : int
         Number of orientations, at least 1, evenly spaced over half a turn. The stripes of orientation k run along the
         angle ``pi k / orientations``, from the axis of columns towards that of rows.
@@ -103,7 +103,7 @@ def edges(
     Parameters
     ----------
     height, width : int
-        Size of the image, in pixels.
+        Size of the image, at least 1, in pixels.
     orientations : int
         Number of orientations, as in `gratings`.
     spacing : int

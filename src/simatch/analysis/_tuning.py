@@ -90,7 +90,7 @@ def centres(grid: Grid, height: int, width: int) -> Float[np.ndarray, "neurons 2
     grid : Grid
         Grid of the layer, which covers the image evenly.
     height, width : int
-        Size of the image, in pixels.
+        Size of the image, at least 1, in pixels.
 
     Returns
     -------

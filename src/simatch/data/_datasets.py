@@ -41,13 +41,13 @@ class Dataset:
         with many channels.
     y_train : int array of shape (samples,), or None
         Labels, as indices into `classes`; None without labels.
-    x_test, y_test : arrays like `x_train` and `y_train`, or None
+    x_test, y_test : arrays of shapes like those of `x_train` and `y_train`, or None
         Test images and labels; None if the set has no test part.
     classes : tuple of str
         Names of the classes; empty without labels.
     note : str
         Remark on this copy of the data, such as how a file was understood, for display beside results; often empty.
-    rows : pair of int arrays, or None
+    rows : pair of int arrays of shape (samples,), or None
         After `held_out`, the numbers of the training and of the test images in the data set that they come from.
 
     See Also

@@ -68,7 +68,7 @@ def calibrate(
     Parameters
     ----------
     net : Network
-    x : array of samples, or dict of arrays
+    x : array of shape (samples, ...), or dict of such arrays
         At most ``500 + batches * batch_size`` samples are read.
     level : float
         Target for the root mean square of the activities of every layer, above 0 and below the bounds of the
@@ -143,7 +143,7 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     ----------
     net : Network
         As `calibrate` has set it, perhaps long ago.
-    x : array of samples, or dict of arrays
+    x : array of shape (samples, ...), or dict of such arrays
         Not 0 everywhere.
     level : float
         As in `calibrate`.

@@ -35,10 +35,29 @@ class Kernel(eqx.Module):
     def __call__(
         self, landmarks: Float[Array, "units inputs"], x: Float[Array, "inputs samples"]
     ) -> Float[Array, "units samples"]:
-        """Return ``f(x, w)`` for every landmark w and every sample x."""
+        """Return ``f(x, w)`` for every landmark w and every sample x.
+
+        Parameters
+        ----------
+        landmarks : array of shape (units, inputs)
+        x : array of shape (inputs, samples)
+
+        Returns
+        -------
+        array of shape (units, samples)
+        """
 
     def own(self, landmarks: Float[Array, "units inputs"]) -> Float[Array, " units"]:
-        """Return ``f(w, w)`` for every landmark."""
+        """Return ``f(w, w)`` for every landmark.
+
+        Parameters
+        ----------
+        landmarks : array of shape (units, inputs)
+
+        Returns
+        -------
+        array of shape (units,)
+        """
         return jax.vmap(lambda w: self(w[None], w[:, None])[0, 0])(landmarks)
 
 

@@ -94,6 +94,7 @@ class Solver(eqx.Module):
         start : dict of str to array of shape (neurons, samples), or None
             Potentials at the start; None for 0.
         tolerance : scalar array
+            Largest residual at which a sample counts as converged.
         max_steps : int or None
             Largest number of steps; None stands for the solver's own number, or that of the solver to which it leaves
             the problem.

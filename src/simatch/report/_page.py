@@ -36,7 +36,16 @@ class Figure:
     format: Literal["png", "svg"] = "png"
 
     def render(self, format: Literal["png", "svg"]) -> bytes:
-        """Return the content of an image file of the figure."""
+        """Return the content of an image file of the figure.
+
+        Parameters
+        ----------
+        format : {"png", "svg"}
+
+        Returns
+        -------
+        bytes
+        """
         buffer = io.BytesIO()
         metadata = {"Date": None} if format == "svg" else {"Software": None}
         with style():
@@ -57,6 +66,7 @@ class Table:
     Parameters
     ----------
     title : str
+        What the table shows, in a few words.
     columns, rows : sequences of str and of sequences of str
         The first column names the row.
     """

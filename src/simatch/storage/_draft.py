@@ -154,6 +154,15 @@ def draft(out: Path | None, name: str, settings: dict[str, Any], *, overwrite: b
 def manifest_of(folder: Path) -> dict[str, Any]:
     """Return the manifest of a run folder after checking that all its files are those of one run.
 
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+
+    Returns
+    -------
+    dict of str to values that JSON can hold
+
     Raises
     ------
     FileNotFoundError

@@ -34,7 +34,9 @@ class DeclaredArray:
     name : str
         Name in the archive; ``"x"`` in a file of one array.
     dtype : dtype
+        NumPy's type of its numbers.
     shape : tuple of int
+        Length of each axis.
     """
 
     name: str
