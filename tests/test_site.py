@@ -58,29 +58,6 @@ def test_every_public_name_is_described():
     assert [name.path for name in _names() if name.room and not _described(name)] == []
 
 
-# Results of functions, base classes and errors, which examples of other names show; `load` stands beside `save`.
-SHOWN_ELSEWHERE = {
-    *("Alternation", "Certificate", "Change", "Credit", "Dataset", "Health", "LearningState", "Relaxation", "Report"),
-    *("Settled", "Status", "Trajectory", "Connectivity", "Iteration", "Pathway", "Problem", "Solver"),
-    *("ConvergenceWarning", "DivergenceError", "HealthWarning", "load", "write"),
-}
-
-
-@pytest.mark.parametrize("room", ["", "analysis", "data", "estimators", "models", "plot", "readout"])
-def test_what_programs_use_has_an_example(room):
-    """And its parameters are described."""
-    module, missing = importlib.import_module(f"simatch.{room}".rstrip(".")), set()
-    for name in public.names_of(room):
-        value = getattr(module, name.name)
-        if not (inspect.isclass(value) or inspect.isroutine(value)) or name.name in SHOWN_ELSEWHERE:
-            continue
-        text = inspect.getdoc(value)
-        described = not inspect.signature(value).parameters or "Parameters\n---" in text or "Attributes\n---" in text
-        if ">>> " not in text or not described:
-            missing.add(name.path)
-    assert missing == set()
-
-
 def test_links_in_docstrings():
     links = pytest.importorskip("links", exc_type=ImportError)
     text = (

@@ -22,7 +22,7 @@ def phase_scrambled(images: Shaped[np.ndarray, "samples height width channels"],
     ----------
     images : array of shape (samples, height, width, channels)
     seed : int
-        Seed of the phases.
+        Seed of the phases, at least 0.
 
     Returns
     -------

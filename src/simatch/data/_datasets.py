@@ -81,7 +81,7 @@ class Dataset:
         fraction : float
             Share of the training images that become test images, between 0 and 1.
         seed : int
-            Seed of the choice.
+            Seed of the choice, at least 0.
 
         Returns
         -------
@@ -198,7 +198,7 @@ def load_dataset(name: str | os.PathLike[str], *, size: int = 16, count: int = 1
     count : int
         Number of patches, at least 1; for ``"patches"`` only.
     seed : int
-        Seed of the positions of the patches; for ``"patches"`` only.
+        Seed of the positions of the patches, at least 0; for ``"patches"`` only.
 
     Returns
     -------

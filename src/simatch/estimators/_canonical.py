@@ -36,7 +36,7 @@ class OnlineCCA(GeneralisedEstimator):
     batch_size : int
         Rows in a batch of online learning, at least 1.
     random_state : int, RandomState or None
-        Seed of the initial weights and of the order of the rows.
+        Seed of the initial weights and of the order of the rows, at least 0.
     verbose : bool or int
         Whether to show a progress bar.
 

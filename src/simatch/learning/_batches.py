@@ -40,7 +40,7 @@ def epochs_of(
     batch_size : int
         Largest number of samples in a batch, at least 1.
     seed : int
-        Seed of the order.
+        Seed of the order, at least 0.
     multiple : int
         Every batch has a multiple of so many samples, from 1 to `batch_size`: the number of devices over which
         `training` spreads it. Fewer samples than that are left out at the end.
@@ -49,7 +49,7 @@ def epochs_of(
 
     Yields
     ------
-    array, or dict of arrays
+    array of shape (batch, ...), or dict of such arrays
         One batch.
 
     Raises

@@ -78,7 +78,7 @@ def calibrate(
     rate : float
         Fraction of the distance to their optimum that parameters move in each batch, between 0 and 1.
     seed : int
-        Seed of the order of samples.
+        Seed of the order of samples, at least 0.
     solver : Solver, optional
         `Blockwise` by default.
 

@@ -98,7 +98,17 @@ class Keeper(abc.ABC):
 
 
 class NoKeeper(Keeper):
-    """Keeps nothing: every run starts anew."""
+    """Keeps nothing: every run starts anew.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.learning import NoKeeper, initial_state
+    >>> net = sm.layered(4, [sm.Layer(units=2)])
+    >>> with NoKeeper().course(net, initial_state(net, sm.GradientRule(), None), {}) as course:
+    ...     course.batches, course.complete
+    (0, False)
+    """
 
     def course(
         self, start: Network, state: LearningState, settings: Mapping[str, Any]

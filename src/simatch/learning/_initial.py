@@ -33,7 +33,7 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     x : array of shape (samples, ...), or dict of such arrays
         At most 500 samples of them, chosen at random, are used.
     seed : int
-        Seed of the choice of samples.
+        Seed of the choice of samples, at least 0.
     solver : Solver, optional
         `Blockwise` by default.
 
@@ -87,7 +87,7 @@ def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None =
     x : array of shape (samples, ...), or dict of such arrays
         At most 500 samples of them, chosen at random, are used.
     seed : int
-        Seed of the choice of samples.
+        Seed of the choice of samples, at least 0.
     solver : Solver, optional
         `Blockwise` by default.
 

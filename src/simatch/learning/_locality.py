@@ -67,7 +67,7 @@ def locality(net: Network, rule: Rule, *, seed: int = 0) -> list[Reading]:
     net : Network
     rule : Rule
     seed : int
-        Seed of the random activities.
+        Seed of the random activities, at least 0.
 
     Returns
     -------

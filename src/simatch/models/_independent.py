@@ -115,6 +115,10 @@ def nonnegative_rule(net: Network, *, memory: float | None = None) -> Rule:
     -------
     Rule
 
+    References
+    ----------
+    ``docs/models/independent.md``.
+
     Examples
     --------
     >>> import numpy as np, simatch as sm

@@ -132,8 +132,8 @@ class Activation(eqx.Module):
         Parameters
         ----------
         z, step : array
-            As in `prox`.
-        u, r : array
+            Of the shapes in `prox`.
+        u, r : array of the shape of `z`
             The approximate solution, and its activities ``r = f(u)``.
 
         Returns
@@ -164,6 +164,10 @@ class Activation(eqx.Module):
 class Linear(Activation):
     """``f(u) = u``, unbounded, ``F = 0``.
 
+    References
+    ----------
+    Equation (2) of ``docs/mathematics.md``.
+
     Examples
     --------
     >>> import jax.numpy as jnp
@@ -188,6 +192,10 @@ class Linear(Activation):
 @final
 class ReLU(Activation):
     """``f(u) = max(u, 0)``, ``r >= 0``, ``F = 0``.
+
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
 
     Examples
     --------
@@ -230,6 +238,10 @@ class SoftThreshold(Activation):
     ValueError
         If `threshold` is negative or not finite.
 
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
+
     Examples
     --------
     >>> import jax.numpy as jnp
@@ -266,6 +278,10 @@ class ShiftedReLU(Activation):
     ValueError
         If `threshold` is negative or not finite.
 
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
+
     Examples
     --------
     >>> import jax.numpy as jnp
@@ -292,6 +308,10 @@ class ShiftedReLU(Activation):
 class Clip(Activation):
     """``f(u) = min(max(u, 0), 1)``, ``0 <= r <= 1``, ``F = 0``.
 
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
+
     Examples
     --------
     >>> import jax.numpy as jnp
@@ -317,6 +337,10 @@ class Clip(Activation):
 @final
 class Tanh(Activation):
     """``f(u) = tanh(u)``, ``-1 < r < 1``, ``F(r) = r artanh(r) + log(1 - r^2)/2 - r^2/2``.
+
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
 
     Examples
     --------

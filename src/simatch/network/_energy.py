@@ -66,8 +66,8 @@ def term_energies(
     --------
     >>> import jax.numpy as jnp, simatch as sm
     >>> from simatch.network import term_energies
-    >>> net = sm.Network({"a": sm.Population(sm.Grid(1, 1), "linear")}, [sm.Leak("a", 3.0), sm.Leak("a", 1.0)])
-    >>> term_energies(net, net.terms[:1], {"a": jnp.array([[1.0, 2.0]])}).tolist()
+    >>> net = sm.layered(1, [sm.Layer(units=1, activation="linear")])
+    >>> term_energies(net, [sm.Leak("layer1", 3.0)], {"layer1": jnp.array([[1.0, 2.0]])}).tolist()
     [1.5, 6.0]
     """
     total = jnp.zeros(())
@@ -96,9 +96,9 @@ def activity_costs(net: Network, activities: Activities, relaxed: Collection[str
     Examples
     --------
     >>> import jax.numpy as jnp, simatch as sm
-    >>> from simatch.network import ShiftedReLU, activity_costs
-    >>> net = sm.Network({"a": sm.Population(sm.Grid(1, 1), ShiftedReLU(0.5))}, [sm.Leak("a", 3.0)])
-    >>> activity_costs(net, {"a": jnp.array([[1.0, 2.0]])})["a"].tolist()
+    >>> from simatch.network import activity_costs
+    >>> net = sm.layered(1, [sm.Layer(units=1, activation="shifted_relu:0.5")])
+    >>> activity_costs(net, {"layer1": jnp.array([[1.0, 2.0]])})["layer1"].tolist()
     [[0.5, 1.0]]
     """
     relaxed = net.layers if relaxed is None else relaxed
@@ -135,9 +135,9 @@ def energy(
     --------
     >>> import jax.numpy as jnp, simatch as sm
     >>> from simatch.network import energy
-    >>> net = sm.Network({"a": sm.Population(sm.Grid(1, 1), "linear")}, [sm.Leak("a", 3.0)])
-    >>> energy(net, {"a": jnp.array([[1.0, 2.0]])}).tolist()
-    [1.5, 6.0]
+    >>> net = sm.layered(1, [sm.Layer(units=1, activation="linear")])
+    >>> energy(net, {"layer1": jnp.array([[1.0, 2.0]])}).tolist()  # lateral synapses alone: L r^2 / 2 of L = 1
+    [0.5, 2.0]
     """
     total = term_energies(net, (*net.terms, *extra), activities)
     for cost in activity_costs(net, activities, relaxed).values():
@@ -160,10 +160,11 @@ def parameter_cost(net: Network) -> Float[Array, ""]:
     --------
     >>> import simatch as sm
     >>> from simatch.network import parameter_cost
-    >>> one = sm.Grid(1, 1)
-    >>> net = sm.Network({"a": sm.Population(one, "linear")}, [sm.AntiHebbian("a", sm.Dense(one, one))])
-    >>> float(parameter_cost(net))  # -L^2 / 4 of L = 1
-    -0.25
+    >>> own = sm.Dense(sm.Grid(1, 1), sm.Grid(1, 1))
+    >>> terms = [sm.Hebbian("x", "r", own, parameters=own.identity()), sm.AntiHebbian("r", own)]
+    >>> net = sm.Network({"x": sm.Population(1), "r": sm.Population(1, "linear")}, terms)
+    >>> float(parameter_cost(net))  # W^2 / 2 - L^2 / 4 at W = L = 1
+    0.25
     """
     return sum((net.term_weight(term) * term.cost(term.parameters) for term in net.terms), start=jnp.zeros(()))
 
@@ -186,10 +187,11 @@ def total_cost(net: Network, activities: Activities, relaxed: Collection[str] | 
     --------
     >>> import jax.numpy as jnp, simatch as sm
     >>> from simatch.network import total_cost
-    >>> one = sm.Grid(1, 1)
-    >>> net = sm.Network({"a": sm.Population(one, "linear")}, [sm.AntiHebbian("a", sm.Dense(one, one))])
-    >>> float(total_cost(net, {"a": jnp.array([[1.0, 2.0]])}))  # the mean of L r^2 / 2, minus L^2 / 4
-    1.0
+    >>> own, r = sm.Dense(sm.Grid(1, 1), sm.Grid(1, 1)), jnp.array([[1.0, 2.0]])
+    >>> terms = [sm.Hebbian("x", "r", own, parameters=own.identity()), sm.AntiHebbian("r", own)]
+    >>> net = sm.Network({"x": sm.Population(1), "r": sm.Population(1, "linear")}, terms)
+    >>> float(total_cost(net, {"x": r, "r": r}))  # <-W r x + L r^2 / 2> + W^2 / 2 - L^2 / 4 at W = L = 1
+    -1.0
     """
     return jnp.mean(energy(net, activities, relaxed=relaxed)) + parameter_cost(net)
 
@@ -233,6 +235,23 @@ def energy_gradients(net: Network, activities: Activities, weights: Weights = No
     -------
     tuple of pytrees
         One for each term of the network, in the layout of its parameters.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp, simatch as sm
+    >>> from simatch.network import cost_shares, energy_gradient_differences, energy_gradients
+    >>> own, x = sm.Dense(sm.Grid(1, 1), sm.Grid(1, 1)), jnp.array([[1.0, 2.0]])
+    >>> terms = [sm.Hebbian("x", "r", own, parameters=own.identity()), sm.AntiHebbian("r", own)]
+    >>> net = sm.Network({"x": sm.Population(1), "r": sm.Population(1, "linear")}, terms)
+    >>> before, after = {"x": x, "r": jnp.ones((1, 2))}, {"x": x, "r": x}
+    >>> gradients = energy_gradients(net, after)
+    >>> [float(leaf.squeeze()) for leaf in jax.tree.leaves(gradients)]  # -<r x> and <r^2> / 2
+    [-2.5, 1.25]
+    >>> differences = energy_gradient_differences(net, before, after, held=["x"])
+    >>> [float(leaf.squeeze()) for leaf in jax.tree.leaves(differences)]
+    [-1.0, 0.75]
+    >>> [float(share.squeeze()) for _, share in cost_shares(net, after, gradients)]  # W^2 / 2 and -L^2 / 4 added
+    [-2.0, 1.0]
     """
     samples = next(iter(activities.values())).shape[-1]
 
@@ -315,12 +334,13 @@ def cost_gradients(net: Network) -> tuple[PyTree, ...]:
     --------
     >>> import jax, simatch as sm
     >>> from simatch.network import ascent_gradients, cost_gradients
-    >>> one = sm.Grid(1, 1)
-    >>> net = sm.Network({"a": sm.Population(one, "linear")}, [sm.AntiHebbian("a", sm.Dense(one, one))])
-    >>> [float(leaf.squeeze()) for leaf in jax.tree.leaves(cost_gradients(net))]  # of -L^2 / 4 at L = 1
-    [-0.5]
-    >>> [float(leaf.squeeze()) for leaf in jax.tree.leaves(ascent_gradients(net, cost_gradients(net)))]  # L ascends
-    [-0.5]
+    >>> own = sm.Dense(sm.Grid(1, 1), sm.Grid(1, 1))
+    >>> terms = [sm.Hebbian("x", "r", own, parameters=own.identity()), sm.AntiHebbian("r", own)]
+    >>> net = sm.Network({"x": sm.Population(1), "r": sm.Population(1, "linear")}, terms)
+    >>> [float(leaf.squeeze()) for leaf in jax.tree.leaves(cost_gradients(net))]  # of W^2 / 2 - L^2 / 4 at W = L = 1
+    [1.0, -0.5]
+    >>> [float(leaf.squeeze()) for leaf in jax.tree.leaves(ascent_gradients(net, cost_gradients(net)))]
+    [-1.0, -0.5]
     """
 
     def gradient(term: Term) -> PyTree:
@@ -428,16 +448,18 @@ def optimal_parameters(net: Network, activities: Activities) -> tuple[PyTree, ..
     ValueError
         If a term has parameters but no closed form for their optimum.
 
+    References
+    ----------
+    Section 10 of ``docs/mathematics.md``.
+
     Examples
     --------
     >>> import jax, jax.numpy as jnp, simatch as sm
     >>> from simatch.network import energy_gradients, optima, optimal_parameters
-    >>> one, activities = sm.Grid(1, 1), {"a": jnp.array([[1.0, 2.0]])}
-    >>> net = sm.Network({"a": sm.Population(one, "linear")}, [sm.AntiHebbian("a", sm.Dense(one, one))])
-    >>> [float(leaf.squeeze()) for leaf in jax.tree.leaves(energy_gradients(net, activities))]  # half the mean square
-    [1.25]
-    >>> [float(leaf.squeeze()) for leaf in jax.tree.leaves(optimal_parameters(net, activities))]
-    [2.5]
+    >>> net, r = sm.layered(1, [sm.Layer(units=1, activation="linear")]), jnp.array([[1.0, 2.0]])
+    >>> activities = {"input": r, "layer1": 2 * r}
+    >>> [float(leaf.squeeze()) for leaf in jax.tree.leaves(optimal_parameters(net, activities))]  # <r x> and <r r>
+    [5.0, 10.0]
     >>> optima(net, energy_gradients(net, activities)) == optimal_parameters(net, activities)
     True
     """

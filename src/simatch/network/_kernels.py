@@ -18,6 +18,10 @@ class Kernel(eqx.Module):
     A subclass defines `__call__`; `own` may be overridden by something faster. f should be positive semidefinite and
     differentiable.
 
+    References
+    ----------
+    ``docs/models/kernel.md``.
+
     Examples
     --------
     A kernel of one's own, which a network can be saved with:
@@ -76,6 +80,10 @@ class RadialKernel(Kernel):
     ValueError
         If `width` is out of range.
 
+    References
+    ----------
+    ``docs/models/kernel.md``.
+
     Examples
     --------
     >>> import jax.numpy as jnp, simatch as sm
@@ -114,6 +122,10 @@ class PolynomialKernel(Kernel):
     ------
     ValueError
         If a setting is out of range.
+
+    References
+    ----------
+    ``docs/models/kernel.md``.
 
     Examples
     --------
@@ -154,6 +166,10 @@ class CosinePowerKernel(Kernel):
     ------
     ValueError
         If `power` is out of range.
+
+    References
+    ----------
+    Luther and Seung, NeurIPS 2022, arXiv 2204.07475; ``docs/models/kernel.md``.
 
     Examples
     --------

@@ -34,6 +34,10 @@ class Pathway(Term):
         gamma, at least 0: how strongly `pre` feels this term compared with `post`. 0: `pre` receives no feedback.
     parameters : pytree of arrays or None
         The weights, in the layout of `connectivity`; None until a network draws them.
+
+    References
+    ----------
+    Equations (6), (7) and (15) of ``docs/mathematics.md``.
     """
 
     pre: eqx.AbstractVar[str]

@@ -168,6 +168,15 @@ def batch_reader(net: Network, phases: Sequence[Phase], others: Sequence[str]) -
     ------
     ValueError
         If the phases do not fit the network.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> from simatch.relaxation import batch_reader
+    >>> read = batch_reader(sm.layered(4, [sm.Layer(units=2)]), [sm.Phase()], [])
+    >>> x, more = read((np.zeros((3, 4)), np.zeros(3)))
+    >>> x.shape, more
+    ((3, 4), True)
     """
     entries = _entries(net, phases, others)
     grid = next(iter(entries.values()))
@@ -267,6 +276,14 @@ def stacked(
     ------
     ValueError
         As `check_inputs`.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> from simatch.relaxation import stacked
+    >>> x = np.zeros((3, 4))
+    >>> stacked(sm.layered(4, [sm.Layer(units=2)]), [x, x], most=5)["input"].shape
+    (5, 4, 3)
     """
     first, stacks = shaped(net, group[0], phases, others), {}
     try:

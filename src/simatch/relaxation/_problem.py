@@ -190,7 +190,7 @@ def stage_problem(
     net : Network
     stage : sequence of str
         Populations that relax together.
-    settled : dict of str to array
+    settled : dict of str to array of shape (neurons, samples)
         Activities of the clamped populations and entries, and of all stages before this one.
     extra : sequence of Term
         Terms of the phase, besides those of the network.

@@ -17,6 +17,12 @@ class Status(enum.IntEnum):
     CONVERGED: the residual fell below the tolerance. STOPPED: the phase's number of steps was taken. MAX_STEPS: the
     largest number of steps was taken before convergence, or activities are so small that their squares vanish.
     DIVERGED: the activities grew without bound.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.Status.CONVERGED.failed, sm.Status.CONVERGED.reason
+    (False, 'The residual fell below the tolerance.')
     """
 
     CONVERGED = 0

@@ -129,6 +129,21 @@ def write_page(page: Page, folder: Path, *, name: str = "index.html") -> Path:
     ------
     OSError
         If a file cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from simatch.report import Figure, Page, Table, provenance, similarity_rows, write_page
+    >>> drawing = similarity_rows({"input": {"two samples": np.eye(2)}}, np.array([0, 1]))
+    >>> figure, rows = Figure("similarity", drawing, "Two samples differ."), [["pixels", "4.9 %"]]
+    >>> page = Page(
+    ...     *("Digits", "Pixels do well.", ["", "error"], rows, [figure], {"seed": 0}, provenance("simatch demo")),
+    ...     tables=[Table("The same again", ["", "error"], rows)],
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_page(page, pathlib.Path(folder)).name
+    'index.html'
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("simatch.report"),

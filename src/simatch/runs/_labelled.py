@@ -142,6 +142,12 @@ def labelled_settings(
     ------
     SettingsError
         If a setting is missing, unknown or out of range; the message is one sentence that names it.
+
+    Examples
+    --------
+    >>> from simatch.runs import labelled_settings
+    >>> labelled_settings("digits", None, {"model": "contrastive", "seed": 3}).seed
+    3
     """
     values = {**({} if file is None else read_settings(file)), **{k: v for k, v in options.items() if v is not None}}
     if data is not None:

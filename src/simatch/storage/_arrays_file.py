@@ -196,7 +196,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
 
     Returns
     -------
-    arrays : dict of str to array
+    arrays : dict of str to array of any shape
     description : dict of str to values that JSON can hold
 
     Raises

@@ -92,7 +92,7 @@ def read_numpy(path: str | os.PathLike[str], known: Collection[str]) -> dict[str
 
     Returns
     -------
-    dict of str to array
+    dict of str to array of any shape
 
     Raises
     ------
