@@ -22,7 +22,7 @@ ARRAY = re.compile(r"\barrays?\b|\bmatrix\b")
 NUMBER = re.compile(r"(int|float)\b(?! array)")
 # Ways to tell the range of a number; "as in" refers to the description of another function.
 RANGE = re.compile(
-    r"above|at least|at most|between|not 0\b|from \d|to \d|positive|negative|0 or|any number|numbers? of|as in",
+    r"above|at least|at most|between|not 0\b|from \d|to \d|positive|negative|0 or|any number|as in",
     re.IGNORECASE,
 )
 # Types that say nothing about what a value means.

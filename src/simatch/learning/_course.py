@@ -161,7 +161,7 @@ def identity(
     rates : callable
         Rates of descending and of ascending parameters, by the number of the batch.
     total : int or None
-        Number of batches, if it is known.
+        Number of batches, at least 1, if it is known.
     x : array or sparse matrix of shape (samples, ...), dict of these, or None
         The data, of which some samples are looked at; None for a stream.
     **settings

@@ -195,7 +195,7 @@ class Rule(eqx.Module):
         batch_size : int
             Samples in a batch, at least 1, on all devices together.
         count : int or None
-            Number of all samples; None if it is not known.
+            Number of all samples, at least 1; None if it is not known.
 
         Returns
         -------

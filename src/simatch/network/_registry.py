@@ -48,7 +48,7 @@ def register(name: str, family: type, *, native: float | None = None) -> Callabl
     family : type
         `simatch.Activation`, `simatch.Connectivity`, `simatch.Kernel` or `simatch.Term`.
     native : float, optional
-        Number of the kind in native code; only for activations of the library itself.
+        Number of the kind in native code, at least 0; only for activations of the library itself.
 
     Returns
     -------

@@ -102,8 +102,8 @@ class Solver(eqx.Module):
         tolerance : scalar array
             Largest residual at which a sample counts as converged.
         max_steps : int or None
-            Largest number of steps; None stands for the solver's own number, or that of the solver to which it leaves
-            the problem.
+            Largest number of steps, at least 1; None stands for the solver's own number, or that of the solver to which
+            it leaves the problem.
 
         Returns
         -------

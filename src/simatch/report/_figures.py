@@ -33,7 +33,7 @@ def mosaic(features: Mapping[str, Images], *, note: str = "", columns: int = 16,
     columns : int
         Number of images in a row, at least 1.
     most : int
-        Largest number of images of a group; of more, evenly spaced ones are shown.
+        Largest number of images of a group, at least 1; of more, evenly spaced ones are shown.
 
     Returns
     -------

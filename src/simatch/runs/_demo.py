@@ -17,7 +17,7 @@ def demo(*, splits: int = 5, seed: int = 0, work: Path | None = None) -> Iterato
     Parameters
     ----------
     splits : int
-        Number of splits.
+        Number of splits, at least 1.
     seed : int
         Seed of the first split, at least 0; each split has the next number.
     work : Path, optional

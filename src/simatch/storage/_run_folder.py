@@ -176,7 +176,7 @@ class RunFolder:
         rule : Rule
             Rule of learning.
         planned : int
-            Number of batches of the whole row.
+            Number of batches of the whole row, at least 1.
 
         Returns
         -------
