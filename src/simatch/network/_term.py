@@ -163,7 +163,7 @@ class Term(eqx.Module):
         Returns
         -------
         bool
-            False by default, which is right for every term.
+            False by default, which is correct for every term, though solvers are then slower.
         """
         return False
 
