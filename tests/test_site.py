@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib
 import inspect
+import json
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,15 @@ def test_every_public_name_has_an_entry(room):
     assert sorted(entries) == sorted(name.path for name in public.names_of(room))
 
 
+def test_the_page_of_papers_lists_the_commands():
+    text = dict(importlib.import_module("api").pages())["reference/api/papers.md"]
+    reproduce = importlib.import_module("simatch.papers").reproduce
+    names = [(own.name or own.callback.__name__).replace("_", "-") for own in reproduce.registered_commands]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| [`simatch reproduce ")]
+    assert sorted(row[0].partition("]")[0] for row in rows) == sorted(f"| [`simatch reproduce {n}`" for n in names)
+    assert [row for row in rows if len(row) != 3 or "20" not in row[1] or not row[2].endswith(". |")] == []
+
+
 def _described(name):
     """Whether a name has a docstring, where it is defined: constants and types have it below their assignment."""
     value = getattr(importlib.import_module(f"simatch.{name.room}"), name.name)
@@ -56,29 +66,6 @@ def _described(name):
 
 def test_every_public_name_is_described():
     assert [name.path for name in _names() if name.room and not _described(name)] == []
-
-
-# Results of functions, base classes and errors, which examples of other names show; `load` stands beside `save`.
-SHOWN_ELSEWHERE = {
-    *("Alternation", "Certificate", "Change", "Credit", "Dataset", "Health", "LearningState", "Relaxation", "Report"),
-    *("Settled", "Status", "Trajectory", "Connectivity", "Iteration", "Pathway", "Problem", "Solver"),
-    *("ConvergenceWarning", "DivergenceError", "HealthWarning", "load", "write"),
-}
-
-
-@pytest.mark.parametrize("room", ["", "analysis", "data", "estimators", "models", "plot", "readout"])
-def test_what_programs_use_has_an_example(room):
-    """And its parameters are described."""
-    module, missing = importlib.import_module(f"simatch.{room}".rstrip(".")), set()
-    for name in public.names_of(room):
-        value = getattr(module, name.name)
-        if not (inspect.isclass(value) or inspect.isroutine(value)) or name.name in SHOWN_ELSEWHERE:
-            continue
-        text = inspect.getdoc(value)
-        described = not inspect.signature(value).parameters or "Parameters\n---" in text or "Attributes\n---" in text
-        if ">>> " not in text or not described:
-            missing.add(name.path)
-    assert missing == set()
 
 
 def test_links_in_docstrings():
@@ -156,11 +143,16 @@ def test_every_page_in_a_browser(site):
                 view = window.open(page.as_uri(), width, dark=dark)
                 formulas += view.formulas
                 wrong += [f"{page.relative_to(site)}, {width}: {fault}" for fault in browser.faults(view, width)]
+        window.open((site / "index.html").as_uri(), 375)
+        tables = "[...document.querySelectorAll('.stacked .md-typeset__scrollwrap')].map(e => e.scrollWidth)"
+        stacked = json.loads(window.evaluate(f"JSON.stringify({tables})"))
         first = window.open((site / "index.html").as_uri(), 1280)
         asked = [url for url in first.requests if "search_index" in url]
         found = window.search("residual")
     assert wrong == []
     assert "Glossary" in found
+    assert stacked
+    assert max(stacked) <= 375
     assert formulas > 50
     assert asked == []  # nobody has searched yet
     assert first.bytes < 500e3

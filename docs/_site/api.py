@@ -1,5 +1,6 @@
 """Pages of the API reference: one for each room, with every public name."""
 
+import ast
 import itertools
 from collections.abc import Iterator
 
@@ -46,6 +47,8 @@ def _page(room: str) -> str:
     lines = [f"# simatch.{room}", "", summary(SOURCE / room / "__init__.py"), ""]
     if front:
         lines += [f"Also in the package itself: {', '.join(f'`sm.{n.name}`' for n in first if n.name in front)}.", ""]
+    if room == "papers":
+        lines += _reproductions()
     lines += _groups(room, first)
     if rest:
         lines += [
@@ -56,6 +59,29 @@ def _page(room: str) -> str:
             *_groups(room, rest, level=3),
         ]
     return "\n".join(lines)
+
+
+def _reproductions() -> list[str]:
+    """Return a table of the commands of the room `papers`, with their publications."""
+    lines = [
+        "This room is used from the command line: each of its commands computes the results of a publication and",
+        "writes them as a page. The networks and rules themselves are in [`simatch.models`](models.md) and",
+        "[`simatch.estimators`](estimators.md); [Results](../../results/index.md) has the numbers.",
+        "",
+        "| command | publication | what it does |",
+        "|---|---|---|",
+    ]
+    papers = SOURCE / "papers"
+    for node in ast.parse((papers / "_reproduce.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
+            folder, _, module = node.module.partition(".")
+            for name in (alias.name for alias in node.names):
+                command = f"reproduce {name.replace('_', '-')}"
+                link = f"../commands.md#simatch-{command.replace(' ', '-')}"
+                publication = summary(papers / folder / "__init__.py").partition(": ")[0].rstrip(".")
+                does = summary(papers / folder / f"{module}.py", name)
+                lines.append(f"| [`simatch {command}`]({link}) | {publication} | {does} |")
+    return [*lines, ""]
 
 
 def _groups(room: str, names: list[Name], level: int = 2) -> list[str]:

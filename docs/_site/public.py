@@ -40,10 +40,11 @@ def rooms() -> list[str]:
     return [room for room in folders if not room.startswith("_") and names_of(room)]
 
 
-def summary(path: Path) -> str:
-    """Return the first paragraph of a module's docstring, in one line."""
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return " ".join(text.split("\n\n")[0].split())
+def summary(path: Path, function: str = "") -> str:
+    """Return the first paragraph of the docstring of a module, or of one of its functions, in one line."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == function), tree)
+    return " ".join((ast.get_docstring(found) or "").split("\n\n")[0].split())
 
 
 def module_file(room: str, module: str) -> Path:

@@ -22,7 +22,7 @@ def phase_scrambled(images: Shaped[np.ndarray, "samples height width channels"],
     ----------
     images : array of shape (samples, height, width, channels)
     seed : int
-        Seed of the phases.
+        Seed of the phases, at least 0.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def gratings(
     Parameters
     ----------
     height, width : int
-        Size of the image, in pixels.
+        Size of the image, at least 1, in pixels.
     orientations : int
         Number of orientations, at least 1, evenly spaced over half a turn. The stripes of orientation k run along the
         angle ``pi k / orientations``, from the axis of columns towards that of rows.
@@ -103,7 +103,7 @@ def edges(
     Parameters
     ----------
     height, width : int
-        Size of the image, in pixels.
+        Size of the image, at least 1, in pixels.
     orientations : int
         Number of orientations, as in `gratings`.
     spacing : int

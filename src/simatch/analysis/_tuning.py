@@ -27,6 +27,10 @@ def orientation_selectivity(responses: Shaped[np.ndarray, "orientations *neurons
     ValueError
         If a response is negative, NaN or infinite, or if there are none.
 
+    References
+    ----------
+    Ringach, Shapley and Hawken, *Journal of Neuroscience* 22 (2002).
+
     Examples
     --------
     >>> import numpy as np
@@ -64,6 +68,10 @@ def sparseness(responses: Shaped[np.ndarray, "stimuli *neurons"]) -> Float[np.nd
     ValueError
         If there are fewer than two stimuli, or a response is NaN or infinite.
 
+    References
+    ----------
+    Treves and Rolls, *Network* 2 (1991); divided by ``1 - 1/n`` as in Vinje and Gallant, *Science* 287 (2000).
+
     Examples
     --------
     >>> import numpy as np
@@ -90,7 +98,7 @@ def centres(grid: Grid, height: int, width: int) -> Float[np.ndarray, "neurons 2
     grid : Grid
         Grid of the layer, which covers the image evenly.
     height, width : int
-        Size of the image, in pixels.
+        Size of the image, at least 1, in pixels.
 
     Returns
     -------

@@ -28,6 +28,11 @@ def reported() -> Iterator[None]:
 
     Exit codes: 2 for wrong input or a missing package, 1 for a failure of the computation, the memory or a file, 130
     for an interruption and 143 for SIGTERM.
+
+    Raises
+    ------
+    typer.Exit
+        In place of an error that is expected.
     """
     with warnings.catch_warnings(), _terminable():
         warnings.showwarning = lambda message, *_: typer.echo(f"simatch: warning: {message}", err=True)
@@ -64,13 +69,32 @@ def _terminable() -> Iterator[None]:
 
 
 def fail(message: object, code: int) -> NoReturn:
-    """Write an error message to standard error and exit with a code."""
+    """Write an error message to standard error and exit with a code.
+
+    Parameters
+    ----------
+    message : object
+        One sentence; line breaks become spaces.
+    code : int
+        Exit code, at least 1.
+
+    Raises
+    ------
+    typer.Exit
+        Always.
+    """
     typer.echo(f"simatch: {' '.join(str(message).split())}", err=True)
     raise typer.Exit(code)
 
 
 def progress(text: str) -> None:
-    """Write what happens now to standard error; standard output is for results."""
+    """Write what happens now to standard error; standard output is for results.
+
+    Parameters
+    ----------
+    text : str
+        One line.
+    """
     typer.echo(text, err=True)
 
 
@@ -103,20 +127,53 @@ def command_line() -> str:
 
 
 def conclude(text: str, numbers: Mapping[str, Any], *, json: bool) -> None:
-    """End a command with a last line of text and, if `json`, one line of JSON with the numbers on standard output."""
+    """End a command with a last line of text and, if `json`, one line of JSON with the numbers on standard output.
+
+    Parameters
+    ----------
+    text : str
+        The last line, for people.
+    numbers : mapping of str to values that JSON can hold
+        Results; numbers that are not finite become null.
+    json : bool
+        Whether to write the numbers; `text` then goes to standard error.
+    """
     typer.echo(text, err=json)
     if json:
         typer.echo(as_json(numbers))
 
 
 def percent(share: float) -> str:
-    """Return a share between 0 and 1 as a percentage, for display."""
+    """Return a share between 0 and 1 as a percentage, for display.
+
+    Parameters
+    ----------
+    share : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    str
+        With one decimal.
+
+    Examples
+    --------
+    >>> from simatch.console import percent
+    >>> percent(0.0216)
+    '2.2 %'
+    """
     return f"{100 * share:.1f} %"
 
 
 @contextlib.contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """On an interruption or a failure of the machine, write that the same command resumes from this folder."""
+    """On an interruption or a failure of the machine, write that the same command resumes from this folder.
+
+    Parameters
+    ----------
+    folder : Path
+        What the message names.
+    """
     try:
         yield
     except (KeyboardInterrupt, OSError, MemoryError):
@@ -126,7 +183,22 @@ def resumable(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def drafted(out: Path | None, name: str, settings: dict[str, Any], *, overwrite: bool) -> Iterator[Draft]:
-    """Begin a run or go on with an interrupted one (`simatch.storage.draft`), and say how to go on if it stops."""
+    """Begin a run or go on with an interrupted one (`simatch.storage.draft`), and say how to go on if it stops.
+
+    Parameters
+    ----------
+    out, name, settings, overwrite
+        As in `simatch.storage.draft`.
+
+    Yields
+    ------
+    simatch.storage.Draft
+
+    Raises
+    ------
+    ValueError
+        As `simatch.storage.draft`.
+    """
     with draft(out, name, settings, overwrite=overwrite) as own:
         if own.published:
             progress(

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from sklearn import datasets as sklearn_datasets
 from sklearn.model_selection import train_test_split
 
+from .._checks import whole
 from .._extras import Feature
 from .._progress import tracked
 from ..storage import read_numpy, regular
@@ -41,13 +42,13 @@ class Dataset:
         with many channels.
     y_train : int array of shape (samples,), or None
         Labels, as indices into `classes`; None without labels.
-    x_test, y_test : arrays like `x_train` and `y_train`, or None
+    x_test, y_test : arrays of shapes like those of `x_train` and `y_train`, or None
         Test images and labels; None if the set has no test part.
     classes : tuple of str
         Names of the classes; empty without labels.
     note : str
         Remark on this copy of the data, such as how a file was understood, for display beside results; often empty.
-    rows : pair of int arrays, or None
+    rows : pair of int arrays of shape (samples,), or None
         After `held_out`, the numbers of the training and of the test images in the data set that they come from.
 
     See Also
@@ -81,7 +82,7 @@ class Dataset:
         fraction : float
             Share of the training images that become test images, between 0 and 1.
         seed : int
-            Seed of the choice.
+            Seed of the choice, at least 0.
 
         Returns
         -------
@@ -90,7 +91,7 @@ class Dataset:
         Raises
         ------
         ValueError
-            If `fraction` leaves one of the two parts empty.
+            If `fraction` leaves one of the two parts empty, or `seed` is not a whole number of at least 0.
 
         Examples
         --------
@@ -108,7 +109,7 @@ class Dataset:
                 else "give more images"
             )
             raise ValueError(f"Holding out {fraction!r} of {count} images leaves a part empty; {remedy}.")
-        y = self.y_train
+        seed, y = whole(seed, "The seed", least=0), self.y_train
         sizes = np.unique(y, return_counts=True)[1] if y is not None else np.zeros(0)
         proportional = y is not None and sizes.min() >= 2 and min(held, count - held) >= len(sizes)
         train, test = train_test_split(
@@ -198,7 +199,7 @@ def load_dataset(name: str | os.PathLike[str], *, size: int = 16, count: int = 1
     count : int
         Number of patches, at least 1; for ``"patches"`` only.
     seed : int
-        Seed of the positions of the patches; for ``"patches"`` only.
+        Seed of the positions of the patches, at least 0; for ``"patches"`` only.
 
     Returns
     -------
@@ -269,7 +270,7 @@ def _patches(size: int, count: int, seed: int) -> Dataset:
     pictures: Any = sklearn_datasets.load_sample_images()
     grey = np.stack(pictures.images) @ np.array([0.299, 0.587, 0.114]) / 255
     windows = np.lib.stride_tricks.sliding_window_view(grey, (size, size), axis=(1, 2))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole(seed, "The seed", least=0))
     patches = np.empty((0, size, size), np.float32)
     while len(patches) < count:
         more = windows[tuple(rng.integers(windows.shape[:3], size=(count, 3)).T)].astype(np.float32)

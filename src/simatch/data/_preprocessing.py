@@ -34,18 +34,20 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         middle; for handwriting.
     spread : float
         Move the centre of mass of each image to the middle, and resize height and width so that the standard deviation
-        of each becomes the geometric mean of its value before and of this number of pixels; 0 for no resizing.
+        of each becomes the geometric mean of its value before and of this number of pixels, at least 0; 0 for no
+        resizing.
     mean_image : bool
         Subtract the mean of all training images.
     blur : float
-        Subtract from each image its own Gaussian blur with this standard deviation in pixels, which leaves high spatial
-        frequencies; 0 for no blur.
+        Subtract from each image its own Gaussian blur with this standard deviation in pixels, at least 0, which leaves
+        high spatial frequencies; 0 for no blur.
     own_mean : bool
         Subtract each image's own mean over its pixels and channels.
     own_scale : bool
         Divide each image by its own root mean square.
     scale : float
-        Multiply all images by one factor, which gives the training images this root mean square; 0 for no change.
+        Multiply all images by one factor, which gives the training images this root mean square, at least 0; 0 for no
+        change.
 
     Attributes
     ----------
@@ -124,7 +126,7 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         ----------
         X : array of shape (samples, height, width, channels)
             Training images.
-        y : ignored
+        y, **fit_params : ignored
 
         Returns
         -------
@@ -144,6 +146,11 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         Returns
         -------
         array of the same shape, float32
+
+        Raises
+        ------
+        ValueError
+            As described for the class: if an array or an image cannot be used.
         """
         check_is_fitted(self, "factor_")
         x = self._checked(X)
@@ -180,6 +187,7 @@ class Preprocessing(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         values : mapping
+            What `to_dict` returned.
 
         Returns
         -------

@@ -32,11 +32,11 @@ class OnlineCCA(GeneralisedEstimator):
         learning_rate`` rows, and follows changes of the data. "auto" falls as 6 over the number of batches, in
         `partial_fit` not below 0.02 for 400 rows.
     max_iter : int or "auto"
-        Largest number of alternating steps (10,000), or number of passes of online learning (1).
+        Largest number of alternating steps (10,000), or number of passes of online learning (1); at least 1.
     batch_size : int
         Rows in a batch of online learning, at least 1.
     random_state : int, RandomState or None
-        Seed of the initial weights and of the order of the rows.
+        Seed of the initial weights and of the order of the rows, at least 0.
     verbose : bool or int
         Whether to show a progress bar.
 

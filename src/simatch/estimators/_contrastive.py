@@ -37,7 +37,7 @@ class ContrastiveSimilarityMatching(SupervisedClassifier):
     warm_start : bool
         Whether `fit` goes on from the network of an earlier call.
     random_state : int, RandomState or None
-        Seed of the initial weights and of the order of the rows.
+        Seed of the initial weights and of the order of the rows, at least 0.
     checkpoints : str or Path, optional
         Folder in which `fit` is kept while it learns: every 20 seconds, at its end, and if it is interrupted. The same
         `fit` goes on from there, and ends with the same weights, bit for bit. Needs an integer as `random_state`.
@@ -150,7 +150,7 @@ class EquilibriumPropagation(SupervisedClassifier):
     warm_start : bool
         Whether `fit` goes on from the network of an earlier call.
     random_state : int, RandomState or None
-        Seed of the initial weights and of the order of the rows.
+        Seed of the initial weights and of the order of the rows, at least 0.
     checkpoints : str or Path, optional
         Folder in which `fit` is kept while it learns: every 20 seconds, at its end, and if it is interrupted. The same
         `fit` goes on from there, and ends with the same weights, bit for bit. Needs an integer as `random_state`.

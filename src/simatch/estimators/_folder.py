@@ -101,7 +101,20 @@ def save(estimator: Estimator, folder: str | os.PathLike[str], *, overwrite: boo
 
 
 def write(estimator: Estimator, folder: Path) -> None:
-    """Write the files of a fitted estimator into the folder of a run's results, as `save` does."""
+    """Write the files of a fitted estimator into the folder of a run's results, as `save` does.
+
+    Parameters
+    ----------
+    estimator : estimator of this room
+        Fitted.
+    folder : Path
+        An existing folder.
+
+    Raises
+    ------
+    ValueError
+        If the estimator cannot be saved; see `save`.
+    """
     arrays, values = _content(estimator)
     save_network(estimator.network_, folder / _NETWORK)
     write_arrays(folder / _VALUES, arrays, {"values": values})

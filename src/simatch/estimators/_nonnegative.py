@@ -43,7 +43,7 @@ class NonnegativeICA(SettlingEstimator):
     batch_size : int
         Rows in a batch, at least 1.
     random_state : int, RandomState or None
-        Seed of the initial weights and of the order of the rows.
+        Seed of the initial weights and of the order of the rows, at least 0.
     verbose : bool or int
         Whether to show a progress bar.
 

@@ -82,7 +82,7 @@ class SimilarityMatching(SimilarityMatcher):
     solver : Solver, optional
         Solver of the neural dynamics; `simatch.Blockwise` by default.
     random_state : int, RandomState instance or None, default=None
-        Seed of the initial weights and of the order of samples. With an int, runs repeat bit for bit.
+        Seed of the initial weights and of the order of samples, at least 0. With an int, runs repeat bit for bit.
     checkpoints : str or Path, optional
         Folder in which `fit` is kept while it learns: every 20 seconds, at its end, and if it is interrupted. The same
         `fit` goes on from there, and ends with the same weights, bit for bit. Needs an integer as `random_state`.

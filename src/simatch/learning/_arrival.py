@@ -16,7 +16,24 @@ Measure = Callable[[Network], Certificate]
 
 
 def measure_on(x: Inputs, *, phase: Phase | None = None, solver: Solver | None, tolerance: float) -> Measure:
-    """Return the function that measures certificates of networks on given samples."""
+    """Return the function that measures certificates of networks on given samples.
+
+    Parameters
+    ----------
+    x : array of shape (samples, ...), or dict of such arrays
+        Samples that the run does not learn from, as a rule.
+    phase : Phase, optional
+        Conditions of relaxation; by default all inputs are clamped.
+    solver : Solver or None
+        None for the default.
+    tolerance : float
+        Largest residual at which a sample counts as converged, above 0.
+
+    Returns
+    -------
+    callable
+        Function from a network to its `Certificate`. It does not warn of samples that do not settle.
+    """
 
     def measure(net: Network) -> Certificate:
         with warnings.catch_warnings():
@@ -44,7 +61,7 @@ def certified(
     measure : callable
         Returns the certificate of a network.
     tol : float, optional
-        Distance at which the run ends.
+        Distance at which the run ends, above 0; by default it ends with `runs`.
     earlier : sequence of Report
         Reports of the same run before these.
 
@@ -71,18 +88,62 @@ def _due(report: Report) -> int:
 
 
 def arrived(report: Report, tol: float | None) -> bool:
-    """Whether the certificate of a report shows a distance of at most `tol`."""
+    """Whether the certificate of a report shows a distance of at most `tol`.
+
+    Parameters
+    ----------
+    report : Report
+    tol : float or None
+        Above 0; with None no distance suffices.
+
+    Returns
+    -------
+    bool
+        False if the report has no certificate.
+    """
     return tol is not None and report.certificate is not None and report.certificate.distance <= tol
 
 
 def concluded(net: Network, reports: list[Report], measure: Measure) -> list[Report]:
-    """Return the reports of a complete run with a certificate in the last one."""
+    """Return the reports of a complete run with a certificate in the last one.
+
+    Parameters
+    ----------
+    net : Network
+        The network at the end.
+    reports : list of Report
+        All reports of the run, at least one.
+    measure : callable
+        Function from a network to its `Certificate`; called only if the last report has none.
+
+    Returns
+    -------
+    list of Report
+        A new list if the last report had to be completed.
+    """
     last = reports[-1]
     return reports if last.certificate else [*reports[:-1], dataclasses.replace(last, certificate=measure(net))]
 
 
 def warn_short(report: Report, tol: float | None, advice: str, stacklevel: int = 3) -> None:
-    """Warn if learning ended before its distance from the optimum was at most `tol`."""
+    """Warn if learning ended before its distance from the optimum was at most `tol`.
+
+    Parameters
+    ----------
+    report : Report
+        The last one of the run.
+    tol : float or None
+        Above 0; with None there is no warning.
+    advice : str
+        What to do, for the end of the message.
+    stacklevel : int
+        As in `warnings.warn`, at least 1; 3 points to the caller of the function that calls this one.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the certificate of the report shows a larger distance.
+    """
     if tol is None or report.certificate is None or report.certificate.distance <= tol:
         return
     warnings.warn(

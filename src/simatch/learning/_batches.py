@@ -33,14 +33,14 @@ def epochs_of(
 
     Parameters
     ----------
-    x : array with the samples on the first axis, or whatever `simatch.relax` takes
+    x : array of shape (samples, ...), or whatever else `simatch.relax` takes
         Only one batch is read, and of a sparse matrix dense, at a time.
     epochs : float
         Passes over the data, above 0; at least one batch is made.
     batch_size : int
         Largest number of samples in a batch, at least 1.
     seed : int
-        Seed of the order.
+        Seed of the order, at least 0.
     multiple : int
         Every batch has a multiple of so many samples, from 1 to `batch_size`: the number of devices over which
         `training` spreads it. Fewer samples than that are left out at the end.
@@ -49,7 +49,7 @@ def epochs_of(
 
     Yields
     ------
-    array, or dict of arrays
+    array of shape (batch, ...), or dict of such arrays
         One batch.
 
     Raises
@@ -87,12 +87,60 @@ def order_of(
 
 
 def batches_in(count: int, *, epochs: float = 1, batch_size: int = 100, multiple: int = 1) -> int:
-    """Return how many batches `epochs_of` yields for `count` samples."""
+    """Return how many batches `epochs_of` yields for `count` samples.
+
+    Parameters
+    ----------
+    count : int
+        Number of samples, at least 1.
+    epochs, batch_size, multiple
+        As in `epochs_of`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If `epochs`, `batch_size` or `multiple` is out of range.
+
+    Examples
+    --------
+    >>> from simatch.learning import batches_in
+    >>> batches_in(1797, epochs=2, batch_size=100)
+    36
+    """
     return len(_sizes(count, epochs, batch_size, multiple))
 
 
 def reports_in(count: int, report_every: int, *, epochs: float = 1, batch_size: int = 100) -> int:
-    """Return how many reports `training` yields for the batches of `epochs_of`: each is about batches of one size."""
+    """Return how many reports `training` yields for the batches of `epochs_of`: each is about batches of one size.
+
+    Parameters
+    ----------
+    count : int
+        Number of samples, at least 1.
+    report_every : int
+        Batches between two reports, at least 1.
+    epochs, batch_size
+        As in `epochs_of`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If `epochs` or `batch_size` is out of range.
+
+    Examples
+    --------
+    >>> from simatch.learning import reports_in
+    >>> reports_in(1797, 10)  # 17 batches of 100 samples, then one of 97
+    3
+    """
     sizes = itertools.groupby(_sizes(count, epochs, batch_size, 1))
     return sum(-(-len(list(group)) // report_every) for _, group in sizes)
 

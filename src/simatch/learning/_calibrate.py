@@ -68,7 +68,7 @@ def calibrate(
     Parameters
     ----------
     net : Network
-    x : array of samples, or dict of arrays
+    x : array of shape (samples, ...), or dict of such arrays
         At most ``500 + batches * batch_size`` samples are read.
     level : float
         Target for the root mean square of the activities of every layer, above 0 and below the bounds of the
@@ -78,7 +78,7 @@ def calibrate(
     rate : float
         Fraction of the distance to their optimum that parameters move in each batch, between 0 and 1.
     seed : int
-        Seed of the order of samples.
+        Seed of the order of samples, at least 0.
     solver : Solver, optional
         `Blockwise` by default.
 
@@ -143,7 +143,7 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     ----------
     net : Network
         As `calibrate` has set it, perhaps long ago.
-    x : array of samples, or dict of arrays
+    x : array of shape (samples, ...), or dict of such arrays
         Not 0 everywhere.
     level : float
         As in `calibrate`.

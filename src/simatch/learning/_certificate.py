@@ -81,7 +81,7 @@ def certificate(
     Parameters
     ----------
     net : Network
-    x : array of samples, dict of such arrays, or Relaxation
+    x : array of shape (samples, ...), dict of such arrays, or Relaxation
         Samples are relaxed first.
     phase : Phase, optional
         Phase in which the samples are relaxed, or in which the given relaxation was made.

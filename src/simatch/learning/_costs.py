@@ -49,7 +49,7 @@ def objective(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = Non
     Parameters
     ----------
     net : Network
-    x : array of samples, dict of such arrays, or Relaxation
+    x : array of shape (samples, ...), dict of such arrays, or Relaxation
         Samples are relaxed first, with the defaults of `simatch.relax`.
     phase : Phase, optional
         Phase in which the samples are relaxed, or in which the given relaxation was made. The additional terms of the
@@ -97,7 +97,7 @@ def similarity_cost(net: Network, x: Inputs | Relaxation, *, phase: Phase | None
     Parameters
     ----------
     net : Network
-    x : array of samples, dict of such arrays, or Relaxation
+    x : array of shape (samples, ...), dict of such arrays, or Relaxation
         Samples are relaxed first, with the defaults of `simatch.relax`.
     phase : Phase, optional
         Phase in which the samples are relaxed, or in which the given relaxation was made. The additional terms of the
@@ -146,7 +146,7 @@ def credit(net: Network, x: Inputs | Relaxation, *, phase: Phase | None = None) 
     Parameters
     ----------
     net : Network
-    x : array of samples, dict of such arrays, or Relaxation
+    x : array of shape (samples, ...), dict of such arrays, or Relaxation
         Samples are relaxed first, with the defaults of `simatch.relax`.
     phase : Phase, optional
         Phase in which the samples are relaxed, or in which the given relaxation was made. The additional terms of the

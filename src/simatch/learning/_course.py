@@ -82,20 +82,67 @@ class Keeper(abc.ABC):
         """Yield the steps of learning, enter them into the course, and keep it now and then, and at the end.
 
         The course is also kept if the run is interrupted or fails.
+
+        Parameters
+        ----------
+        course : Course
+            What `course` returned; it is changed.
+        steps : iterator of pairs (Network, Report)
+            The rest of the run, as `training` yields it.
+
+        Yields
+        ------
+        network : Network
+        report : Report
         """
 
 
 class NoKeeper(Keeper):
-    """Keeps nothing: every run starts anew."""
+    """Keeps nothing: every run starts anew.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.learning import NoKeeper, initial_state
+    >>> net = sm.layered(4, [sm.Layer(units=2)])
+    >>> with NoKeeper().course(net, initial_state(net, sm.GradientRule(), None), {}) as course:
+    ...     course.batches, course.complete
+    (0, False)
+    """
 
     def course(
         self, start: Network, state: LearningState, settings: Mapping[str, Any]
     ) -> AbstractContextManager[Course]:
-        """Return the start of a new course."""
+        """Return the start of a new course.
+
+        Parameters
+        ----------
+        start : Network
+            The network before learning.
+        state, settings
+            Not used: nothing was kept.
+
+        Returns
+        -------
+        context manager of a Course
+        """
         return nullcontext(Course(start))
 
     def following(self, course: Course, steps: Steps) -> Steps:
-        """Yield the steps of learning and enter them into the course."""
+        """Yield the steps of learning and enter them into the course.
+
+        Parameters
+        ----------
+        course : Course
+            What `course` returned; it is changed.
+        steps : iterator of pairs (Network, Report)
+            The run, as `training` yields it.
+
+        Yields
+        ------
+        network : Network
+        report : Report
+        """
         for course.network, report in steps:
             course.reports.append(report)
             yield course.network, report
@@ -114,8 +161,8 @@ def identity(
     rates : callable
         Rates of descending and of ascending parameters, by the number of the batch.
     total : int or None
-        Number of batches, if it is known.
-    x : array, sparse matrix, dict of these, or None
+        Number of batches, at least 1, if it is known.
+    x : array or sparse matrix of shape (samples, ...), dict of these, or None
         The data, of which some samples are looked at; None for a stream.
     **settings
         All other settings, as values that JSON can hold.

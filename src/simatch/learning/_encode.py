@@ -54,7 +54,7 @@ def encode(
     Parameters
     ----------
     net : Network
-    x : array of samples, or whatever else `simatch.relax` takes
+    x : array of shape (samples, ...), or whatever else `simatch.relax` takes
         Arrays larger than memory included (``docs/data.md``).
     layers : str or sequence of str, optional
         Names of the populations whose activities are concatenated, in this order; by default the last population that
@@ -166,6 +166,21 @@ def samples_at_once(net: Network) -> int:
 
     If more than 16, their inputs and activities take at most 16 MB in single precision. Larger arrays get new memory
     from the system at every call, which takes longer than filling them.
+
+    Parameters
+    ----------
+    net : Network
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.learning import samples_at_once
+    >>> samples_at_once(sm.layered(10, [sm.Layer(units=2)])), samples_at_once(sm.layered(100_000, [sm.Layer(units=2)]))
+    (512, 32)
     """
     fitting = LARGEST // sum(population.grid.size for population in net.populations.values())
     return min(max(1 << fitting.bit_length() >> 1, FEWEST), MOST)

@@ -30,10 +30,10 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     ----------
     net : Network
         Usually before learning; a network at the optimum of learning does not change.
-    x : array of samples, or dict of such arrays
+    x : array of shape (samples, ...), or dict of such arrays
         At most 500 samples of them, chosen at random, are used.
     seed : int
-        Seed of the choice of samples.
+        Seed of the choice of samples, at least 0.
     solver : Solver, optional
         `Blockwise` by default.
 
@@ -84,10 +84,10 @@ def imprinted(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None =
     ----------
     net : Network
         Before learning.
-    x : array of samples, or dict of such arrays
+    x : array of shape (samples, ...), or dict of such arrays
         At most 500 samples of them, chosen at random, are used.
     seed : int
-        Seed of the choice of samples.
+        Seed of the choice of samples, at least 0.
     solver : Solver, optional
         `Blockwise` by default.
 

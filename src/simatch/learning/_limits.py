@@ -29,6 +29,18 @@ def largest_rate(net: Network, ratio: float | None = None, rule: Rule | None = N
     -------
     float
         Infinity if no cost of a parameter has curvature.
+
+    Raises
+    ------
+    ValueError
+        If the ratio is not finite or not above 0.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.learning import largest_rate
+    >>> largest_rate(sm.layered(4, [sm.Layer(units=2)]), rule=sm.GradientRule())
+    1.0
     """
     limits = _limits(net, rule or DEFAULT_RULE)
     return min(limits["descending"], limits["ascending"] / ascent(ratio))
@@ -40,7 +52,34 @@ def check_rate(
     ratio: float | None = None,
     rule: Rule | None = None,
 ) -> None:
-    """Raise ValueError if a learning rate is not above 0 or too large for this network's weights to stay bounded."""
+    """Check that a learning rate is above 0, and not too large for this network's weights to stay bounded.
+
+    Nothing is checked inside a compiled function, where numbers have no values yet.
+
+    Parameters
+    ----------
+    net : Network
+    rate : float, or mapping from "descending" and "ascending" to float
+        Above 0; a number is the rate of descending parameters.
+    ratio : float, optional
+        Rate of lateral (ascending) weights over that of feedforward (descending) ones, above 0; 1 by default. Not with
+        a mapping.
+    rule : Rule, optional
+        `AveragingRule` by default.
+
+    Raises
+    ------
+    ValueError
+        If a rate is not above 0, or is above its limit (`largest_rate`), or if rate and ratio do not fit together.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.learning import check_rate
+    >>> check_rate(sm.layered(4, [sm.Layer(units=2)]), 3.0)
+    Traceback (most recent call last):
+    ValueError: The learning rate must be above 0 and at most 1 for this network ...
+    """
     schedule_of(cast(Any, rate), ratio)  # refuses what is missing or out of range
     if any(
         isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, dict(rate) if isinstance(rate, Mapping) else rate))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, PyTree
 
+from .._checks import whole
 from ..network import Activities, Network
 from ..relaxation import Phase
 from ._rule import Rule
@@ -67,12 +68,17 @@ def locality(net: Network, rule: Rule, *, seed: int = 0) -> list[Reading]:
     net : Network
     rule : Rule
     seed : int
-        Seed of the random activities.
+        Seed of the random activities, at least 0.
 
     Returns
     -------
     list of Reading
         In the order of terms, parameters, phases and populations; populations that are not read are left out.
+
+    Raises
+    ------
+    ValueError
+        If `seed` is not a whole number of at least 0.
 
     Examples
     --------
@@ -88,7 +94,7 @@ def locality(net: Network, rule: Rule, *, seed: int = 0) -> list[Reading]:
     >>> [(own.term, own.population, own.reads) for own in locality(net, sm.GradientRule())]
     [(0, 'r', 'ends'), (0, 'x', 'neuron'), (1, 'r', 'ends')]
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole(seed, "The seed", least=0))
     # Away from special values, such as the identity, with which a sum over neurons would look like one neuron.
     net = net.with_parameters(jax.tree.map(lambda p: p + 0.3 * jnp.asarray(rng.normal(size=p.shape)), net.parameters))
     state = rule.init(net)

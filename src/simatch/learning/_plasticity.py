@@ -59,10 +59,31 @@ class Plasticity(eqx.Module):
         )
 
     def init(self, parameters: PyTree) -> None:
-        """Return the state before the first batch: none."""
+        """Return the state before the first batch: none.
+
+        Parameters
+        ----------
+        parameters : pytree
+            Parameters of the network; not used.
+        """
 
     def update(self, changes: tuple[PyTree, ...], state: None, parameters: Any = None) -> tuple[PyTree, None]:
-        """Return the changes times the factors of their pathways or synapses."""
+        """Return the changes times the factors of their pathways or synapses.
+
+        Parameters
+        ----------
+        changes : tuple of pytrees
+            Changes of the parameters of every term.
+        state : None
+            There is none.
+        parameters : optional
+            Not used.
+
+        Returns
+        -------
+        changes : tuple of pytrees
+        state : None
+        """
 
         def scaled(change: PyTree, factor: PyTree) -> PyTree:
             if isinstance(factor, float):

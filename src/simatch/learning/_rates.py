@@ -45,6 +45,11 @@ def hyperbolic(rate: float, *, over: int, decay: float = 20.0) -> Schedule:
     callable
         Function from the number of a batch, from 0, to its learning rate.
 
+    Raises
+    ------
+    ValueError
+        If `over` is not a whole number of at least 1, or `decay` is negative or not finite.
+
     Examples
     --------
     >>> import simatch as sm
@@ -67,6 +72,16 @@ def rising(schedule: Schedule, *, over: int) -> Schedule:
     over : int
         Number of batches, at least 1, until the rate is that of `schedule`.
 
+    Returns
+    -------
+    callable
+        Function from the number of a batch, from 0, to its learning rate.
+
+    Raises
+    ------
+    ValueError
+        If `over` is not a whole number of at least 1.
+
     Examples
     --------
     >>> from simatch.learning import rising
@@ -84,6 +99,18 @@ def automatic_rate(batch_size: int, count: int | None = None) -> Schedule:
     long first step would silence most units that cannot be negative for ever. Batches of fewer than 100 samples have
     a smaller rate, so that as many samples count at the beginning. If a batch holds all of the `count` samples, there
     is no noise that the rate has to average out: it stays at 0.5.
+
+    Parameters
+    ----------
+    batch_size : int
+        Samples in a batch, at least 1.
+    count : int, optional
+        Number of all samples, at least 1, if it is known.
+
+    Returns
+    -------
+    callable
+        Function from the number of a batch, from 0, to its learning rate.
 
     Examples
     --------
@@ -110,6 +137,11 @@ def published_schedule(batch_size: int = 1) -> Schedule:
     callable
         Function from the number of a batch, from 0, to its learning rate.
 
+    Raises
+    ------
+    ValueError
+        If `batch_size` is not a whole number of at least 1.
+
     References
     ----------
     Section 4 of ``docs/mathematics.md``.
@@ -127,10 +159,29 @@ def published_schedule(batch_size: int = 1) -> Schedule:
 def schedule_of(rate: Rate, ratio: float | None = None) -> Callable[[int], tuple[Any, Any]]:
     """Return a function from the number of a batch to the rates of descending and of ascending parameters.
 
+    Parameters
+    ----------
+    rate : float, callable, or mapping from "descending" and "ascending" to these
+        Learning rate above 0 or schedule, as in `training`.
+    ratio : float, optional
+        Rate of lateral (ascending) weights over that of feedforward (descending) ones, above 0; 1 by default.
+
+    Returns
+    -------
+    callable
+        Function from the number of a batch, from 0, to the pair of its rates. The second is ``2 ratio`` times the
+        first, because the gradient of the energy of lateral synapses, r'Lr/2, has a factor of 1/2.
+
     Raises
     ------
     ValueError
         If a mapping does not have a rate for each kind, or comes with a ratio; if the ratio is out of range.
+
+    Examples
+    --------
+    >>> from simatch.learning import schedule_of
+    >>> schedule_of(0.1)(0), schedule_of(0.1, ratio=0.5)(0), schedule_of({"descending": 0.1, "ascending": 0.3})(7)
+    ((0.1, 0.2), (0.1, 0.1), (0.1, 0.3))
     """
     if isinstance(rate, Mapping):
         check_kinds(rate)

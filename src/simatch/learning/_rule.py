@@ -96,7 +96,17 @@ class Rule(eqx.Module):
         """
 
     def init(self, net: Network) -> PyTree:
-        """State before the first batch; None by default, which means a rule without state."""
+        """State before the first batch; None by default, which means a rule without state.
+
+        Parameters
+        ----------
+        net : Network
+            The network before learning.
+
+        Returns
+        -------
+        pytree
+        """
         return None
 
     def start(self, net: Network, state: PyTree, entries: Activities) -> Activities | None:
@@ -106,6 +116,7 @@ class Rule(eqx.Module):
         ----------
         net : Network
         state : pytree
+            State of the rule before this batch.
         entries : dict of str to array of shape (neurons, samples)
             The batch.
 
@@ -148,18 +159,49 @@ class Rule(eqx.Module):
         """Return the rule as it holds for the next batch, with the same phases apart from numbers; by default itself.
 
         A rule overrides this method if numbers of its phases vary from batch to batch, such as the sign of a nudge.
+
+        Parameters
+        ----------
+        state : pytree
+            State of the rule before the batch.
+
+        Returns
+        -------
+        Rule
         """
         return self
 
     def largest_rates(self, net: Network, terms: Sequence[Term] | None = None) -> Float[Array, "2"]:
         """Largest factors on the changes of descending and of ascending parameters at which no decay overshoots 0.
 
-        `terms` are those that learn by this rule; all terms of the network by default.
+        Parameters
+        ----------
+        net : Network
+        terms : sequence of Term, optional
+            Those that learn by this rule; all terms of the network by default.
+
+        Returns
+        -------
+        array of shape (2,)
+            For descending, then for ascending parameters; infinity where nothing decays.
         """
         return curvature_limits(net, net.terms if terms is None else terms)
 
     def default_rate(self, batch_size: int, count: int | None) -> float | Schedule:
-        """Learning rate if the user gives none, for batches of this size out of `count` samples (None: unknown)."""
+        """Learning rate if the user gives none; 0.05 by default.
+
+        Parameters
+        ----------
+        batch_size : int
+            Samples in a batch, at least 1, on all devices together.
+        count : int or None
+            Number of all samples, at least 1; None if it is not known.
+
+        Returns
+        -------
+        float, or callable
+            A callable is a schedule: a function from the number of a batch, from 0, to its rate.
+        """
         return 0.05
 
     def joined(self, before: PyTree, after: PyTree, axis: str) -> PyTree:

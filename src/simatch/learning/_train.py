@@ -213,7 +213,24 @@ def training(
 
 
 def initial_state(net: Network, rule: Rule, transform: Any) -> LearningState:
-    """Return the state of learning before the first batch."""
+    """Return the state of learning before the first batch.
+
+    Parameters
+    ----------
+    net : Network
+    rule : Rule
+    transform : optax.GradientTransformation or None
+        As in `training`.
+
+    Returns
+    -------
+    LearningState
+
+    Raises
+    ------
+    ValueError
+        If the transform has no methods `init` and `update`.
+    """
     if transform is not None and not (hasattr(transform, "init") and hasattr(transform, "update")):
         raise ValueError(
             f"A transform must have the methods `init` and `update`, as those of Optax have; {transform!r} does not."
@@ -247,7 +264,7 @@ def train(
     Parameters
     ----------
     net : Network
-    x : array, or iterable of batches
+    x : array of shape (samples, ...), dict of such arrays, or iterable of batches
         Samples that are shuffled and cut into batches: whatever `simatch.relax` takes, arrays larger than memory
         included (``docs/data.md``). Or an iterable whose items are the batches, as in `training`.
     epochs, batch_size, seed : optional
@@ -259,9 +276,9 @@ def train(
         is a constant rate. None: the rate of the rule itself (`Rule.default_rate`). For `AveragingRule` it
         suits all amounts of data: ``0.5 / (max(1, 100 / batch_size) + n / 19)`` at batch n after a rise over ten
         batches, or 0.5 throughout if a batch holds all samples of an array.
-    rule, transform, solver, tolerance, report_every
+    ratio, rule, transform, solver, tolerance, report_every
         As in `training`.
-    held_out : array or dict of arrays, optional
+    held_out : array of shape (samples, ...), or dict of such arrays, optional
         Samples on which `certificate` measures now and then how far learning is from its optimum; a thousand are
         usually enough. The last report always has a certificate.
     tol : float, optional
@@ -457,7 +474,28 @@ def _falling(rate: Rate, over: int) -> Rate:
 
 
 def describe(progress: tuple[Network, Report]) -> tuple[int, str]:
-    """Number of completed batches, and a text with speed, cost and residual, for a progress bar."""
+    """Number of completed batches, and a text with speed, cost and residual, for a progress bar.
+
+    Parameters
+    ----------
+    progress : tuple of Network and Report
+        What `training` yields.
+
+    Returns
+    -------
+    batches : int
+    text : str
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.learning import arrived, describe
+    >>> report = sm.Report(10, 1000, 0.5, 1e-4, 12.0, 0, {}, {}, {}, rate=0.1, seconds=2.0)
+    >>> describe((sm.layered(4, [sm.Layer(units=2)]), report))
+    (10, '500 samples/s  cost 0.5  residual 0.0001')
+    >>> arrived(report, tol=0.01)  # it has no certificate
+    False
+    """
     _, report = progress
     speed = report.samples / report.seconds
     distance = "" if report.certificate is None else f"  distance from optimum {report.certificate.distance:.2g}"
@@ -465,7 +503,20 @@ def describe(progress: tuple[Network, Report]) -> tuple[int, str]:
 
 
 def warn_unconverged(reports: Sequence[Report], stacklevel: int = 3) -> None:
-    """Warn once if some samples of a training run did not reach the tolerance."""
+    """Warn once if some samples of a training run did not reach the tolerance.
+
+    Parameters
+    ----------
+    reports : sequence of Report
+        All reports of the run.
+    stacklevel : int
+        As in `warnings.warn`, at least 1; 3 points to the caller of the function that calls this one.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If there are such samples.
+    """
     missed = sum(r.unconverged for r in reports)
     if missed:
         worst = max(r.residual for r in reports)
@@ -478,7 +529,20 @@ def warn_unconverged(reports: Sequence[Report], stacklevel: int = 3) -> None:
 
 
 def warn_unhealthy(reports: Sequence[Report], stacklevel: int = 3) -> None:
-    """Warn once for each layer that is unhealthy at the end of a training run, and say since when."""
+    """Warn once for each layer that is unhealthy at the end of a training run, and say since when.
+
+    Parameters
+    ----------
+    reports : sequence of Report
+        All reports of the run.
+    stacklevel : int
+        As in `warnings.warn`, at least 1; 3 points to the caller of the function that calls this one.
+
+    Warns
+    -----
+    HealthWarning
+        For each layer with a complaint in the last report (`Health.complaint`).
+    """
     for name, last in reports[-1].health.items() if reports else ():
         if last.complaint is None:
             continue

@@ -109,11 +109,20 @@ def nonnegative_rule(net: Network, *, memory: float | None = None) -> Rule:
     ----------
     net : Network
     memory : float, optional
-        Largest number of batches over which running means extend, for data that change in time.
+        Largest number of batches, at least 1, over which running means extend, for data that change in time.
 
     Returns
     -------
     Rule
+
+    Raises
+    ------
+    ValueError
+        If `memory` is below 1 or not finite.
+
+    References
+    ----------
+    ``docs/models/independent.md``.
 
     Examples
     --------

@@ -63,6 +63,15 @@ class Layer:
     def grid(self, below: Grid) -> Grid:
         """Return the grid of this layer on top of the grid `below`.
 
+        Parameters
+        ----------
+        below : Grid
+            Grid of the input or of the layer below.
+
+        Returns
+        -------
+        Grid
+
         Raises
         ------
         ValueError
@@ -74,6 +83,16 @@ class Layer:
 
     def connectivity(self, below: Grid) -> tuple[Connectivity, Connectivity]:
         """Return the feedforward and the lateral connectivity of this layer on top of the grid `below`.
+
+        Parameters
+        ----------
+        below : Grid
+            Grid of the input or of the layer below.
+
+        Returns
+        -------
+        feedforward : Connectivity
+        lateral : Connectivity
 
         Raises
         ------

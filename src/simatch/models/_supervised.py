@@ -35,7 +35,7 @@ class Supervised:
     target : str
         Name of the entry of a batch that holds the targets.
     tolerance : float
-        Largest residual of settled activities, in learning and in answers.
+        Largest residual of settled activities, above 0, in learning and in answers.
 
     Examples
     --------
@@ -74,7 +74,16 @@ class Supervised:
         return entries
 
     def fit(self, x: Any, y: Any, **settings: Any) -> tuple["Supervised", list[Report]]:
-        """Learn from inputs and targets; `settings` are those of `simatch.train`, such as `epochs` and `batch_size`.
+        """Learn from inputs and targets.
+
+        Parameters
+        ----------
+        x : array of shape (samples, ...), or dict of such arrays
+            Inputs; a dict has one for each input population.
+        y : array of shape (samples, outputs)
+            Targets.
+        **settings
+            Those of `simatch.train`, such as `epochs` and `batch_size`.
 
         Returns
         -------
@@ -86,6 +95,11 @@ class Supervised:
         -----
         ConvergenceWarning
             If some samples were learned from before they had settled.
+
+        Raises
+        ------
+        ValueError
+            As `simatch.train`.
         """
         settings = {"progress": False, "rate": self.rate, "transform": self.transform, **settings}
         settings.setdefault("tolerance", self.tolerance)

@@ -54,11 +54,31 @@ class Activation(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, u: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Activity ``r = f(u)`` of neurons at the potentials `u`, elementwise."""
+        """Activity ``r = f(u)`` of neurons at the potentials `u`, elementwise.
+
+        Parameters
+        ----------
+        u : array of any shape
+            Potentials.
+
+        Returns
+        -------
+        array of the same shape
+        """
 
     @abc.abstractmethod
     def cost(self, r: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Cost ``F(r)`` of the activities `r`, elementwise."""
+        """Cost ``F(r)`` of the activities `r`, elementwise.
+
+        Parameters
+        ----------
+        r : array of any shape
+            Activities.
+
+        Returns
+        -------
+        array of the same shape
+        """
 
     def prox(self, z: Float[Array, "..."], step: Float[Array, "..."]) -> Float[Array, "..."]:
         """Solve ``step u + (1 - step) f(u) = z`` for the potential `u`, elementwise.
@@ -70,9 +90,10 @@ class Activation(eqx.Module):
 
         Parameters
         ----------
-        z : array
+        z : array of any shape
+            Potentials after a step along the force.
         step : array
-            Length of the proximal step, above 0; broadcastable against `z`.
+            Length of the proximal step, above 0; of a shape that is broadcastable against `z`.
 
         Returns
         -------
@@ -111,8 +132,8 @@ class Activation(eqx.Module):
         Parameters
         ----------
         z, step : array
-            As in `prox`.
-        u, r : array
+            Of the shapes in `prox`.
+        u, r : array of the shape of `z`
             The approximate solution, and its activities ``r = f(u)``.
 
         Returns
@@ -123,7 +144,17 @@ class Activation(eqx.Module):
         return self.prox(z, step)
 
     def saturated(self, r: Float[Array, "..."]) -> Array:
-        """Whether an activity exceeds 90 % of a bound other than 0, elementwise."""
+        """Whether an activity exceeds 90 % of a bound other than 0, elementwise.
+
+        Parameters
+        ----------
+        r : array of any shape
+            Activities.
+
+        Returns
+        -------
+        bool array of the same shape
+        """
         low = r < 0.9 * self.lower if self.lower < 0 else jnp.zeros_like(r, bool)
         return (r > 0.9 * self.upper) | low
 
@@ -131,7 +162,19 @@ class Activation(eqx.Module):
 @register("linear", Activation, native=native.SHRINK)
 @final
 class Linear(Activation):
-    """``f(u) = u``, unbounded, ``F = 0``."""
+    """``f(u) = u``, unbounded, ``F = 0``.
+
+    References
+    ----------
+    Equation (2) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from simatch.network import Linear
+    >>> Linear()(jnp.array([-2.0, 0.5])).tolist()
+    [-2.0, 0.5]
+    """
 
     scale_free: ClassVar[bool] = True
 
@@ -148,7 +191,19 @@ class Linear(Activation):
 @register("relu", Activation, native=native.SHRINK)
 @final
 class ReLU(Activation):
-    """``f(u) = max(u, 0)``, ``r >= 0``, ``F = 0``."""
+    """``f(u) = max(u, 0)``, ``r >= 0``, ``F = 0``.
+
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from simatch.network import ReLU
+    >>> ReLU()(jnp.array([-2.0, 0.5])).tolist()
+    [0.0, 0.5]
+    """
 
     lower: ClassVar[float] = 0.0
     scale_free: ClassVar[bool] = True
@@ -182,6 +237,17 @@ class SoftThreshold(Activation):
     ------
     ValueError
         If `threshold` is negative or not finite.
+
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from simatch.network import SoftThreshold
+    >>> SoftThreshold(0.5)(jnp.array([-2.0, 0.25])).tolist()
+    [-1.5, 0.0]
     """
 
     threshold: Any = eqx.field(default=0.1, converter=_threshold)
@@ -211,6 +277,17 @@ class ShiftedReLU(Activation):
     ------
     ValueError
         If `threshold` is negative or not finite.
+
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from simatch.network import ShiftedReLU
+    >>> ShiftedReLU(0.5)(jnp.array([-2.0, 1.25])).tolist()
+    [0.0, 0.75]
     """
 
     threshold: Any = eqx.field(default=0.1, converter=_threshold)
@@ -229,7 +306,19 @@ class ShiftedReLU(Activation):
 @register("clip", Activation, native=native.SHRINK)
 @final
 class Clip(Activation):
-    """``f(u) = min(max(u, 0), 1)``, ``0 <= r <= 1``, ``F = 0``."""
+    """``f(u) = min(max(u, 0), 1)``, ``0 <= r <= 1``, ``F = 0``.
+
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from simatch.network import Clip
+    >>> Clip()(jnp.array([-2.0, 0.5, 2.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
 
     lower: ClassVar[float] = 0.0
     upper: ClassVar[float] = 1.0
@@ -247,7 +336,19 @@ class Clip(Activation):
 @register("tanh", Activation, native=native.TANH)
 @final
 class Tanh(Activation):
-    """``f(u) = tanh(u)``, ``-1 < r < 1``, ``F(r) = r artanh(r) + log(1 - r^2)/2 - r^2/2``."""
+    """``f(u) = tanh(u)``, ``-1 < r < 1``, ``F(r) = r artanh(r) + log(1 - r^2)/2 - r^2/2``.
+
+    References
+    ----------
+    Equations (2) and (4) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from simatch.network import Tanh
+    >>> [round(r, 3) for r in Tanh()(jnp.array([-2.0, 0.5])).tolist()]
+    [-0.964, 0.462]
+    """
 
     lower: ClassVar[float] = -1.0
     upper: ClassVar[float] = 1.0

@@ -37,7 +37,26 @@ def stages(relaxing: Sequence[str], terms: Sequence[Term]) -> Stages:
 
 
 def felt_in(stage: Sequence[str], term: Term) -> bool:
-    """Whether some population of a stage feels a term."""
+    """Whether some population of a stage feels a term.
+
+    Parameters
+    ----------
+    stage : sequence of str
+        Names of populations.
+    term : Term
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.network import felt_in
+    >>> feedforward = sm.layered(4, [sm.Layer(units=2)]).terms[0]
+    >>> felt_in(["layer1"], feedforward), felt_in(["input"], feedforward)
+    (True, False)
+    """
     return any(name in stage and felt > 0 for name, felt in zip(term.populations, term.felt, strict=True))
 
 

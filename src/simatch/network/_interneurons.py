@@ -76,7 +76,24 @@ class Interneurons(Term):
     def interneurons(
         self, parameters: Float[Array, "neurons count"], r: Float[Array, "_ samples"]
     ) -> Float[Array, "count samples"]:
-        """Activities ``n = P'r`` of the interneurons."""
+        """Activities ``n = P'r`` of the interneurons.
+
+        Parameters
+        ----------
+        parameters : array of shape (neurons, count)
+            Synapses P of the interneurons.
+        r : array of shape (neurons, samples)
+            Activities of the population.
+
+        Returns
+        -------
+        array of shape (count, samples)
+
+        Raises
+        ------
+        ValueError
+            If the numbers of neurons differ.
+        """
         if len(r) != len(parameters):
             raise ValueError(
                 f"The interneurons are for {len(parameters)} neurons, but population {self.population!r} has {len(r)}; "

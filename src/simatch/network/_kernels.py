@@ -18,6 +18,10 @@ class Kernel(eqx.Module):
     A subclass defines `__call__`; `own` may be overridden by something faster. f should be positive semidefinite and
     differentiable.
 
+    References
+    ----------
+    ``docs/models/kernel.md``.
+
     Examples
     --------
     A kernel of one's own, which a network can be saved with:
@@ -35,10 +39,29 @@ class Kernel(eqx.Module):
     def __call__(
         self, landmarks: Float[Array, "units inputs"], x: Float[Array, "inputs samples"]
     ) -> Float[Array, "units samples"]:
-        """Return ``f(x, w)`` for every landmark w and every sample x."""
+        """Return ``f(x, w)`` for every landmark w and every sample x.
+
+        Parameters
+        ----------
+        landmarks : array of shape (units, inputs)
+        x : array of shape (inputs, samples)
+
+        Returns
+        -------
+        array of shape (units, samples)
+        """
 
     def own(self, landmarks: Float[Array, "units inputs"]) -> Float[Array, " units"]:
-        """Return ``f(w, w)`` for every landmark."""
+        """Return ``f(w, w)`` for every landmark.
+
+        Parameters
+        ----------
+        landmarks : array of shape (units, inputs)
+
+        Returns
+        -------
+        array of shape (units,)
+        """
         return jax.vmap(lambda w: self(w[None], w[:, None])[0, 0])(landmarks)
 
 
@@ -56,6 +79,10 @@ class RadialKernel(Kernel):
     ------
     ValueError
         If `width` is out of range.
+
+    References
+    ----------
+    ``docs/models/kernel.md``.
 
     Examples
     --------
@@ -96,6 +123,10 @@ class PolynomialKernel(Kernel):
     ValueError
         If a setting is out of range.
 
+    References
+    ----------
+    ``docs/models/kernel.md``.
+
     Examples
     --------
     >>> import jax.numpy as jnp, simatch as sm
@@ -135,6 +166,10 @@ class CosinePowerKernel(Kernel):
     ------
     ValueError
         If `power` is out of range.
+
+    References
+    ----------
+    Luther and Seung, NeurIPS 2022, arXiv 2204.07475; ``docs/models/kernel.md``.
 
     Examples
     --------

@@ -100,7 +100,16 @@ class Landmarks(Term):
         return jnp.sum(parameters["strengths"] ** 2 * self.kernel.own(parameters["landmarks"])) / 2
 
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """Landmarks from N(0, 1/4), and strengths of 1."""
+        """Landmarks from N(0, 1/4), and strengths of 1.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        dict of "landmarks", array of shape (units, inputs), and "strengths", array of shape (units,)
+        """
         return {
             "landmarks": self.connectivity.normal(rng) / 2,
             "strengths": jnp.ones(self.connectivity.post.size),

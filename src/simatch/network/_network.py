@@ -110,7 +110,17 @@ class Network(eqx.Module):
         return dict(self._energy_weight)
 
     def term_weight(self, term: Term) -> float:
-        """Return the factor on a term in the cost."""
+        """Return the factor on a term in the cost.
+
+        Parameters
+        ----------
+        term : Term
+
+        Returns
+        -------
+        float
+            Weight of the last of its populations that can relax and feels it, times how strongly (`Term.felt`); else 1.
+        """
         return term_weight(term, self.energy_weight)
 
     def stages(self, clamped: Collection[str] = (), terms: Sequence[Term] | None = None) -> Stages:
@@ -217,7 +227,23 @@ class Network(eqx.Module):
 
 
 def described(term: Term) -> str:
-    """Describe a term in the words of an error message."""
+    """Describe a term in the words of an error message.
+
+    Parameters
+    ----------
+    term : Term
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.network import described
+    >>> described(sm.Leak("layer1", 0.1))
+    "the Leak term of 'layer1'"
+    """
     return f"the {type(term).__name__} term of {', '.join(map(repr, term.populations))}"
 
 
@@ -280,7 +306,25 @@ def _check_graph(populations: Mapping[str, Population], terms: Sequence[Term]) -
 
 
 def in_default_precision(net: Network) -> Network:
-    """Return a network whose arrays have JAX's current default precision."""
+    """Return a network whose arrays have JAX's current default precision.
+
+    Parameters
+    ----------
+    net : Network
+
+    Returns
+    -------
+    Network
+        `net` itself if there is nothing to convert.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.network import in_default_precision
+    >>> net = sm.layered(4, [sm.Layer(units=2)])
+    >>> in_default_precision(net) is net
+    True
+    """
     own = jnp.dtype(jnp.result_type(float))
     other = jnp.dtype("float32" if own == "float64" else "float64")
     if all(getattr(leaf, "dtype", own) != other for leaf in jax.tree.leaves(net)):

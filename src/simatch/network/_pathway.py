@@ -34,6 +34,10 @@ class Pathway(Term):
         gamma, at least 0: how strongly `pre` feels this term compared with `post`. 0: `pre` receives no feedback.
     parameters : pytree of arrays or None
         The weights, in the layout of `connectivity`; None until a network draws them.
+
+    References
+    ----------
+    Equations (6), (7) and (15) of ``docs/mathematics.md``.
     """
 
     pre: eqx.AbstractVar[str]
@@ -61,7 +65,16 @@ class Pathway(Term):
 
     @abc.abstractmethod
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """Weights before learning, in the layout of `connectivity`."""
+        """Weights before learning, in the layout of `connectivity`.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        pytree
+        """
 
     @property
     def factor(self) -> Float[Array, ""]:
@@ -73,7 +86,16 @@ class Pathway(Term):
         return jax.tree.map(lambda c: c * self.factor, self.connectivity.structure)
 
     def decay(self, weights: PyTree) -> PyTree:
-        """``weights / c``, the decay of the learning rules (7) and (11)."""
+        """``weights / c``, the decay of the learning rules (7) and (11).
+
+        Parameters
+        ----------
+        weights : pytree in the layout of `connectivity`
+
+        Returns
+        -------
+        pytree in the same layout
+        """
         inverse = self.connectivity.inverse_structure()
         return jax.tree.map(lambda w, i: w * (i / self.factor), weights, inverse)
 
@@ -174,7 +196,16 @@ class Hebbian(Pathway):
         return _weighted_squares(parameters, jax.tree.map(lambda i: i / (2 * self.scale), inverse))
 
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """Weights drawn from N(0, 1), divided by the square root of the mean number of inputs to a neuron."""
+        """Weights drawn from N(0, 1), divided by the square root of the mean number of inputs to a neuron.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        pytree in the layout of `connectivity`
+        """
         inputs = self.connectivity.synapses / self.connectivity.post.size
         return jax.tree.map(lambda w: w / np.sqrt(inputs), self.connectivity.normal(rng))
 
@@ -266,7 +297,17 @@ class AntiHebbian(Pathway):
         return self.scale * self.gain
 
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """Weights of the identity matrix, as in the published experiments."""
+        """Weights of the identity matrix, as in the published experiments.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Not used.
+
+        Returns
+        -------
+        pytree in the layout of `connectivity`
+        """
         return self.connectivity.identity()
 
     def placed(self, feedback: float) -> Term:

@@ -143,7 +143,16 @@ class Prediction(Term):
         return jnp.sum((post - self.predicted(parameters, *pre)) ** 2, axis=0) / 2
 
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """Weights drawn from N(0, 1), divided by the square root of the mean number of inputs to a neuron; no bias."""
+        """Weights drawn from N(0, 1), divided by the square root of the mean number of inputs to a neuron; no bias.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        dict of "weights", one pytree for each of `connectivity`, and "bias", array of shape (post neurons,)
+        """
         size = self.connectivity[0].post.size
         width = np.sqrt(sum(own.synapses for own in self.connectivity) / size)
         weights = tuple(jax.tree.map(lambda w: w / width, own.normal(rng)) for own in self.connectivity)

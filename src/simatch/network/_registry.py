@@ -48,7 +48,7 @@ def register(name: str, family: type, *, native: float | None = None) -> Callabl
     family : type
         `simatch.Activation`, `simatch.Connectivity`, `simatch.Kernel` or `simatch.Term`.
     native : float, optional
-        Number of the kind in native code; only for activations of the library itself.
+        Number of the kind in native code, at least 0; only for activations of the library itself.
 
     Returns
     -------
@@ -87,17 +87,52 @@ def register(name: str, family: type, *, native: float | None = None) -> Callabl
 
 
 def entry_of(value: Any) -> Entry | None:
-    """Return the entry of the exact class of an object; None if it is not registered, even if a parent class is."""
+    """Return the entry of the exact class of an object; None if it is not registered, even if a parent class is.
+
+    Parameters
+    ----------
+    value : object
+        Such as a term, a connectivity, a kernel or an activation.
+
+    Returns
+    -------
+    Entry or None
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.network import entry_of
+    >>> entry_of(sm.Leak("layer1", 0.1)).name
+    'leak'
+    """
     return _ENTRIES.get(type(value))
 
 
 def named(name: str, family: type) -> Entry:
     """Return the entry of a name in a family.
 
+    Parameters
+    ----------
+    name : str
+        Name in settings and files, such as "relu".
+    family : type
+        `Activation`, `Connectivity`, `Kernel` or `Term`.
+
+    Returns
+    -------
+    Entry
+
     Raises
     ------
     ValueError
         If the name is not registered; the message lists the names that are.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.network import named
+    >>> named("relu", sm.Activation).kind.__name__
+    'ReLU'
     """
     for entry in _ENTRIES.values():
         if (entry.name, entry.family) == (name, family):
@@ -106,5 +141,22 @@ def named(name: str, family: type) -> Entry:
 
 
 def names(family: type) -> tuple[str, ...]:
-    """Return the registered names of a family, in the order of registration."""
+    """Return the registered names of a family, in the order of registration.
+
+    Parameters
+    ----------
+    family : type
+        `Activation`, `Connectivity`, `Kernel` or `Term`.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.network import names
+    >>> "relu" in names(sm.Activation)
+    True
+    """
     return tuple(entry.name for entry in _ENTRIES.values() if entry.family is family)

@@ -64,7 +64,20 @@ class Term(eqx.Module):
 
     @classmethod
     def planned(cls, most: int, **arguments: Any) -> int:
-        """Return how many parameters a term made with these arguments would have, as `Connectivity.planned` does."""
+        """Return how many parameters a term made with these arguments would have, as `Connectivity.planned` does.
+
+        Parameters
+        ----------
+        most : int
+            If there would be more parameters than this, at least 0, any larger number may be returned.
+        **arguments
+            Arguments of the class.
+
+        Returns
+        -------
+        int
+            0 (the default) if it is not known.
+        """
         return 0
 
     @property
@@ -89,11 +102,30 @@ class Term(eqx.Module):
         """
 
     def cost(self, parameters: PyTree) -> Float[Array, ""]:
-        """Cost of the parameters themselves, such as ``|W|^2 / 2c``; 0 by default."""
+        """Cost of the parameters themselves, such as ``|W|^2 / 2c``; 0 by default.
+
+        Parameters
+        ----------
+        parameters : pytree
+            Parameters of the term.
+
+        Returns
+        -------
+        scalar array
+        """
         return jnp.zeros(())
 
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """Parameters before learning, for a term that was made without them; None by default."""
+        """Parameters before learning, for a term that was made without them; None by default.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        pytree
+        """
         return None
 
     @property
@@ -115,16 +147,35 @@ class Term(eqx.Module):
         Parameters
         ----------
         feedback : float
-            Sum of the feedback that the last of `populations` receives from terms with other last populations.
+            Sum of the feedback, at least 0, that the last of `populations` receives from terms with other last
+            populations.
         """
         return self
 
     def quadratic(self, relaxing: Collection[str]) -> bool:
-        """Whether the energy is at most quadratic in the joint activities of the `relaxing` populations."""
+        """Whether the energy is at most quadratic in the joint activities of the `relaxing` populations.
+
+        Parameters
+        ----------
+        relaxing : collection of str
+            Names of populations.
+
+        Returns
+        -------
+        bool
+            False by default, which is correct for every term, though solvers are then slower.
+        """
         return False
 
     def curvature(self, parameters: PyTree, population: str) -> tuple[Float[Array, "_ _ _"], ...] | None:
         """Second derivative of a quadratic energy in the activities of one population.
+
+        Parameters
+        ----------
+        parameters : pytree
+            Parameters of the term.
+        population : str
+            Name of one of `populations`.
 
         Returns
         -------
@@ -144,6 +195,7 @@ class Term(eqx.Module):
         Parameters
         ----------
         parameters : pytree
+            Parameters of the term.
         gradients : pytree
             Derivative g of the mean energy in the parameters.
 
@@ -165,5 +217,22 @@ class Term(eqx.Module):
 
 
 def signs_of(term: Term) -> PyTree:
-    """Return the sign of every parameter of a term, in the layout of its parameters."""
+    """Return the sign of every parameter of a term, in the layout of its parameters.
+
+    Parameters
+    ----------
+    term : Term
+
+    Returns
+    -------
+    pytree
+        -1 for a parameter that descends the cost, +1 for one that ascends it.
+
+    Examples
+    --------
+    >>> import jax, simatch as sm
+    >>> from simatch.network import signs_of
+    >>> [jax.tree.leaves(signs_of(term)) for term in sm.layered(4, [sm.Layer(units=2)]).terms]
+    [[-1], [1]]
+    """
     return jax.tree.broadcast(term.signs, term.parameters)

@@ -82,6 +82,10 @@ class Bias(Term):
     parameters : array of shape (neurons,), optional
         The biases b; 0 by default.
 
+    References
+    ----------
+    Equation (15) of ``docs/mathematics.md``.
+
     Examples
     --------
     >>> import jax.numpy as jnp, simatch as sm

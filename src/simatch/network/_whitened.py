@@ -127,7 +127,16 @@ class WhitenedHebbian(Pathway):
         return jnp.sum(own**2 / (2 * self.scale) - drive * post, axis=0)
 
     def initial(self, rng: np.random.Generator) -> PyTree:
-        """Weights drawn from N(0, 1), divided by the square root of the mean number of inputs to a neuron."""
+        """Weights drawn from N(0, 1), divided by the square root of the mean number of inputs to a neuron.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        pytree in the layout of `connectivity`
+        """
         inputs = self.connectivity.synapses / self.connectivity.post.size
         return jax.tree.map(lambda w: w / np.sqrt(inputs), self.connectivity.normal(rng))
 

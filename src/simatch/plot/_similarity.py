@@ -25,8 +25,8 @@ def similarity(
     labels : array of shape (samples,), optional
         Class of each sample, sorted; marked along the axes.
     limit : float, optional
-        The colours go from minus this number to this number. By default the largest magnitude off the diagonal, as a
-        sample is most similar to itself.
+        The colours go from minus this number to this number, above 0. By default the largest magnitude off the
+        diagonal, as a sample is most similar to itself.
     bar : str or None
         Label of a bar that explains the colours; None for no bar.
     ax : matplotlib.axes.Axes, optional

@@ -79,7 +79,7 @@ def new_axes(width: float, height: float) -> Axes:
     Parameters
     ----------
     width, height : float
-        Of the figure, in inches.
+        Of the figure, above 0, in inches.
 
     Returns
     -------

@@ -50,7 +50,8 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
     warm_start : bool
         Whether `fit` starts from the weights of the fit before.
     n_jobs : int or None
-        Number of classes that are fitted at the same time, each on one core; None for 1, -1 for the number of cores.
+        Number of classes that are fitted at the same time, each on one core: at least 1, None for 1, or -1 for the
+        number of cores.
 
     Attributes
     ----------

@@ -61,7 +61,16 @@ class Accelerated(Iteration):
         return Adaptive(check_every=self.check_every) if not problem.affine else self
 
     def prepare(self, problem: Problem) -> Activities:
-        """Length of the proximal step of every neuron."""
+        """Length of the proximal step of every neuron.
+
+        Parameters
+        ----------
+        problem : Problem
+
+        Returns
+        -------
+        dict of str to array of shape (neurons, 1)
+        """
         # The length of the step stays bounded where the curvature is nearly 0.
         return problem.spread(1 / jnp.maximum(largest_eigenvalue(problem), 1e-3))
 

@@ -64,7 +64,16 @@ class Adaptive(Iteration):
     check_every: int = count_field("check_every", 5)
 
     def prepare(self, problem: Problem) -> Float[Array, "blocks 1"]:
-        """Length of the first step."""
+        """Length of the first step.
+
+        Parameters
+        ----------
+        problem : Problem
+
+        Returns
+        -------
+        array of shape (blocks, 1)
+        """
         return jnp.clip(1 / jnp.maximum(largest_eigenvalue(problem), 1e-30), SHORTEST, 1.0)
 
     def begin(self, problem: Problem, prepared: Float[Array, "blocks 1"], potentials: Activities) -> _State:

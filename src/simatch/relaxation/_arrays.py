@@ -26,7 +26,24 @@ Inputs = Samples | Mapping[str, Samples]
 
 
 def is_sparse(x: object) -> TypeGuard[Any]:
-    """Whether `x` is a sparse matrix or array of SciPy."""
+    """Whether `x` is a sparse matrix or array of SciPy.
+
+    Parameters
+    ----------
+    x : object
+        Whatever a user may pass.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse
+    >>> from simatch.relaxation import is_sparse
+    >>> is_sparse(scipy.sparse.eye_array(2)), is_sparse(np.eye(2))
+    (True, False)
+    """
     return scipy.sparse.issparse(x)
 
 
@@ -35,6 +52,22 @@ def is_stored(x: object) -> TypeGuard[Any]:
 
     Such arrays have no protocol of their own. Those of h5py, Zarr, Dask and Xarray have a shape, a type of NumPy and
     rows, but unlike tensors do not offer their memory, and unlike columns of pandas have no labels.
+
+    Parameters
+    ----------
+    x : object
+        Whatever a user may pass.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.relaxation import is_stored
+    >>> is_stored(np.eye(2))
+    False
     """
     return (
         not (isinstance(x, jax.Array | np.ndarray | np.generic) or is_sparse(x))
@@ -58,6 +91,7 @@ def arrays(x: Inputs, name: str = "input") -> Any:
     Parameters
     ----------
     x : array, list of rows, DataFrame, tensor with NumPy's protocol, sparse matrix, stored array, or dict of these
+        Of shape (samples, ...).
     name : str
         What to call it in messages.
 
@@ -70,6 +104,12 @@ def arrays(x: Inputs, name: str = "input") -> Any:
     ------
     ValueError
         If something cannot be read as an array, or has masked entries.
+
+    Examples
+    --------
+    >>> from simatch.relaxation import arrays
+    >>> arrays([[1.0, 2.0], [3.0, 4.0]]).shape
+    (2, 2)
     """
     return {key: _array(own, key) for key, own in x.items()} if isinstance(x, Mapping) else _array(x, name)
 
@@ -116,9 +156,16 @@ def rows_of(x: Inputs, chosen: np.ndarray | slice) -> Any:
 
     Parameters
     ----------
-    x : array, or dict of arrays
-    chosen : array of int, or slice
+    x : array of shape (samples, ...), or dict of such arrays
+    chosen : int array of shape (rows,), or slice
         Numbers of the rows, in any order and perhaps repeated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.relaxation import rows_of
+    >>> rows_of({"input": np.arange(6).reshape(3, 2)}, np.array([2, 0]))["input"].tolist()
+    [[4, 5], [0, 1]]
     """
     return jax.tree.map(lambda a: dense(_stored_rows(a, chosen) if is_stored(a) else a[chosen]), x)
 
@@ -133,17 +180,66 @@ def _stored_rows(x: Any, chosen: np.ndarray | slice) -> np.ndarray:
 
 
 def dense(x: Samples) -> jax.Array | np.ndarray:
-    """Return the dense array of a sparse matrix, and any other array as it is."""
+    """Return the dense array of a sparse matrix, and any other array as it is.
+
+    Parameters
+    ----------
+    x : array or sparse matrix of shape (samples, ...)
+
+    Returns
+    -------
+    array of the same shape
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> from simatch.relaxation import dense
+    >>> dense(scipy.sparse.eye_array(2)).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
     return x.toarray() if is_sparse(x) else x
 
 
 def count_samples(x: Inputs) -> int:
-    """Return the number of samples in an input that has been checked."""
+    """Return the number of samples in an input that has been checked.
+
+    Parameters
+    ----------
+    x : array of shape (samples, ...), or dict of such arrays
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.relaxation import count_samples
+    >>> count_samples({"a": np.zeros((5, 2)), "b": np.zeros((5, 3))})
+    5
+    """
     return np.shape(jax.tree.leaves(x)[0])[0]
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Make an array whose memory JAX can use on a CPU without a copy, because it is aligned to `ALIGNMENT` bytes."""
+    """Make an array whose memory JAX can use on a CPU without a copy, because it is aligned to `ALIGNMENT` bytes.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Length of each axis.
+
+    Returns
+    -------
+    array of shape `shape`
+        Its values are arbitrary; its type is JAX's default float.
+
+    Examples
+    --------
+    >>> from simatch.relaxation import aligned
+    >>> aligned((3, 2)).shape
+    (3, 2)
+    """
     dtype = jnp.result_type(float)
     size = math.prod(shape) * dtype.itemsize
     memory = np.empty(size + ALIGNMENT, np.uint8)

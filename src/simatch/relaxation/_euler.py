@@ -73,5 +73,22 @@ class Euler(Iteration):
 
 
 def shorter(solver: Solver | None) -> str:
-    """Advice, for a list of remedies, if activities may have diverged because the steps of a solver are too long."""
+    """Advice, for a list of remedies, if activities may have diverged because the steps of a solver are too long.
+
+    Parameters
+    ----------
+    solver : Solver or None
+
+    Returns
+    -------
+    str
+        Empty for other solvers than `Euler`.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.relaxation import shorter
+    >>> shorter(sm.Euler()), shorter(None)
+    (', or shorter steps of Euler, or the default solver', '')
+    """
     return ", or shorter steps of Euler, or the default solver" if isinstance(solver, Euler) else ""

@@ -35,12 +35,13 @@ def check_inputs(
     Parameters
     ----------
     net : Network
-    x : array of samples, or dict from entries to arrays
+    x : array of shape (samples, ...), or dict from entries to such arrays
         The entries that the phases clamp, and those in `others`; one array stands for a single entry. See `arrays`.
     phases : sequence of Phase
+        By default the one in which all inputs are clamped.
     others : sequence of str
         Further entries, such as those that a rule reads.
-    numbers : array of int, optional
+    numbers : int array of shape (samples,), optional
         Numbers of the samples in the user's data, for messages.
 
     Returns
@@ -51,6 +52,13 @@ def check_inputs(
     ------
     ValueError
         If an entry is missing or unknown, has the wrong shape or type, is empty, or holds NaN or infinity.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> from simatch.relaxation import check_inputs
+    >>> check_inputs(sm.layered(4, [sm.Layer(units=2)]), np.zeros((3, 4)))["input"].shape
+    (4, 3)
     """
     entries = checked(net, x, phases, others, numbers)
     own = jnp.result_type(float)
@@ -67,6 +75,28 @@ def checked(
     """Check the input as `check_inputs` does and return the array of every entry, in the layout and type of the user.
 
     Arrays are read some samples at a time, so that a check takes no memory.
+
+    Parameters
+    ----------
+    net, x, phases, others, numbers
+        As in `check_inputs`.
+
+    Returns
+    -------
+    dict of str to array of shape (samples, ...)
+
+    Raises
+    ------
+    ValueError
+        As `check_inputs`.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> from simatch.relaxation import checked, shaped
+    >>> net = sm.layered(4, [sm.Layer(units=2)])
+    >>> checked(net, np.zeros((3, 4)))["input"].shape, shaped(net, np.full((3, 4), np.nan))["input"].shape
+    ((3, 4), (3, 4))
     """
     entries = shaped(net, x, phases, others)
     for name, r in entries.items():
@@ -79,10 +109,29 @@ def is_input(net: Network, x: Any, phases: Sequence[Phase] = DEFAULT, others: Se
 
     A list is one input if its items are samples; if their shape allows both, they are batches.
 
+    Parameters
+    ----------
+    net, phases, others
+        As in `check_inputs`.
+    x : object
+        What a user passed.
+
+    Returns
+    -------
+    bool
+
     Raises
     ------
     ValueError
         If it is neither.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> from simatch.relaxation import is_input
+    >>> net = sm.layered(4, [sm.Layer(units=2)])
+    >>> is_input(net, np.zeros((3, 4))), is_input(net, [np.zeros((3, 4)), np.zeros((2, 4))])
+    (True, False)
     """
     if isinstance(x, Mapping) or is_array(x):
         return True
@@ -101,7 +150,33 @@ def is_input(net: Network, x: Any, phases: Sequence[Phase] = DEFAULT, others: Se
 def batch_reader(net: Network, phases: Sequence[Phase], others: Sequence[str]) -> Callable[[Any], tuple[Inputs, bool]]:
     """Return the function that converts an item of an iterable of batches to an array, or a dict of arrays.
 
-    It also tells whether more than these was in the item: a loader of labelled data yields pairs (x, y).
+    Parameters
+    ----------
+    net : Network
+    phases : sequence of Phase
+        Those in which the network relaxes; they say which entries a batch has.
+    others : sequence of str
+        Further entries, such as those that a rule reads.
+
+    Returns
+    -------
+    callable
+        Function from an item to the input and a bool: whether there was more in the item, as a loader of labelled data
+        yields pairs (x, y). It raises ValueError if a batch of several entries is no dict.
+
+    Raises
+    ------
+    ValueError
+        If the phases do not fit the network.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> from simatch.relaxation import batch_reader
+    >>> read = batch_reader(sm.layered(4, [sm.Layer(units=2)]), [sm.Phase()], [])
+    >>> x, more = read((np.zeros((3, 4)), np.zeros(3)))
+    >>> x.shape, more
+    ((3, 4), True)
     """
     entries = _entries(net, phases, others)
     grid = next(iter(entries.values()))
@@ -152,7 +227,22 @@ def _shape(x: Any) -> tuple[int, ...]:
 def shaped(
     net: Network, x: Inputs, phases: Sequence[Phase] = DEFAULT, others: Sequence[str] = ()
 ) -> dict[str, Samples]:
-    """Check everything but the values, and return the array of every entry as `checked` does."""
+    """Check everything but the values, and return the array of every entry as `checked` does.
+
+    Parameters
+    ----------
+    net, x, phases, others
+        As in `check_inputs`.
+
+    Returns
+    -------
+    dict of str to array of shape (samples, ...)
+
+    Raises
+    ------
+    ValueError
+        As `check_inputs`, but for values.
+    """
     check_process()
     entries = _entries(net, phases, others)
     named = _named(entries, x)
@@ -168,6 +258,32 @@ def stacked(
 
     If there are fewer than `most` batches, the last one is repeated. Small batches are checked and moved to the device
     together, because one by one this takes longer than learning from them.
+
+    Parameters
+    ----------
+    net, phases, others
+        As in `check_inputs`.
+    group : sequence of inputs
+        At least one batch; all have the same shape.
+    most : int
+        Number of batches in the result, at least that of `group`.
+
+    Returns
+    -------
+    dict of str to array of shape (most, neurons, samples)
+
+    Raises
+    ------
+    ValueError
+        As `check_inputs`.
+
+    Examples
+    --------
+    >>> import numpy as np, simatch as sm
+    >>> from simatch.relaxation import stacked
+    >>> x = np.zeros((3, 4))
+    >>> stacked(sm.layered(4, [sm.Layer(units=2)]), [x, x], most=5)["input"].shape
+    (5, 4, 3)
     """
     first, stacks = shaped(net, group[0], phases, others), {}
     try:
@@ -189,7 +305,23 @@ def _part(x: Inputs, name: str) -> jax.Array | np.ndarray:
 
 
 def rowwise(x: Any) -> Any:
-    """Return samples as ``(samples, neurons)``."""
+    """Return samples as ``(samples, neurons)``.
+
+    Parameters
+    ----------
+    x : array of shape (samples, ...)
+
+    Returns
+    -------
+    array of shape (samples, neurons)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.relaxation import rowwise
+    >>> rowwise(np.zeros((5, 2, 3))).shape
+    (5, 6)
+    """
     return x if x.ndim == 2 else x.reshape(x.shape[0], -1)
 
 
@@ -268,7 +400,30 @@ def _check_shape(x: Samples, grid: Grid | None, name: str) -> None:
 
 
 def check_values(x: Samples, name: str, numbers: np.ndarray | None = None) -> None:
-    """Raise ValueError if an array holds NaN or infinity, or numbers that are too large; name the first sample."""
+    """Check that an array holds no NaN, no infinity and no number beyond `LARGEST`.
+
+    Parameters
+    ----------
+    x : array or sparse matrix of shape (samples, ...)
+        Nothing is checked inside a compiled function, where arrays have no values yet.
+    name : str
+        Name of the entry, for messages.
+    numbers : int array of shape (samples,), optional
+        Numbers of the samples in the user's data, for messages.
+
+    Raises
+    ------
+    ValueError
+        If it does; the message names the first such sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.relaxation import check_values
+    >>> check_values(np.array([[1.0], [np.nan]]), "input")
+    Traceback (most recent call last):
+    ValueError: The input holds NaN or infinity, or numbers beyond 1e+18, in 1 of 2 samples, first in sample 1; ...
+    """
     if isinstance(x, Tracer) or x.dtype.kind in "bu" or (x.dtype.kind == "i" and x.dtype.itemsize < 8):
         return
     if is_sparse(x):

@@ -25,29 +25,94 @@ class Iteration(Solver):
     check_every: eqx.AbstractVar[int]
 
     def suited(self, problem: Problem) -> "Iteration":
-        """Return the solver to which a problem is left; by default this one."""
+        """Return the solver to which a problem is left; by default this one.
+
+        Parameters
+        ----------
+        problem : Problem
+
+        Returns
+        -------
+        Iteration
+        """
         return self
 
     def prepare(self, problem: Problem) -> PyTree:
-        """Compute quantities that all steps share, such as step sizes; None by default."""
+        """Compute quantities that all steps share, such as step sizes; None by default.
+
+        Parameters
+        ----------
+        problem : Problem
+
+        Returns
+        -------
+        pytree
+        """
         return None
 
     @abc.abstractmethod
     def begin(self, problem: Problem, prepared: PyTree, potentials: Activities) -> PyTree:
-        """State of all samples at the given potentials, before the first step."""
+        """State of all samples at the given potentials, before the first step.
+
+        Parameters
+        ----------
+        problem : Problem
+        prepared : pytree
+            What `prepare` returned.
+        potentials : dict of str to array of shape (neurons, samples)
+
+        Returns
+        -------
+        pytree
+            The last axis of every array is that of the samples.
+        """
 
     @abc.abstractmethod
     def step(self, problem: Problem, prepared: PyTree, state: PyTree) -> PyTree:
-        """Advance the state of all samples by one step."""
+        """Advance the state of all samples by one step.
+
+        Parameters
+        ----------
+        problem : Problem
+        prepared : pytree
+            What `prepare` returned.
+        state : pytree
+            What `begin` or the last step returned.
+
+        Returns
+        -------
+        pytree
+            In the same layout.
+        """
 
     @abc.abstractmethod
     def potentials(self, state: PyTree) -> Activities:
-        """Potentials u of all neurons; activities are f(u)."""
+        """Potentials u of all neurons; activities are f(u).
+
+        Parameters
+        ----------
+        state : pytree
+            State of all samples.
+
+        Returns
+        -------
+        dict of str to array of shape (neurons, samples)
+        """
 
     def solve(
         self, problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int | None
     ) -> Settled:
-        """Iterate until every sample has converged, has diverged, or has taken `max_steps` steps."""
+        """Iterate until every sample has converged, has diverged, or has taken `max_steps` steps.
+
+        Parameters
+        ----------
+        problem, start, tolerance, max_steps
+            As in `Solver.solve`.
+
+        Returns
+        -------
+        Settled
+        """
         suited = self.suited(problem)
         if suited is not self:
             return suited.solve(problem, start, tolerance, max_steps)

@@ -106,11 +106,27 @@ class Phase(eqx.Module):
         """Return, for each clamped population, the name of its entry of the batch.
 
         Names in `clamp` that are not populations are included.
+
+        Parameters
+        ----------
+        net : Network
+
+        Returns
+        -------
+        dict of str to str
         """
         return _entries(self, net)
 
     def relaxing(self, net: Network) -> tuple[str, ...]:
         """Return the names of the populations that relax, in the order of the network.
+
+        Parameters
+        ----------
+        net : Network
+
+        Returns
+        -------
+        tuple of str
 
         Raises
         ------
@@ -126,6 +142,14 @@ class Phase(eqx.Module):
 
     def stages(self, net: Network) -> tuple[tuple[str, ...], ...]:
         """Return the groups of populations that relax together, in the order in which they relax.
+
+        Parameters
+        ----------
+        net : Network
+
+        Returns
+        -------
+        tuple of tuples of str
 
         Raises
         ------

@@ -67,11 +67,29 @@ class Problem(eqx.Module):
     potentials: bool = eqx.field(static=True)
 
     def activities(self, potentials: Activities) -> Activities:
-        """Activities ``f(u)`` at the potentials u."""
+        """Activities ``f(u)`` at the potentials u.
+
+        Parameters
+        ----------
+        potentials : dict of str to array of shape (neurons, samples)
+
+        Returns
+        -------
+        dict of str to array of shape (neurons, samples)
+        """
         return {name: self.activations[name](u) for name, u in potentials.items()}
 
     def inner(self, a: Activities, b: Activities) -> Float[Array, "blocks _"]:
-        """Inner product within every block and sample, in the metric in which `curvature` is symmetric."""
+        """Inner product within every block and sample, in the metric in which `curvature` is symmetric.
+
+        Parameters
+        ----------
+        a, b : dict of str to array of shape (neurons, samples)
+
+        Returns
+        -------
+        array of shape (blocks, samples)
+        """
         total = jnp.zeros(())
         for name in a:
             product = (a[name] * b[name]).reshape(self.blocks, -1, a[name].shape[-1])
@@ -79,7 +97,16 @@ class Problem(eqx.Module):
         return total
 
     def spread(self, per_block: Shaped[Array, "blocks _"]) -> dict[str, Shaped[Array, "_ _"]]:
-        """Repeat one number for each block over the neurons of the block."""
+        """Repeat one number for each block over the neurons of the block.
+
+        Parameters
+        ----------
+        per_block : array of shape (blocks, samples)
+
+        Returns
+        -------
+        dict of str to array of shape (neurons, samples)
+        """
         # Broadcast, which XLA joins with what follows; `jnp.repeat` would be a gather.
         last = per_block.shape[-1]
         return {
@@ -95,8 +122,18 @@ class Problem(eqx.Module):
     def alone(self, name: str, pull: Float[Array, "_ samples"]) -> "Problem":
         """Return the problem of one population while the others of the stage stay as they are.
 
-        The energy of all terms must be quadratic, and `own` must have the curvature of the population; `pull` is the
-        force on it at its own activity 0.
+        The energy of all terms must be quadratic, and `own` must have the curvature of the population.
+
+        Parameters
+        ----------
+        name : str
+            The population.
+        pull : array of shape (neurons, samples)
+            Force on it at its own activity 0.
+
+        Returns
+        -------
+        Problem
         """
         own, size = self.own[name], self.sizes[name]
         assert own is not None
@@ -153,7 +190,7 @@ def stage_problem(
     net : Network
     stage : sequence of str
         Populations that relax together.
-    settled : dict of str to array
+    settled : dict of str to array of shape (neurons, samples)
         Activities of the clamped populations and entries, and of all stages before this one.
     extra : sequence of Term
         Terms of the phase, besides those of the network.

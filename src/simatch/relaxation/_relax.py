@@ -210,8 +210,27 @@ def settle(
 ) -> Relaxation:
     """Relax all stages of a network; `relax` without its checks, for use inside compiled functions.
 
-    `start` holds the potentials at the start. The result has the settled potentials only if `potentials` is true,
-    because writing them takes time and memory.
+    Parameters
+    ----------
+    net : Network
+    entries : dict of str to array of shape (neurons, samples)
+        The batch.
+    solver : Solver or None
+        None for the default; a solver of the phase takes precedence.
+    tolerance : scalar array
+        Largest residual at which a sample counts as converged, above 0; a tolerance of the phase takes precedence.
+    max_steps : int, optional
+        Largest number of steps in each stage, at least 1; by default that of the solver.
+    start : dict of str to array of shape (neurons, samples), optional
+        Potentials at which relaxation starts; by default 0.
+    phase : Phase, optional
+        By default all inputs are clamped.
+    potentials : bool
+        Whether the result has the settled potentials; writing them takes time and memory.
+
+    Returns
+    -------
+    Relaxation
     """
     phase = phase or INPUTS_CLAMPED
     solver = phase.solver or solver or Blockwise()
@@ -260,7 +279,19 @@ def settle_phases(
 ) -> tuple[Relaxation, ...]:
     """Relax phase after phase on the entries of one batch, each from rest or from the end of the phase before.
 
-    The first phase starts from the potentials in `start`, or from rest if that is None.
+    Parameters
+    ----------
+    net : Network
+    phases : sequence of Phase
+    entries, solver, tolerance
+        As in `settle`.
+    start : dict of str to array of shape (neurons, samples), optional
+        Potentials at which the first phase starts; by default 0.
+
+    Returns
+    -------
+    tuple of Relaxation
+        One for each phase.
     """
     done = []
     for phase, following in zip(phases, [*phases[1:], None], strict=True):

@@ -13,10 +13,27 @@ from ._solver import Solver
 def check_solving(solver: Solver | None, tolerance: float = 1e-3) -> float:
     """Return the tolerance as a float.
 
+    Parameters
+    ----------
+    solver : Solver or None
+    tolerance : float
+        Above 0.
+
+    Returns
+    -------
+    float
+
     Raises
     ------
     ValueError
         If the solver is not a `Solver`, or the tolerance is not finite and above 0.
+
+    Examples
+    --------
+    >>> from simatch.relaxation import check_solving
+    >>> check_solving(None, 0.0)
+    Traceback (most recent call last):
+    ValueError: The tolerance must be finite and above 0, got 0.0.
     """
     if solver is not None and not isinstance(solver, Solver):
         hint = f"{solver.__name__}()" if isinstance(solver, type) and issubclass(solver, Solver) else "sm.Blockwise()"

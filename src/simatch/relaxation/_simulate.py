@@ -61,7 +61,7 @@ def simulate(
     Parameters
     ----------
     net : Network
-    x : array or dict of arrays, or function of the time that returns one
+    x : array of shape (samples, ...) or dict of such arrays, or function of the time that returns one
         Input, as `simatch.relax` takes it: held constant, or x(t) at the beginning of every step.
     duration : float
         Time to simulate, above 0, in the unit of `dt` and `tau`; rounded to whole steps.

@@ -17,6 +17,12 @@ class Status(enum.IntEnum):
     CONVERGED: the residual fell below the tolerance. STOPPED: the phase's number of steps was taken. MAX_STEPS: the
     largest number of steps was taken before convergence, or activities are so small that their squares vanish.
     DIVERGED: the activities grew without bound.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> sm.Status.CONVERGED.failed, sm.Status.CONVERGED.reason
+    (False, 'The residual fell below the tolerance.')
     """
 
     CONVERGED = 0
@@ -94,9 +100,10 @@ class Solver(eqx.Module):
         start : dict of str to array of shape (neurons, samples), or None
             Potentials at the start; None for 0.
         tolerance : scalar array
+            Largest residual at which a sample counts as converged.
         max_steps : int or None
-            Largest number of steps; None stands for the solver's own number, or that of the solver to which it leaves
-            the problem.
+            Largest number of steps, at least 1; None stands for the solver's own number, or that of the solver to which
+            it leaves the problem.
 
         Returns
         -------

@@ -44,9 +44,9 @@ class Trajectory(eqx.Module):
         Energy that the dynamics descend, half of the bracket of equation (9).
     residual : array of shape (points, samples)
         Distance from the fixed point, as in `simatch.Relaxation`; of the populations that relax at that time.
-    units : dict of str to array of int
+    units : dict of str to int array of shape (units,)
         Numbers of the recorded units in their population, whose neurons are counted site by site, row by row.
-    samples : array of int
+    samples : int array of shape (samples,)
         Numbers of the recorded samples in the batch.
     end : Relaxation
         All populations and samples at the last point; another relaxation or simulation can start there.
@@ -95,7 +95,7 @@ def trajectory(
     Parameters
     ----------
     net : Network
-    x : array or dict of arrays
+    x : array of shape (samples, ...) or dict of such arrays
         Input, as `simatch.relax` takes it.
     steps : int
         Number of steps of each stage, at least 1, and a multiple of `every`.

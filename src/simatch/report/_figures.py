@@ -33,7 +33,7 @@ def mosaic(features: Mapping[str, Images], *, note: str = "", columns: int = 16,
     columns : int
         Number of images in a row, at least 1.
     most : int
-        Largest number of images of a group; of more, evenly spaced ones are shown.
+        Largest number of images of a group, at least 1; of more, evenly spaced ones are shown.
 
     Returns
     -------
@@ -73,6 +73,14 @@ def similarity_matrices(
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.report import similarity_matrices
+    >>> drawing = similarity_matrices({"pixels": np.eye(2), "layer1": np.eye(2)}, np.array([0, 1]))
+    >>> [title for axes in drawing.axes if (title := axes.get_title(loc="left"))]
+    ['pixels', 'layer1']
     """
     with style():
         figure = Figure(figsize=(3.1 * len(matrices) + 0.9, 3.5), layout="constrained")

@@ -36,7 +36,16 @@ class Figure:
     format: Literal["png", "svg"] = "png"
 
     def render(self, format: Literal["png", "svg"]) -> bytes:
-        """Return the content of an image file of the figure."""
+        """Return the content of an image file of the figure.
+
+        Parameters
+        ----------
+        format : {"png", "svg"}
+
+        Returns
+        -------
+        bytes
+        """
         buffer = io.BytesIO()
         metadata = {"Date": None} if format == "svg" else {"Software": None}
         with style():
@@ -57,6 +66,7 @@ class Table:
     Parameters
     ----------
     title : str
+        What the table shows, in a few words.
     columns, rows : sequences of str and of sequences of str
         The first column names the row.
     """
@@ -119,6 +129,21 @@ def write_page(page: Page, folder: Path, *, name: str = "index.html") -> Path:
     ------
     OSError
         If a file cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from simatch.report import Figure, Page, Table, provenance, similarity_rows, write_page
+    >>> drawing = similarity_rows({"input": {"two samples": np.eye(2)}}, np.array([0, 1]))
+    >>> figure, rows = Figure("similarity", drawing, "Two samples differ."), [["pixels", "4.9 %"]]
+    >>> page = Page(
+    ...     *("Digits", "Pixels do well.", ["", "error"], rows, [figure], {"seed": 0}, provenance("simatch demo")),
+    ...     tables=[Table("The same again", ["", "error"], rows)],
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_page(page, pathlib.Path(folder)).name
+    'index.html'
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("simatch.report"),

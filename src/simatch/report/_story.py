@@ -68,7 +68,7 @@ class Story:
         classes : tuple of str
             Names of the classes.
         seed : int
-            Seed of the choice of samples for the similarity matrices.
+            Seed of the choice of samples for the similarity matrices, at least 0.
 
         Returns
         -------

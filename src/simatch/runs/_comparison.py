@@ -26,6 +26,7 @@ class Readout:
     features : int
         Number of features.
     error_percent : float
+        Share of test images that are classified wrongly, in percent.
     classifier : LinearReadout
         The fitted readout.
     """

@@ -17,9 +17,9 @@ def demo(*, splits: int = 5, seed: int = 0, work: Path | None = None) -> Iterato
     Parameters
     ----------
     splits : int
-        Number of splits.
+        Number of splits, at least 1.
     seed : int
-        Seed of the first split; each split has the next number.
+        Seed of the first split, at least 0; each split has the next number.
     work : Path, optional
         Folder in which what was learned is kept, and from which the same demonstration goes on after an interruption.
 

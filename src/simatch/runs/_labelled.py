@@ -55,7 +55,20 @@ class LabelledSettings(pydantic.BaseModel):
     seed: pydantic.NonNegativeInt = 0
 
     def classifier(self, shape: tuple[int, ...], checkpoints: Path | None = None) -> Any:
-        """Return the classifier before learning, for images of a shape, (height, width, channels)."""
+        """Return the classifier before learning, for images of a shape, (height, width, channels).
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Height, width and channels of the images.
+        checkpoints : Path, optional
+            Folder in which the run is kept while it learns.
+
+        Returns
+        -------
+        estimator
+            A classifier of `simatch.estimators`; which one is determined by `model`.
+        """
         own: dict[str, Any] = {} if self.rate is None else {"learning_rate": self.rate}
         hidden: list[Any] = [layer.units for layer in self.layers]
         if REACH[self.model]:
@@ -77,7 +90,25 @@ class LabelledSettings(pydantic.BaseModel):
 
 
 def model_named(model: str | None, file: Path | None) -> str | None:
-    """Return the model of an option or, without one, of a settings file; None for the networks that need no labels."""
+    """Return the model of an option or, without one, of a settings file; None for the networks that need no labels.
+
+    Parameters
+    ----------
+    model : str or None
+        Value of the option.
+    file : Path or None
+        Settings file.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> from simatch.runs import model_named
+    >>> model_named("contrastive", None), model_named("similarity", None)
+    ('contrastive', None)
+    """
     if model is None and file is not None:
         found = read_settings(file).get("model")
         model = None if found is None else str(found)
@@ -90,12 +121,33 @@ def labelled_settings(
     options: Mapping[str, Any],
     layers: Mapping[str, Sequence[Any]] | None = None,
 ) -> LabelledSettings:
-    """Merge a settings file and options, which override it; `layers` are options of layers, as in `merged`.
+    """Merge a settings file and options, which override it.
+
+    Parameters
+    ----------
+    data : str or None
+        Name of the data set; None for that of the file.
+    file : Path or None
+        Settings file.
+    options : mapping of str to values
+        Settings by name; None stands for an option that was not given.
+    layers : mapping of str to sequence of values, optional
+        Options of layers, as in `merged`.
+
+    Returns
+    -------
+    LabelledSettings
 
     Raises
     ------
     SettingsError
         If a setting is missing, unknown or out of range; the message is one sentence that names it.
+
+    Examples
+    --------
+    >>> from simatch.runs import labelled_settings
+    >>> labelled_settings("digits", None, {"model": "contrastive", "seed": 3}).seed
+    3
     """
     values = {**({} if file is None else read_settings(file)), **{k: v for k, v in options.items() if v is not None}}
     if data is not None:

@@ -37,7 +37,7 @@ class Model:
     preprocessing : Preprocessing
         Fitted on the images that the network learned from.
     tolerance : float
-        Largest residual of converged neural dynamics.
+        Largest residual of converged neural dynamics, above 0.
     largest : float
         Largest magnitude of a pixel that the network learned from, before preprocessing.
     readout : LinearReadout or None
@@ -129,7 +129,13 @@ class Model:
         return np.asarray(self.classes)[self.readout.predict(self.encode(x, self.network.layers))]
 
     def save(self, folder: Path) -> None:
-        """Write the files of the model into the folder of a run's results."""
+        """Write the files of the model into the folder of a run's results.
+
+        Parameters
+        ----------
+        folder : Path
+            An existing folder.
+        """
         save(self.network, folder / _NETWORK)
         values = {"tolerance": self.tolerance, "largest": self.largest, "preprocessing": self.preprocessing.to_dict()}
         write_atomically(folder / _PREPROCESSING, as_json(values) + "\n")
@@ -140,6 +146,15 @@ class Model:
     @classmethod
     def load(cls, folder: Path) -> "Model":
         """Read the model from the folder of a finished run.
+
+        Parameters
+        ----------
+        folder : Path
+            The run folder.
+
+        Returns
+        -------
+        Model
 
         Raises
         ------

@@ -52,6 +52,7 @@ class LayerState:
     Attributes
     ----------
     name : str
+        Name of its population.
     grid : tuple of int
         ``(height, width, units)``.
     scale : float
@@ -245,7 +246,25 @@ def _untrained(settings: RunSettings, dataset: Dataset, x_train: np.ndarray, say
 
 
 def spread(x: np.ndarray, most: int) -> np.ndarray:
-    """At most so many samples, evenly spread over an array that may be sorted by class."""
+    """At most so many samples, evenly spread over an array that may be sorted by class.
+
+    Parameters
+    ----------
+    x : array of shape (samples, ...)
+    most : int
+        At least 1.
+
+    Returns
+    -------
+    array of shape (min(most, samples), ...)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.runs import spread
+    >>> spread(np.arange(9), 3).tolist()
+    [0, 4, 8]
+    """
     return x[np.linspace(0, len(x) - 1, min(most, len(x))).round().astype(int)]
 
 
@@ -305,7 +324,23 @@ def _has_kinds(dataset: Dataset) -> bool:
 
 
 def grid_of(dataset: Dataset) -> Grid:
-    """Return the grid of a network's input for these images."""
+    """Return the grid of a network's input for these images.
+
+    Parameters
+    ----------
+    dataset : Dataset
+
+    Returns
+    -------
+    Grid
+
+    Examples
+    --------
+    >>> from simatch.data import load_dataset
+    >>> from simatch.runs import grid_of
+    >>> grid_of(load_dataset("digits"))
+    Grid(height=8, width=8, units=1)
+    """
     return Grid(*dataset.shape)
 
 

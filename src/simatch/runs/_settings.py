@@ -88,7 +88,16 @@ class RunSettings(pydantic.BaseModel):
     layers: Annotated[list[LayerSettings], pydantic.Field(min_length=1)]
 
     def network(self, input: Grid) -> Network:
-        """Build the untrained network; a scale of "auto" is 1 before calibration."""
+        """Build the untrained network; a scale of "auto" is 1 before calibration.
+
+        Parameters
+        ----------
+        input : Grid
+
+        Returns
+        -------
+        Network
+        """
         layers = [
             Layer(**{**layer.model_dump(), "scale": 1.0 if layer.scale == "auto" else layer.scale})
             for layer in self.layers

@@ -155,7 +155,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], descri
     Parameters
     ----------
     path : path
-    arrays : mapping of str to array
+    arrays : mapping of str to array of any shape
     description : mapping of str to values that JSON can hold
         With the kind and the version of the file as ``"format"``.
 
@@ -165,6 +165,17 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], descri
         If the file cannot be written.
     ValueError
         If an array is of a type that files do not hold.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from simatch.storage import read_arrays, write_arrays
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_arrays(pathlib.Path(folder) / "kept", {"x": np.arange(3)}, {"unit": "mV"})
+    ...     arrays, description = read_arrays(pathlib.Path(folder) / "kept")
+    >>> arrays["x"].tolist(), description["unit"]
+    ([0, 1, 2], 'mV')
     """
     # `ascontiguousarray` gives a number the shape (1,).
     own = {name: np.ascontiguousarray(value).reshape(np.shape(value)) for name, value in arrays.items()}
@@ -178,6 +189,15 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], descri
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
     """Read the arrays and the description of a file that `write_arrays` wrote.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    arrays : dict of str to array of any shape
+    description : dict of str to values that JSON can hold
 
     Raises
     ------

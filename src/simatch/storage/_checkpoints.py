@@ -79,7 +79,18 @@ class Checkpoints(Keeper):
 
     @contextlib.contextmanager
     def course(self, start: Network, state: LearningState, settings: Mapping[str, Any]) -> Iterator[Course]:
-        """Open the folder for a run, and return its course as far as it was kept; see `Keeper.course`."""
+        """Open the folder for a run, and return its course as far as it was kept; see `Keeper.course`.
+
+        Parameters
+        ----------
+        start, state, settings
+            As in `Keeper.course`.
+
+        Returns
+        -------
+        context manager of a Course
+            Until it is left, no other process can keep its run in the folder.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         writes = jax.process_index() == 0
         with locked(self.folder) if writes else contextlib.nullcontext():
@@ -92,6 +103,18 @@ class Checkpoints(Keeper):
         """Yield the steps of learning and keep the course, every `every` seconds, at the end and if it is interrupted.
 
         See `Keeper.following`.
+
+        Parameters
+        ----------
+        course : Course
+            What `course` returned; it is changed.
+        steps : iterator of pairs (Network, Report)
+            The rest of the run, as `simatch.training` yields it.
+
+        Yields
+        ------
+        network : Network
+        report : Report
         """
         every = EVERY if self.every is None else self.every
         kept, saved = course.batches, time.monotonic()

@@ -119,6 +119,17 @@ def draft(out: Path | None, name: str, settings: dict[str, Any], *, overwrite: b
     ValueError
         If `out` is a file or holds other files or the draft of other settings that may not be overwritten, or if
         another process works in it.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from simatch.storage import draft, keep_numbers, manifest_of
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with draft(pathlib.Path(folder) / "one", "one", {"seed": 0}, overwrite=False) as own:
+    ...         keep_numbers(own.folder, {"error": 0.1})
+    ...         own.publish("measurement")
+    ...     manifest_of(pathlib.Path(folder) / "one")["settings"]
+    {'seed': 0}
     """
     settings = dict(json.loads(as_json(settings)))
     out = _numbered(name, settings) if out is None else out
@@ -153,6 +164,15 @@ def draft(out: Path | None, name: str, settings: dict[str, Any], *, overwrite: b
 
 def manifest_of(folder: Path) -> dict[str, Any]:
     """Return the manifest of a run folder after checking that all its files are those of one run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+
+    Returns
+    -------
+    dict of str to values that JSON can hold
 
     Raises
     ------

@@ -34,7 +34,9 @@ class DeclaredArray:
     name : str
         Name in the archive; ``"x"`` in a file of one array.
     dtype : dtype
+        NumPy's type of its numbers.
     shape : tuple of int
+        Length of each axis.
     """
 
     name: str
@@ -90,7 +92,7 @@ def read_numpy(path: str | os.PathLike[str], known: Collection[str]) -> dict[str
 
     Returns
     -------
-    dict of str to array
+    dict of str to array of any shape
 
     Raises
     ------

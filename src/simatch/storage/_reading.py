@@ -32,12 +32,27 @@ def explained(error: OSError, what: str) -> OSError:
 def regular(path: str | os.PathLike[str]) -> Path:
     """Return the path of an existing file.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Path
+
     Raises
     ------
     FileNotFoundError
         If there is none.
     ValueError
         If it is a folder, or a device or the like, from which reading might never end.
+
+    Examples
+    --------
+    >>> from simatch.storage import regular
+    >>> regular("nowhere.npy")
+    Traceback (most recent call last):
+    FileNotFoundError: There is no file 'nowhere.npy'; check the path.
     """
     path = Path(path)
     if not path.exists():

@@ -23,7 +23,25 @@ def check_free(out: Path, *, overwrite: bool) -> None:
 
 
 def as_json(values: Mapping[str, Any], *, indent: int | None = None) -> str:
-    """Return values as JSON; numbers that are not finite become null."""
+    """Return values as JSON; numbers that are not finite become null.
+
+    Parameters
+    ----------
+    values : mapping of str to values
+        Nested mappings, lists, tuples, numbers, strings and None.
+    indent : int, optional
+        Spaces for each level, at least 0; by default all is on one line.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from simatch.storage import as_json
+    >>> as_json({"error": 0.02, "ratio": float("nan")})
+    '{"error": 0.02, "ratio": null}'
+    """
     return json.dumps(_finite(values), indent=indent, allow_nan=False)
 
 
@@ -36,12 +54,38 @@ def _finite(value: Any) -> Any:
 
 
 def keep_numbers(folder: Path, numbers: Mapping[str, Any]) -> None:
-    """Write the numerical results of a run to ``results.json`` in its folder."""
+    """Write the numerical results of a run to ``results.json`` in its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    numbers : mapping of str to values that JSON can hold
+        Numbers that are not finite become null.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from simatch.storage import keep_numbers, results_of
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     keep_numbers(pathlib.Path(folder), {"error": 0.02})
+    ...     results_of(pathlib.Path(folder))
+    {'error': 0.02}
+    """
     write_atomically(folder / _RESULTS, as_json(numbers, indent=2) + "\n")
 
 
 def results_of(folder: Path) -> dict[str, Any]:
     """Return the numerical results that `keep_numbers` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to which `keep_numbers` wrote.
+
+    Returns
+    -------
+    dict of str to values
 
     Raises
     ------

@@ -95,16 +95,51 @@ class RunFolder:
             write_atomically(file, as_json({**settings, "finished": True}, indent=2) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return all finished rows, in the order of their names."""
+        """Return all finished rows, in the order of their names.
+
+        Returns
+        -------
+        list of dict
+
+        Raises
+        ------
+        ValueError
+            If a file of a row is damaged.
+        """
         found = (_row_in(path) for path in sorted(self._rows.glob("*.json")))
         return [row for row in found if row is not None]
 
     def network(self, name: str) -> Network:
-        """Return the network of a finished row, as `simatch.load` does."""
+        """Return the network of a finished row, as `simatch.load` does.
+
+        Parameters
+        ----------
+        name : str
+            Name of the row.
+
+        Returns
+        -------
+        Network
+        """
         return load(self._rows / f"{name}.safetensors")
 
     def finished(self, name: str) -> dict[str, Any] | None:
-        """Return a row if it is finished, otherwise None."""
+        """Return a row if it is finished, otherwise None.
+
+        Parameters
+        ----------
+        name : str
+            Name of the row.
+
+        Returns
+        -------
+        dict, or None
+
+        Raises
+        ------
+        ValueError
+            If the file of the row is damaged.
+        """
         path = self._rows / f"{name}.json"
         return _row_in(path) if path.is_file() else None
 
@@ -141,7 +176,7 @@ class RunFolder:
         rule : Rule
             Rule of learning.
         planned : int
-            Number of batches of the whole row.
+            Number of batches of the whole row, at least 1.
 
         Returns
         -------

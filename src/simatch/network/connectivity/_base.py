@@ -48,7 +48,7 @@ class Connectivity(eqx.Module):
         Parameters
         ----------
         most : int
-            If there would be more weights than this, any larger number may be returned.
+            If there would be more weights than this, at least 0, any larger number may be returned.
         **arguments
             Arguments of the class.
 
@@ -71,18 +71,56 @@ class Connectivity(eqx.Module):
 
     @abc.abstractmethod
     def project(self, weights: PyTree, activity: Float[Array, "pre samples"]) -> Float[Array, "post samples"]:
-        """Drive of the neurons of `post`: the weight matrix times the activities of `pre`."""
+        """Drive of the neurons of `post`: the weight matrix times the activities of `pre`.
+
+        Parameters
+        ----------
+        weights : pytree
+            Weights of the existing synapses, in the layout of this connectivity.
+        activity : array of shape (pre neurons, samples)
+
+        Returns
+        -------
+        array of shape (post neurons, samples)
+        """
 
     def matrices(self, weights: PyTree) -> Float[Array, "blocks units units"] | None:
-        """Weights of a lateral pathway as one matrix for each block; None (the default) if stored in another form."""
+        """Weights of a lateral pathway as one matrix for each block; None (the default) if stored in another form.
+
+        Parameters
+        ----------
+        weights : pytree
+            Weights of the existing synapses, in the layout of this connectivity.
+
+        Returns
+        -------
+        array of shape (blocks, units, units), or None
+        """
         return None
 
     @abc.abstractmethod
     def normal(self, rng: np.random.Generator) -> PyTree:
-        """Weights drawn from N(0, 1) on the existing synapses."""
+        """Weights drawn from N(0, 1) on the existing synapses.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        pytree
+        """
 
     def gather(self, matrix: np.ndarray) -> PyTree:
         """Read the weights of the existing synapses from a dense ``(post, pre)`` matrix.
+
+        Parameters
+        ----------
+        matrix : array of shape (post neurons, pre neurons)
+
+        Returns
+        -------
+        pytree
 
         Raises
         ------
@@ -92,7 +130,17 @@ class Connectivity(eqx.Module):
         raise ValueError(f"{type(self).__name__} connectivity cannot take its weights from a dense matrix.")
 
     def to_dense(self, weights: PyTree) -> np.ndarray:
-        """Weights as a dense ``(post, pre)`` matrix, zero where no synapse exists."""
+        """Weights as a dense ``(post, pre)`` matrix, zero where no synapse exists.
+
+        Parameters
+        ----------
+        weights : pytree
+            Weights of the existing synapses, in the layout of this connectivity.
+
+        Returns
+        -------
+        array of shape (post neurons, pre neurons)
+        """
         return np.asarray(self.project(weights, jnp.eye(self.pre.size)))
 
     def identity(self) -> PyTree:
