@@ -110,7 +110,7 @@ class GeneralisedEstimator(StreamingEstimator):
                 f"n_components={self.n_components} must be at most {most}, the number of features; lower it."
             )
         self._forget()
-        self._exact = None
+        self._exact, self._told = None, False
         moments = {n: _moments(entries[n], entries[self._references.get(n, n)]) for n in self._drives}
         sizes = {n: _sizes(own) for n, own in moments.items()}
         count = len(entries[self._drives[0]])
@@ -236,7 +236,7 @@ class GeneralisedEstimator(StreamingEstimator):
         """Warn once if features are linearly dependent in what was seen of a stream."""
         assert self._last is not None
         _, (_, means) = self._last.state.rule
-        if getattr(self, "_told", False) or self.n_samples_seen_ < _ENOUGH * self._features:
+        if self._told or self.n_samples_seen_ < _ENOUGH * self._features:
             return
         for own in means.values():
             values = np.linalg.eigvalsh(np.asarray(own, float))

@@ -158,7 +158,7 @@ class OnlineSFA(GeneralisedEstimator):
         Warns
         -----
         UserWarning
-            Once, if features are linearly dependent.
+            Once, if features are linearly dependent after 100 rows for each.
         """
         first = not hasattr(self, "network_")
         X = self._rows(X, reset=first, least=FEW if first else 1)
