@@ -173,9 +173,12 @@ class GeneralisedEstimator(StreamingEstimator):
                 UserWarning,
                 stacklevel=6,
             )
+        reference = np.asarray(scipy.linalg.block_diag(*blocks))
+        # Of unit size, so that rounding does not keep the steps from converging.
+        basis = basis / np.sqrt(np.sum(basis * (reference @ basis), axis=0))
         found = alternation(
             basis.T @ drive @ basis,
-            basis.T @ np.asarray(scipy.linalg.block_diag(*blocks)) @ basis,
+            basis.T @ reference @ basis,
             int(self.n_components),
             max_passes=10_000 if self.max_iter == "auto" else int(self.max_iter),
             seed=seed,
