@@ -179,6 +179,19 @@ def test_use_outside_the_conditions_is_told(rng):
         rule.change(net, (states,), rule.init(net), {})
 
 
+def test_a_stream_out_of_reach_is_told_and_a_slow_one_is_followed(rng):
+    """Landmarks move along the slope of their kernel, which far away is 0."""
+    x = rng.normal(size=(320, 2))
+    matching = KernelSimilarityMatching(4, gamma=0.05, learning_rate=0.1, random_state=0).partial_fit(x)
+    begun = matching.landmarks_.mean()
+    for step in range(1, 7):
+        matching.partial_fit(x + 0.5 * step)
+    assert matching.landmarks_.mean() > begun + 0.1
+    with pytest.warns(UserWarning, match="64 of the last 64 rows are out of reach of all landmarks"):
+        matching.partial_fit(x + 50)
+    matching.partial_fit(x + 50)  # told once
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["poly", "cosine_power"])
 def test_other_kernels_are_matched_online(kernel):

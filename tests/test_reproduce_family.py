@@ -2,14 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from simatch.cli import app
+from simatch.data import load_dataset
 from simatch.estimators import _kernel as estimator
 from simatch.papers.lipshutz2022 import _sources, _sources_command
 from simatch.papers.lipshutz2023 import _compartments_command, _tasks
 from simatch.papers.luther2022 import _kernel
+from simatch.storage import Checkpoints
 
 
 def call(name, out):
@@ -38,7 +41,28 @@ def test_kernel(tmp_path, monkeypatch):
     assert "97.5" not in page.split("<table")[1].split("</table")[0]  # of other images than those of --quick
 
 
-@pytest.mark.filterwarnings("ignore:Features of the:UserWarning")  # few rows
+def test_an_interrupted_kernel_ends_with_the_same_landmarks(tmp_path, monkeypatch):
+    """It goes on from the batch of its last checkpoint."""
+    setting = _kernel.Setting("digits", units=10, margin=0, batches=40, batch_size=100, c=1.0)
+    data = load_dataset("digits")
+    whole = _kernel.digits(setting, data, 0)
+    kept = Checkpoints._keep
+
+    def interrupted(self, course):
+        kept(self, course)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "_keep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _kernel.digits(setting, data, 0, checkpoints=Checkpoints(tmp_path, every=0.0))
+    (name,) = (path.stem for path in tmp_path.glob("batch-*.safetensors"))
+    assert 0 < int(name.removeprefix("batch-")) < 40
+    again = _kernel.digits(setting, data, 0, checkpoints=Checkpoints(tmp_path))
+    np.testing.assert_array_equal(again.landmarks, whole.landmarks)
+    assert (again.error, again.condition) == (whole.error, whole.condition)
+
+
 def test_compartments(tmp_path, monkeypatch):
     monkeypatch.delitem(_tasks.TASKS, "contrastive")
     monkeypatch.setattr(_tasks, "_POINTS", 6)
@@ -47,9 +71,10 @@ def test_compartments(tmp_path, monkeypatch):
     canonical, slow = numbers["rows"]
     for row in numbers["rows"]:
         assert row["offline_angle_degrees"] < 0.1
-        curve = row["curves"][0]
-        assert curve[-1][1] < curve[0][1]
+    curve = canonical["curves"][0]
+    assert curve[-1][1] < curve[0][1]
     assert canonical["online_angle_degrees"] < 60
+    assert slow["online_angle_degrees"] < 10
     assert slow["exact"][0] < 0.1
     assert numbers["correlation_with_force"]["exact"] > 0.9
     assert page.count("<img") == 2

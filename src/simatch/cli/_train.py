@@ -21,6 +21,7 @@ from ..console import (
 )
 from ..storage import keep_numbers, results_of
 from ._results import READOUTS, SHARES, layer_rows, numbers_of, sentence, shares_of
+from ._train_components import train_components
 from ._train_labelled import train_labelled
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 # The network before the batch at which activities grew without bound.
 DIVERGED = "diverged.safetensors"
+# What models need besides the rows of one file.
+ELSEWHERE = {
+    "cca": "two views of the same samples (simatch.estimators.OnlineCCA)",
+    "cpca": "to be told which rows are background (simatch.estimators.ContrastivePCA)",
+}
 PER_LAYER = "Once for each layer, or once for all."
 
 
@@ -39,8 +45,8 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            help="similarity: no labels; or a model that learns from labels: contrastive, equilibrium, multiview, "
-            "predictive. [default: similarity]"
+            help="similarity, kernel, sfa (slow features), nica (nonnegative sources): no labels; contrastive, "
+            "equilibrium, multiview, predictive: learn from labels. [default: similarity]"
         ),
     ] = None,
     units: Annotated[list[int] | None, typer.Option(help=f"Units at each site. {PER_LAYER}")] = None,
@@ -102,6 +108,9 @@ def train(
     --batch-size, --rate (a factor on its learning rates), --tolerance, --compare and --seed; contrastive and
     equilibrium also --stride and --radius, contrastive --lateral-radius.
 
+    kernel, sfa and nica take --units, --epochs, --batch-size, --rate, --compare and --seed. Rows are those of the
+    data, in the order of time for sfa, which finds the exact solution unless --epochs or --rate is given.
+
     A run that was interrupted, or killed, goes on if the same command is given again. Earlier results in --out stay
     until the new ones are complete.
     """
@@ -126,12 +135,18 @@ def train(
         "scale": scale,
     }
     with reported():
-        from ..runs import model_named
+        from ..runs import COMPONENT_MODELS, SettingsError, model_named
 
         given = {k: v for k, v in layers.items() if v}
         named = model_named(model, config)
         if named is None:
             _train(data, config, options, given, out, overwrite, json)
+        elif named in COMPONENT_MODELS:
+            train_components(data, config, {**options, "model": named}, given, out, overwrite, json)
+        elif named in ELSEWHERE:
+            raise SettingsError(
+                f"The model {named!r} needs {ELSEWHERE[named]}, which the command cannot give it; use it in Python."
+            )
         else:
             train_labelled(data, config, {**options, "model": named}, given, out, overwrite, json)
 

@@ -128,7 +128,7 @@ class OnlineCCA(GeneralisedEstimator):
         Warns
         -----
         UserWarning
-            Once, if features of a view are linearly dependent.
+            Once, if features of a view are linearly dependent after 100 rows for each.
         """
         first = not hasattr(self, "network_")
         X, Y = self._rows(X, reset=first, least=FEW if first else 1), self._second(y, reset=first)

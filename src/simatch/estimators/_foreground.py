@@ -152,7 +152,7 @@ class ContrastivePCA(GeneralisedEstimator):
         Warns
         -----
         UserWarning
-            Once, if features of the background are linearly dependent.
+            Once, if features of the background are linearly dependent after 100 rows for each.
         """
         first = not hasattr(self, "network_")
         X = self._rows(X, reset=first, least=FEW if first else 1)

@@ -5,6 +5,7 @@ import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import _fit_context
@@ -14,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._unchanged import unchanged_if_failed
 from ..learning import Rate, Rule, batches_in, hyperbolic
 from ..models import kernel_matching, kernel_rule
-from ..network import CosinePowerKernel, Kernel, PolynomialKernel, RadialKernel
+from ..network import CosinePowerKernel, Kernel, Landmarks, PolynomialKernel, RadialKernel
 from ..relaxation import Direct
+from ._rows import precision
 from ._streaming import SettlingEstimator
 
 # Automatic rates of landmarks and of lateral synapses, as published, and how far they fall over `fit`.
@@ -26,6 +28,8 @@ _BATCHES, _PASSES = 3000, 500
 _SMALL, _LATERAL = 0.1, 0.01
 # Condition number beyond which single precision does not resolve the activities.
 _ILL = 1e6
+# Cosine of an input and a landmark, as the kernel has it, below which the landmark hardly feels the input.
+_REACH = 0.01
 
 
 class KernelSimilarityMatching(SettlingEstimator):
@@ -198,7 +202,9 @@ class KernelSimilarityMatching(SettlingEstimator):
         Warns
         -----
         UserWarning
-            If the lateral matrix is ill-conditioned.
+            If the lateral matrix is ill-conditioned. Once, if most of the last rows are out of reach of all landmarks:
+            these move only as far as their kernel changes with an input, so that they do not follow a stream that has
+            moved away.
         """
         first = not hasattr(self, "network_")
         X = self._rows(X, reset=first)
@@ -207,6 +213,7 @@ class KernelSimilarityMatching(SettlingEstimator):
         rates: Rate = {kind: self._share(len(X), own) for kind, own in self._by_kind().items()}
         self._learn({"input": X / self.unit_}, rates)
         self._tell_condition()
+        self._tell_unreached(X[-int(self.batch_size) :] / self.unit_)
         return self
 
     def transform(self, X: Any) -> Float[np.ndarray, "samples components"]:
@@ -271,6 +278,7 @@ class KernelSimilarityMatching(SettlingEstimator):
                 f"{len(X)}; lower n_components."
             )
         self._forget()
+        self._told = False
         seed, kernel = self._seed(), self._kernel(X.shape[1])
         self.unit_, self._factor, small = 1.0, 1.0, isinstance(kernel, CosinePowerKernel)
         if self.kernel == "poly":
@@ -307,6 +315,25 @@ class KernelSimilarityMatching(SettlingEstimator):
             warnings.warn(
                 f"The lateral matrix has a condition number of {self.condition_:.1g}, beyond what single precision "
                 "resolves; raise `leak`, or lower n_components.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def _tell_unreached(self, rows: Float[np.ndarray, "samples features"]) -> None:
+        """Warn once if no landmark responds to most of some rows."""
+        if self._told:
+            return
+        first = self.network_.terms[0]
+        assert isinstance(first, Landmarks)
+        x, landmarks = jnp.asarray(rows, precision()), first.parameters["landmarks"]
+        bounds = jnp.sqrt(first.kernel.own(landmarks)[:, None] * first.kernel.own(x))
+        unreached = int(jnp.all(jnp.abs(first.kernel(landmarks, x.T)) < _REACH * bounds, axis=0).sum())
+        if 2 * unreached > len(rows):
+            self._told = True
+            warnings.warn(
+                f"{unreached} of the last {len(rows)} rows are out of reach of all landmarks (cosines in the kernel "
+                f"below {_REACH}), so that units neither respond to them nor follow them; widen the kernel, as by a "
+                "lower gamma, or fit anew from these rows.",
                 UserWarning,
                 stacklevel=4,
             )

@@ -14,6 +14,13 @@ from .._unchanged import unchanged_if_failed
 from ._generalised import Entries, GeneralisedEstimator
 from ._streaming import FEW, mean_of
 
+# The reference subtracts this share a of the row before. With c = a / (1 - a)^2, its second moments are those of rows
+# plus c times those of changes, and the eigenvalue of a slowness s is ``(4 - s) / (1 + c s)``. Without it (a = 0, as
+# published), it is ``4 - s``, nearly equal for all that is slow; here eigenvalues of slow features are far apart, down
+# to a slowness near 1 / c.
+_SHARE = 0.99
+_CHANGES = _SHARE / (1 - _SHARE) ** 2
+
 
 class OnlineSFA(GeneralisedEstimator):
     """Slow feature analysis of a time series, whose rows follow each other in time, from memory or from a stream.
@@ -34,8 +41,8 @@ class OnlineSFA(GeneralisedEstimator):
     Attributes
     ----------
     slowness_ : ndarray of shape (n_components,)
-        Mean square of ``y_t - y_(t - lag)`` of each feature, slowest first: 4 less the eigenvalues of the lateral
-        weights. Between 0 and 4; white noise has 2.
+        Mean square of ``y_t - y_(t - lag)`` of each feature, slowest first. Between 0 and 4; white noise has 2. The
+        lateral weights have the eigenvalues ``(4 - slowness) / (1 + 9900 slowness)``.
     components_ : ndarray of shape (n_components, n_features)
         Centred rows times ``components_.T`` are the slow features.
     mean_ : ndarray of shape (n_features,)
@@ -53,11 +60,11 @@ class OnlineSFA(GeneralisedEstimator):
     >>> t = np.arange(3000)[:, None]
     >>> X = np.sin(t * [0.05, 0.5, 0.9]) @ [[1, 2, 0], [1, -1, 1], [0, 1, 1]]
     >>> OnlineSFA(2).fit(X).slowness_.round(4).tolist()  # near the squares of the frequencies
-    [0.0032, 0.2458]
+    [0.0025, 0.245]
     """
 
     _drives: ClassVar = ("sum",)
-    _references: ClassVar = {"sum": "now"}
+    _references: ClassVar = {"sum": "difference"}
 
     _parameter_constraints: ClassVar[dict] = {
         **GeneralisedEstimator._parameter_constraints,
@@ -117,7 +124,7 @@ class OnlineSFA(GeneralisedEstimator):
         X = self._rows(X, reset=True, least=2)
         self._mean = mean_of(X)
         entries = self._entries(_series(X, lengths))
-        if not len(entries["now"]):
+        if not len(entries["sum"]):
             raise ValueError(f"No series has more than lag={self.lag} rows (n_samples = {len(X)}); lower the lag.")
         self._fit(entries)
         self._before = X[-int(self.lag) :]
@@ -151,7 +158,7 @@ class OnlineSFA(GeneralisedEstimator):
         Warns
         -----
         UserWarning
-            Once, if features are linearly dependent.
+            Once, if features are linearly dependent after 100 rows for each.
         """
         first = not hasattr(self, "network_")
         X = self._rows(X, reset=first, least=FEW if first else 1)
@@ -165,11 +172,14 @@ class OnlineSFA(GeneralisedEstimator):
 
     @property
     def slowness_(self) -> Float[np.ndarray, " components"]:
-        return 4 - self._solutions()[0]
+        values = self._solutions()[0]
+        return (4 - values) / (1 + _CHANGES * values)
 
     @property
     def components_(self) -> Float[np.ndarray, "components features"]:
-        return self._solutions()[1]["sum"]
+        values, parts = self._solutions()
+        # Of unit variance, where solutions have unit moments of the reference.
+        return parts["sum"] * np.sqrt((1 + 4 * _CHANGES) / (1 + _CHANGES * values))[:, None]
 
     @property
     def mean_(self) -> Float[np.ndarray, " features"]:
@@ -184,7 +194,17 @@ class OnlineSFA(GeneralisedEstimator):
         lag = int(self.lag)
         now = np.concatenate([rows[lag:] for rows in series]) - self._mean.value
         before = np.concatenate([rows[:-lag] for rows in series]) - self._mean.value
-        return {"sum": now + before, "now": now}
+        # What is slow does not depend on the direction of time. Every second pair is reversed, so that the moments of
+        # few rows are symmetric too; those of a slow feature that falls in one batch would be 0.
+        now[1::2], before[1::2] = before[1::2].copy(), now[1::2].copy()
+        return {"sum": now + before, "difference": (now - _SHARE * before) / (1 - _SHARE)}
+
+    def _moments(self, entries: Entries) -> tuple[np.ndarray, list[np.ndarray]]:
+        # Exactly symmetric in time.
+        both = entries["sum"]
+        change = (1 - _SHARE) * (2 * entries["difference"] - both) / (1 + _SHARE)
+        sums, changes = (rows.T @ rows / len(rows) for rows in (both, change))
+        return sums, [(sums + changes) / 4 + _CHANGES * changes]
 
 
 def _series(X: np.ndarray, lengths: Sequence[int] | None) -> list[np.ndarray]:

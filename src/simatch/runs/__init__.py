@@ -4,6 +4,11 @@ from .._extras import Feature
 
 with Feature("simatch.runs", extra="app"):
     from ._comparison import Readout as Readout
+    from ._components import COMPONENT_MODELS as COMPONENT_MODELS
+    from ._components import ComponentRun as ComponentRun
+    from ._components import ComponentSettings as ComponentSettings
+    from ._components import component_settings as component_settings
+    from ._components import run_components as run_components
     from ._demo import demo as demo
     from ._labelled import LabelledRun as LabelledRun
     from ._labelled import LabelledSettings as LabelledSettings

@@ -99,10 +99,7 @@ def _computed(own: "Draft", say: Callable[[str], None]) -> "tuple[Page, dict[str
         settings=own.settings,
         provenance=provenance(command_line()),
         remarks=(
-            (
-                "Online: `partial_fit` with default settings, slow features with a rate of 0.1 in batches of 100. "
-                "Alternation: `fit`, exact steps on all second moments."
-            ),
+            ("Online: `partial_fit` with default settings. Alternation: `fit`, exact steps on all second moments."),
             "Values: canonical correlations, mean squares of differences, and ratios of variances.",
             "The data are made as the publications describe them, as their own are not published.",
         ),
