@@ -141,7 +141,9 @@ def test_comparison_with_an_earlier_run():
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("activation", ["tanh", "relu", "soft_threshold:0.1", "linear"])
+@pytest.mark.parametrize(
+    "activation", ["tanh", *(pytest.param(f, marks=pytest.mark.slow) for f in ("relu", "soft_threshold:0.1", "linear"))]
+)
 @pytest.mark.parametrize(
     "solver",
     [more_solvers.Anderson(), more_solvers.Coordinate(), more_solvers.Newton()],

@@ -45,7 +45,18 @@ def exact(net, x):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize(("units", "samples"), [(1, 1), (4, 100), (6, 5), (16, 33), (19, 130), (40, 17), (100, 7)])
+@pytest.mark.parametrize(
+    ("units", "samples"),
+    [
+        (1, 1),
+        (4, 100),
+        pytest.param(6, 5, marks=pytest.mark.slow),
+        (16, 33),
+        (19, 130),
+        pytest.param(40, 17, marks=pytest.mark.slow),
+        pytest.param(100, 7, marks=pytest.mark.slow),
+    ],
+)
 def test_fixed_points_are_those_of_double_precision(units, samples, activation):
     net = one_layer(units, activation)
     x = images(net, samples)

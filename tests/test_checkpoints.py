@@ -40,9 +40,21 @@ def stopping(after):
 
 
 @pytest.mark.parametrize(
-    "own", [None, sm.GradientRule(), Averaged(), rule(0.3)], ids=["", "gradient", "state", "contrast"]
+    ("own", "transform"),
+    [
+        pytest.param(own, transform, id=f"{name}-{transform}", marks=[] if quick else [pytest.mark.slow])
+        for own, transform, name, quick in [
+            (None, None, "", True),
+            (None, Trace, "", False),
+            (sm.GradientRule(), None, "gradient", False),
+            (sm.GradientRule(), Trace, "gradient", False),
+            (Averaged(), None, "state", False),
+            (Averaged(), Trace, "state", True),
+            (rule(0.3), None, "contrast", True),
+            (rule(0.3), Trace, "contrast", False),
+        ]
+    ],
 )
-@pytest.mark.parametrize("transform", [None, Trace])
 def test_an_interrupted_run_ends_as_one_that_was_not(own, transform, rng, tmp_path):
     net, settings = deep(), {"rate": 0.05, "transform": transform, "report_every": 2, "rule": own, "progress": False}
     batches = [dict(zip(("input", "label"), data(rng), strict=True)) for _ in range(9)]

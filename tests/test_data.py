@@ -268,6 +268,7 @@ LARGE = """
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc")  # noqa: PTH110
+@pytest.mark.slow
 def test_memory_is_bounded_by_batches(tmp_path, rng):
     """47 MB of bytes on disk are 188 MB as numbers of the engine."""
     file = tmp_path / "x"

@@ -188,7 +188,7 @@ def test_linear_outputs_span_the_principal_subspace(rng):
     assert np.rad2deg(angles).max() < 1
 
 
-@pytest.mark.parametrize("make", [single, deep, local])
+@pytest.mark.parametrize("make", [single, deep, pytest.param(local, marks=pytest.mark.slow)])
 def test_partial_fit_is_one_relaxation_and_one_step_of_learning(make, x):
     fitted = make(learning_rate=0.02).fit(x)
     before, steps = fitted.network_, fitted.n_steps_

@@ -179,7 +179,7 @@ def test_constant_zeros_score_0():
     ("settings", "grid", "best"),
     [
         ({}, {"learning_rate": [1e-4, 1e-2, 0.5]}, {"learning_rate": 0.5}),
-        ({"activation": "tanh"}, {"scale": [1e-3, 0.1, 10.0]}, {"scale": 0.1}),
+        pytest.param({"activation": "tanh"}, {"scale": [1e-3, 0.1, 10.0]}, {"scale": 0.1}, marks=pytest.mark.slow),
     ],
 )
 def test_model_selection_on_digits(settings, grid, best):

@@ -164,7 +164,7 @@ def test_estimators_tell(rng):
         sm.SimilarityMatching(4, activation="shifted_relu:0.1", scale=1.0).fit(1e-3 * rng.normal(size=(100, 6)))
 
 
-@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize("calibrated", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_network_of_the_readme_trained_longer(digits, calibrated):
     """Case 4: all features became constant without a word. Calibrated, as in the README now, they do not."""
     layers = [sm.Layer(units=4, stride=2, radius=2.0), sm.Layer(units=16)]

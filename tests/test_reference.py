@@ -39,8 +39,19 @@ WORD = re.compile(r"\w+")
 PLAIN_PARTS = {"Alternation", "Supervised", "independent_directions", "load", "save", "write"}
 # What functions return; the examples of these functions show it.
 RESULTS = {
-    *("Alternation", "Certificate", "Change", "Course", "Credit", "DeclaredArray", "Draft", "Health", "LabelledRun"),
-    *("LayerState", "LearningState", "Problem", "Provenance", "Reading", "Readout", "Relaxation", "Report", "Run"),
+    *("Alternation", "Certificate", "Change", "ComponentRun", "Course", "Credit", "DeclaredArray", "Draft", "Health"),
+    *(
+        "LabelledRun",
+        "LayerState",
+        "LearningState",
+        "Problem",
+        "Provenance",
+        "Reading",
+        "Readout",
+        "Relaxation",
+        "Report",
+        "Run",
+    ),
     *("Settled", "Trajectory"),
 }
 # Parts of `train`, of `relax`, and of the commands that train networks, which need a run around them. The example of
@@ -48,6 +59,7 @@ RESULTS = {
 PARTS = {
     *("certified", "concluded", "identity", "measure_on", "warn_short", "warn_unconverged", "warn_unhealthy"),
     *("settle", "settle_phases", "stage_problem", "curves", "overview", "Story", "run_labelled", "write", "load"),
+    "run_components",
 }
 
 

@@ -74,6 +74,7 @@ def test_held_out_faces_are_not_learned_from(dataset, data):
         faces.faces(dataset, dataclasses.replace(SMALL, held_out=115), 0)
 
 
+@pytest.mark.slow
 def test_stacked_layers_respond_as_each_on_the_one_below(data, learned):
     below, above, together = learned
     net = faces.stacked(SMALL, [below, above], 0.0)

@@ -64,6 +64,7 @@ def test_spread_keeps_all_parts_of_a_sorted_array():
     np.testing.assert_array_equal(spread(np.arange(101), 3), [0, 50, 100])
 
 
+@pytest.mark.slow
 def test_automatic_scales_suit_the_activities_at_the_end_of_learning():
     digits = load_dataset("digits")
     few = dataclasses.replace(digits, x_train=digits.x_train[:600], y_train=digits.y_train[:600])

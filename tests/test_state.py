@@ -77,7 +77,9 @@ def by_joblib():
     joblib.Parallel(2, timeout=100)([joblib.delayed(diverge)(0)])
 
 
-@pytest.mark.parametrize("work", [in_a_pool, in_an_executor, by_joblib])
+@pytest.mark.parametrize(
+    "work", [in_a_pool, *(pytest.param(work, marks=pytest.mark.slow) for work in (in_an_executor, by_joblib))]
+)
 def test_workers_hand_over_what_they_raise(work):
     """An exception that could not be copied would hang a pool and break an executor."""
     with pytest.raises(sm.DivergenceError, match="worker") as caught:

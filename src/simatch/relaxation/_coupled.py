@@ -63,8 +63,8 @@ class Coupled(Solver):
     every other layer. A population without lateral synapses reaches its minimum in one proximal step; small blocks of
     neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on the first group
     are extrapolated, for every sample, as the last two sweeps suggest (Anderson acceleration with a memory of one
-    sweep), by at most four times their last change; not so where a start is given, whose nearest fixed point is wanted. The
-    residual of the first group is measured from the forces that the next sweep needs anyway.
+    sweep), by at most four times their last change; not so where a start is given, whose nearest fixed point is
+    wanted. The residual of the first group is measured from the forces that the next sweep needs anyway.
 
     The fixed points are those of the joint dynamics. No length of a step has to be found, and the joint energy need not
     be convex; if it is not, the fixed point that is reached may be another one than that of smaller steps. Stages with

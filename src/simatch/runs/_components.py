@@ -17,12 +17,12 @@ from ._comparison import Labelled, Readout
 from ._run import HELD_OUT
 from ._settings import SettingsError, read_settings, sentence
 
-# Models by name: the estimator, the fitted value that a page shows beside the features, and what this value is called.
 COMPONENT_MODELS: dict[str, tuple[type[Any], str, str]] = {
     "kernel": (KernelSimilarityMatching, "strengths_", "strength"),
     "sfa": (OnlineSFA, "slowness_", "slowness"),
     "nica": (NonnegativeICA, "mixing_", "size of its mixture"),
 }
+"""Models by name: the estimator, its fitted value that a page shows for each unit, and what this value is called."""
 
 
 class ComponentSettings(pydantic.BaseModel):
@@ -56,12 +56,33 @@ class ComponentSettings(pydantic.BaseModel):
 def component_settings(
     data: str | None, file: Path | None, options: Mapping[str, Any], layers: Mapping[str, Any]
 ) -> ComponentSettings:
-    """Merge a settings file and options, which override it; of `layers`, options of layers, only units have a meaning.
+    """Merge a settings file and options, which override it.
+
+    Parameters
+    ----------
+    data : str or None
+        Name of the data set; None for that of the file.
+    file : Path or None
+        Settings file.
+    options : mapping of str to values
+        Settings by name; None stands for an option that was not given.
+    layers : mapping of str to sequence of values
+        Options of layers, of which these models have one; only units have a meaning.
+
+    Returns
+    -------
+    ComponentSettings
 
     Raises
     ------
     SettingsError
         If a setting is missing, unknown or out of range; the message is one sentence that names it.
+
+    Examples
+    --------
+    >>> from simatch.runs import component_settings
+    >>> component_settings("digits", None, {"model": "kernel"}, {"units": [20]}).units
+    20
     """
     values = {**({} if file is None else read_settings(file)), **{k: v for k, v in options.items() if v is not None}}
     values |= {} if data is None else {"data": data}
