@@ -131,7 +131,10 @@ def _solvable(problem: Problem) -> bool:
 
 
 def _groups(problem: Problem) -> tuple[tuple[str, ...], ...]:
-    """Populations in groups, as few as come of taking them one after the other, in which none hears another."""
+    """Populations in groups, as few as come of taking them one after the other, in which none hears another.
+
+    The smallest comes first, as what is kept and measured from sweep to sweep belongs to the first.
+    """
     groups: list[list[str]] = []
     for name in problem.sizes:
         for group in groups:
@@ -140,7 +143,7 @@ def _groups(problem: Problem) -> tuple[tuple[str, ...], ...]:
                 break
         else:
             groups.append([name])
-    return tuple(map(tuple, groups))
+    return tuple(map(tuple, sorted(groups, key=lambda group: sum(problem.sizes[name] for name in group))))
 
 
 def _active(sweep: _Sweep, most: int):
@@ -163,7 +166,7 @@ def _begun(
             left = jnp.maximum(left, _defect(problem, name, problem.pull(name, _without(r, name)), r[name]))
     samples = next(iter(u.values())).shape[-1]
     zero = jnp.zeros(samples, tolerance.dtype)
-    pulls, value, status = _measured(problem, groups, u, r, zero + left, tolerance)
+    pulls, value, status = _measured(problem, groups, r, zero + left, tolerance)
     return _Sweep(
         potentials=u,
         activities=r,
@@ -179,7 +182,6 @@ def _begun(
 def _measured(
     problem: Problem,
     groups: Sequence[Sequence[str]],
-    u: Activities,
     r: Activities,
     left: PerSample,
     tolerance: Float[Array, ""],
@@ -193,7 +195,7 @@ def _measured(
             if number == 0:
                 pulls[name] = pull
     status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
-    return pulls, value, jnp.where(bounded(value, u), status, Status.DIVERGED).astype(jnp.int32)
+    return pulls, value, jnp.where(bounded(value, r), status, Status.DIVERGED).astype(jnp.int32)
 
 
 def _advanced(
@@ -213,7 +215,7 @@ def _advanced(
         for name in group:
             u, r, own = _relaxed(problem, name, problem.pull(name, _without(r, name)), u, r, tolerance)
             left = jnp.maximum(left, own)
-    pulls, value, status = _measured(problem, groups, u, r, left, tolerance)
+    pulls, value, status = _measured(problem, groups, r, left, tolerance)
     change = jax.tree.map(jnp.subtract, pulls, sweep.ahead)
     ahead = _extrapolated(sweep.pulls, pulls, sweep.change, change, farthest)
     new = _Sweep(u, r, pulls, ahead, change, value, sweep.steps + 1, status)
@@ -249,7 +251,9 @@ def _defect(problem: Problem, name: str, pull: Float[Array, "neurons samples"], 
     own = problem.own[name]
     assert own is not None
     columns = r.reshape(len(own), -1, r.shape[-1])
-    change = problem.activations[name](r + pull - (own @ columns).reshape(r.shape)) - r
+    # A product of matrices of size 1 would be a pass of its own.
+    back = own[:, 0] * r if own.shape[1] == 1 else (own @ columns).reshape(r.shape)
+    change = problem.activations[name](r + pull - back) - r
     return relative(change, r)
 
 
