@@ -72,7 +72,9 @@ ROWS: dict[str, Row] = {
     "equilibrium": Row(
         "equilibrium propagation",
         2.18,
-        lambda grid, hidden, seed: equilibrium(grid, hidden, CLASSES, rates=(0.4, 0.1), seed=seed),
+        lambda grid, hidden, seed: equilibrium(grid, hidden, CLASSES, rates=(1.2, 0.3), seed=seed),
+        batch_size=100,
+        epochs=16,
     ),
     "equilibrium-random-sign": Row(
         "equilibrium propagation, random sign",
