@@ -80,9 +80,8 @@ def measure(name: str, images: Images, passes: float) -> None:
         for _ in range(round(passes)):
             published_pass(published, name, images, len(images.x))
         speed, peer = (passes * len(images.x) / own for own in (middle - began, time.perf_counter() - middle))
-        print(
-            f"{name}, all of learning: {speed:,.0f} images/s, published {peer:,.0f} images/s, ratio {speed / peer:.1f}"
-        )  # noqa: T201
+        whole = f"{name}, all of learning: {speed:,.0f} images/s, published {peer:,.0f} images/s"
+        print(f"{whole}, ratio {speed / peer:.1f}")  # noqa: T201
         errors = (
             error_percent(answers, images.y_test)
             for answers in (
