@@ -59,8 +59,8 @@ class _Sweep(NamedTuple):
 class Coupled(Solver):
     """Relax the populations of a stage in turn, each by its own blocks while the others stay as they are.
 
-    A step is one sweep over the populations, in groups that do not hear each other; in a chain of layers these are
-    every other layer. A population without lateral synapses reaches its minimum in one proximal step; small blocks of
+    A step is one sweep over the populations, in groups that do not hear each other, the smallest first; in a chain of
+    layers these are every other layer. A population without lateral synapses reaches its minimum in one proximal step; small blocks of
     neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on the first group
     are extrapolated, for every sample, as the last two sweeps suggest (Anderson acceleration with a memory of one
     sweep), by at most four times their last change; not so where a start is given, whose nearest fixed point is
