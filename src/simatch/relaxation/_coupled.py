@@ -60,11 +60,11 @@ class Coupled(Solver):
     """Relax the populations of a stage in turn, each by its own blocks while the others stay as they are.
 
     A step is one sweep over the populations, in groups that do not hear each other, the smallest first; in a chain of
-    layers these are every other layer. A population without lateral synapses reaches its minimum in one proximal step; small blocks of
-    neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on the first group
-    are extrapolated, for every sample, as the last two sweeps suggest (Anderson acceleration with a memory of one
-    sweep), by at most four times their last change; not so where a start is given, whose nearest fixed point is
-    wanted. The residual of the first group is measured from the forces that the next sweep needs anyway.
+    layers these are every other layer. A population without lateral synapses reaches its minimum in one proximal step;
+    small blocks of neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on
+    the first group are extrapolated, for every sample, as the last two sweeps suggest (Anderson acceleration with a
+    memory of one sweep), by at most four times their last change; not so where a start is given, whose nearest fixed
+    point is wanted. The residual of the first group is measured from the forces that the next sweep needs anyway.
 
     The fixed points are those of the joint dynamics. No length of a step has to be found, and the joint energy need not
     be convex; if it is not, the fixed point that is reached may be another one than that of smaller steps. Stages with
