@@ -10,8 +10,8 @@ from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-# Compiled programs are millions of objects; looking at all of them every 700 new ones is a tenth of the suite's work.
-gc.set_threshold(100_000, 50, 100)
+# Compiled programs are millions of objects, and looking at all of them often is a tenth of the suite's work.
+gc.set_threshold(700, 10, 1000)
 
 
 def _machine():

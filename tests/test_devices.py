@@ -62,7 +62,7 @@ def assert_close(found, expected, **tolerance):
         np.testing.assert_allclose(found[name], value, err_msg=name, **tolerance)
 
 
-@pytest.mark.parametrize("kind", ["local", "feedback"])
+@pytest.mark.parametrize("kind", [pytest.param("local", marks=pytest.mark.slow), "feedback"])
 @pytest.mark.usefixtures("x64")
 def test_four_devices_learn_what_one_does(one_process, kind):
     net, expected, report = on_one_device(kind, kind)

@@ -20,7 +20,6 @@ def few_digits(tmp_path, monkeypatch):
     monkeypatch.setenv("SIMATCH_DATA", str(tmp_path))
 
 
-@pytest.mark.filterwarnings("ignore:'layer1' carries little information")  # half of its units, on few digits
 def test_quick(few_digits, tmp_path):
     out = tmp_path / "out"
     call = ["reproduce", "contrastive", "--quick", "--row", "equilibrium", "--row", "back-propagation", "--json"]

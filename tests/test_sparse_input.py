@@ -73,7 +73,9 @@ def test_bad_numbers_are_found_in_their_rows(x):
     "make",
     [
         lambda **settings: SimilarityMatching(2, **settings),
-        lambda **settings: DeepSimilarityMatching((3, 2), feedback=0.2, **settings),
+        pytest.param(
+            lambda **settings: DeepSimilarityMatching((3, 2), feedback=0.2, **settings), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_estimators(sparse, scale, make, x):

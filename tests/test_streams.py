@@ -157,7 +157,7 @@ def test_a_quiet_first_row(activation):
     assert quiet.saturated_["layer1"] < 0.1
 
 
-@pytest.mark.parametrize("factor", [1e3, 1e-3])
+@pytest.mark.parametrize("factor", [1e3, pytest.param(1e-3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
 @pytest.mark.parametrize("count", [400, 1])  # for a call
 def test_data_in_another_size_keep_what_was_learned(activation, factor, count):

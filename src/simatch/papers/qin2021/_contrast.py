@@ -150,12 +150,13 @@ def model(name: str, setting: Setting, grid: Grid, seed: int) -> Supervised:
 
 
 def learning_rate(start: Supervised, row: Row, epochs: float, images: int) -> dict[str, Schedule]:
-    """Return the learning rates of a row, which rise over half a pass and then fall over the run.
+    """Return the learning rates of a row, which rise over half a pass, or 50 batches, and then fall over the run.
 
-    At the full rate from the first batch on, the outputs of some networks end at their bounds, where they learn no
+    At the full rate from the first batches on, the outputs of some networks end at their bounds, where they learn no
     more.
     """
-    batches, rise = (max(1, round(passes * images / row.batch_size)) for passes in (epochs, 0.5))
+    batches, half = (max(1, round(passes * images / row.batch_size)) for passes in (epochs, 0.5))
+    rise = max(half, 50)
     assert isinstance(start.rate, Mapping)
     rates = {kind: own for kind, own in start.rate.items() if isinstance(own, float)}
     return {kind: rising(hyperbolic(own, over=batches, decay=row.decay), over=rise) for kind, own in rates.items()}
