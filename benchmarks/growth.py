@@ -24,14 +24,15 @@ def network(side: int, layers: int) -> sm.Network:
     return sm.layered(sm.Grid(side, side, 4), [sm.Layer(units=4, radius=2.0)] * layers, feedback=GAMMA)
 
 
-def synapses(net: sm.Network) -> int:
-    """Count those that learn."""
-    return sum(int(np.prod(w.shape)) for term in net.terms for w in term.parameters)
+def images(net: sm.Network) -> np.ndarray:
+    """Random ones, of the size of the input."""
+    shape = (IMAGES, *net.populations["input"].grid.shape)
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
 def tasks(net: sm.Network) -> dict[str, Callable[[], object]]:
     """Learning and encoding."""
-    x = np.random.default_rng(0).normal(size=(IMAGES, *net.populations["input"].grid.shape)).astype(np.float32)
+    x = images(net)
     out = np.empty((IMAGES, net.populations[net.layers[-1]].grid.size), np.float32)
     return {
         "learning": lambda: list(sm.training(net, [x, x], rate=1e-4, report_every=2)),
@@ -52,12 +53,11 @@ def compare(nets: dict[str, sm.Network]) -> None:
                     laps[name][task].append(1e3 * (time.perf_counter() - began))
     first = next(iter(nets))
     for name, net in nets.items():
-        grid = net.populations["input"].grid
-        x = np.random.default_rng(0).normal(size=(IMAGES, *grid.shape)).astype(np.float32)
-        line = f"{name:12s} {synapses(net):10,d} synapses {float(np.mean(sm.relax(net, x).steps)):5.1f} sweeps"
+        sweeps = float(np.mean(sm.relax(net, images(net)).steps))
+        line = f"{name:12s} {net.synapses:10,d} synapses {sweeps:5.1f} sweeps"
         for task, own in laps[name].items():
             share = statistics.median(a / b for a, b in zip(own, laps[first][task], strict=True))
-            share *= synapses(nets[first]) / synapses(net)
+            share *= nets[first].synapses / net.synapses
             line += f"  {task} {statistics.median(own):8.2f} ms, {share:5.2f} a synapse"
         print(line, flush=True)  # noqa: T201
 

@@ -11,7 +11,6 @@ import typer
 from ..console import (
     Json,
     Overwrite,
-    cache_compiled_programs,
     command_line,
     conclude,
     drafted,
@@ -20,6 +19,7 @@ from ..console import (
     reported,
 )
 from ..storage import keep_numbers, results_of
+from ._load import loaded
 from ._results import READOUTS, SHARES, layer_rows, numbers_of, sentence, shares_of
 from ._train_components import train_components
 from ._train_labelled import train_labelled
@@ -161,16 +161,11 @@ def _train(
     json: bool,
 ) -> None:
     from .. import runs, storage
-    from ..data import load_dataset
     from ..learning import DivergenceError
     from ..runs import merged
 
     settings = merged(data, file=config, options=options, layers=layers)
-    cache_compiled_programs()
-    progress(f"Loading {settings.data}.")
-    dataset = load_dataset(settings.data)
-    if dataset.note:
-        progress(dataset.note)
+    dataset = loaded(settings.data)
     settings.network(runs.grid_of(dataset))  # raises an error about wrong settings before anything is written
     with drafted(out, dataset.name, settings.model_dump(), overwrite=overwrite) as own:
         if own.published:

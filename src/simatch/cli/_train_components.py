@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..console import cache_compiled_programs, command_line, conclude, drafted, progress
+from ..console import command_line, conclude, drafted, progress
 from ..storage import keep_numbers, results_of
+from ._load import loaded
 
 if TYPE_CHECKING:
     from ..runs import ComponentRun
@@ -24,15 +25,10 @@ def train_components(
 ) -> None:
     """Fit an estimator and write it with its numbers, figure and page."""
     from .. import runs, storage
-    from ..data import load_dataset
     from ..estimators import write
 
     settings = runs.component_settings(data, config, options, layers)
-    cache_compiled_programs()
-    progress(f"Loading {settings.data}.")
-    dataset = load_dataset(settings.data)
-    if dataset.note:
-        progress(dataset.note)
+    dataset = loaded(settings.data)
     name = f"{dataset.name}-{settings.model}"
     with drafted(out, name, settings.model_dump(), overwrite=overwrite) as own:
         if own.published:

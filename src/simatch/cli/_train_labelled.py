@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..console import cache_compiled_programs, command_line, conclude, drafted, progress
+from ..console import command_line, conclude, drafted, progress
 from ..storage import keep_numbers, results_of
+from ._load import loaded
 from ._results import layer_rows
 
 if TYPE_CHECKING:
@@ -28,15 +29,10 @@ def train_labelled(
 ) -> None:
     """Train a classifier and write it with its numbers, figures and page."""
     from .. import runs, storage
-    from ..data import load_dataset
     from ..estimators import write
 
     settings = runs.labelled_settings(data, config, options, layers)
-    cache_compiled_programs()
-    progress(f"Loading {settings.data}.")
-    dataset = load_dataset(settings.data)
-    if dataset.note:
-        progress(dataset.note)
+    dataset = loaded(settings.data)
     name = f"{dataset.name}-{settings.model}"
     with drafted(out, name, settings.model_dump(), overwrite=overwrite) as own:
         if own.published:

@@ -15,7 +15,7 @@ from ..data import Dataset
 from ..estimators import KernelSimilarityMatching, NonnegativeICA, OnlineSFA
 from ._comparison import Labelled, Readout
 from ._run import HELD_OUT
-from ._settings import SettingsError, read_settings, sentence
+from ._settings import SettingsError, of_model, read_settings
 
 COMPONENT_MODELS: dict[str, tuple[type[Any], str, str]] = {
     "kernel": (KernelSimilarityMatching, "strengths_", "strength"),
@@ -93,16 +93,7 @@ def component_settings(
     try:
         return ComponentSettings.model_validate(values)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][-1]).replace("_", "-")
-        if first["type"] == "extra_forbidden":
-            raise SettingsError(
-                f"The setting {name} has no meaning for the model {values['model']!r}; known ones are "
-                f"{', '.join(ComponentSettings.model_fields)}."
-            ) from None
-        if first["type"] == "missing":
-            raise SettingsError(f"No {name} was given; name it.") from None
-        raise SettingsError(sentence(error, file)) from None
+        raise of_model(values["model"], error, file, ComponentSettings.model_fields) from None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

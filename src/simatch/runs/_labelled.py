@@ -21,7 +21,7 @@ from ..models import Layer
 from ..network import Network
 from ._comparison import Labelled, Readout
 from ._run import HELD_OUT
-from ._settings import ReachSettings, SettingsError, merged_layers, read_settings, sentence, spelled
+from ._settings import ReachSettings, SettingsError, merged_layers, of_model, read_settings, spelled
 
 # From the names of models to functions from hidden layers and other settings to classifiers.
 MODELS: dict[str, Callable[..., Any]] = {
@@ -156,17 +156,8 @@ def labelled_settings(
     try:
         own = LabelledSettings.model_validate(values)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][-1])
-        if first["type"] == "extra_forbidden":
-            known = (ReachSettings if "layers" in first["loc"] else LabelledSettings).model_fields
-            raise SettingsError(
-                f"The setting {name.replace('_', '-')} has no meaning for the model {values['model']!r}; known ones "
-                f"are {', '.join(known)}."
-            ) from None
-        if first["type"] == "missing":
-            raise SettingsError(f"No {name} was given; name it.") from None
-        raise SettingsError(sentence(error, file)) from None
+        known = ReachSettings if "layers" in error.errors(include_url=False)[0]["loc"] else LabelledSettings
+        raise of_model(values["model"], error, file, known.model_fields) from None
     _check_reach(own)
     return own
 

@@ -1,7 +1,7 @@
 """Settings of a training run: defaults, overridden by a TOML file, overridden by options; validated."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -243,6 +243,20 @@ def read_settings(file: Path) -> Settings:
         raise SettingsError(f"There is no settings file {str(file)!r}.") from None
     except (OSError, ValueError) as error:
         raise SettingsError(str(error)) from None
+
+
+def of_model(model: str, error: pydantic.ValidationError, file: Path | None, known: Iterable[str]) -> SettingsError:
+    """Describe the first error in the settings of a model, which knows only some of all settings."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][-1])
+    if first["type"] == "extra_forbidden":
+        return SettingsError(
+            f"The setting {name.replace('_', '-')} has no meaning for the model {model!r}; known ones are "
+            f"{', '.join(known)}."
+        )
+    if first["type"] == "missing":
+        return SettingsError(f"No {name} was given; name it.")
+    return SettingsError(sentence(error, file))
 
 
 def sentence(error: pydantic.ValidationError, file: Path | None) -> str:
