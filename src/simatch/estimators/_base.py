@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning as SklearnConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from .._arrays import refuse_masked
 from .._progress import tracked
@@ -203,8 +204,8 @@ class SimilarityMatcher(
             keeper, settings = self._kept(start, schedule, total, X, seed, unit, pace, epochs, size, enough)
             with keeper.course(start, initial_state(start, DEFAULT_RULE, self._transform(start)), settings) as course:
                 net, reports = course.network, course.reports
-                order: Iterator[Any] = epochs_of(X, epochs=epochs, batch_size=size, seed=seed, start=course.batches)
-                runs: Steps = self._training(net, (batch / unit for batch in order), schedule, course.last)
+                order = epochs_of(X / unit, epochs=epochs, batch_size=size, seed=seed, start=course.batches)
+                runs: Steps = self._training(net, order, schedule, course.last)
                 runs = keeper.following(course, certified(runs, measure, enough, reports))
                 runs = tracked(runs, total, describe, label=type(self).__name__, shown=bool(self.verbose))
                 for number in range(tasks if course.complete else len(reports), tasks):
@@ -227,7 +228,9 @@ class SimilarityMatcher(
                         break
             return net, concluded(net, reports, measure)
 
-        net, reports = self._at_some_pace(learned, net)
+        # Threads of BLAS that wait for the next small product of a certificate take the cores from XLA's.
+        with threadpool_limits(1, user_api="blas"):
+            net, reports = self._at_some_pace(learned, net)
         self.network_, self.unit_ = net, unit
         if not warm:
             self._forget()
@@ -236,7 +239,7 @@ class SimilarityMatcher(
         self.certificate_ = measure(net) if self.checkpoints is not None else reports[-1].certificate
         self._made_from, self._reached = _LATEST, self.rate_
         self.n_iter_ = math.ceil(reports[-1].samples / X.shape[0])
-        self._survey(X)
+        self._survey(X, measure)
         warn_short(reports[-1], acceptable, "raise max_iter for longer learning, or raise tol", stacklevel=5)
         whole.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
@@ -300,7 +303,7 @@ class SimilarityMatcher(
         self.network_, self.unit_, self._latest = networks[-1], unit, latest
         self._made_from = len(latest) if anew else self._made_from
         self._remember(reports)
-        self._survey(None)
+        self._survey(None, None)
         return self
 
     def transform(self, X: Any) -> Float[np.ndarray, "samples features"]:
@@ -530,8 +533,8 @@ class SimilarityMatcher(
         count = min(_MEASURED, max(_NUMBERS // X.shape[1], 100))
         return X[np.random.default_rng(seed).permutation(X.shape[0])[:count]] / unit
 
-    def _survey(self, X: Any | None) -> None:
-        """Keep what only the data of `fit` say about the network; None after `partial_fit`, which has only a part."""
+    def _survey(self, X: Any | None, measure: Any | None) -> None:
+        """Keep what only the data of `fit` say, of which `measure` may know it; None after `partial_fit`."""
 
     def _tolerances(self, first: Certificate) -> tuple[float | None, float | None]:
         """Distance at which learning ends, and the largest one without a warning; `first` is the first certificate."""

@@ -76,8 +76,7 @@ def captured(
     total : float
         Mean squared length of the samples, the trace of C.
     """
-    _, strengths, axes = np.linalg.svd(matrix, full_matrices=False)
-    axes = axes[strengths > _LOST * strengths[0]]
+    axes = _axes(matrix)
     moments, total = np.zeros((len(axes), len(axes))), 0.0
     for begin in range(0, X.shape[0], _ROWS):
         rows = X[begin : begin + _ROWS]
@@ -85,6 +84,25 @@ def captured(
         moments += inside.T @ inside
         numbers = rows.data if is_sparse(rows) else rows
         total += float(np.vdot(numbers, numbers))
-    found = np.zeros(len(matrix))
-    found[: len(axes)] = np.maximum(np.linalg.eigvalsh(moments)[::-1], 0) / X.shape[0]
-    return found, total / X.shape[0]
+    return _sorted(moments / X.shape[0], len(matrix)), total / X.shape[0]
+
+
+def captured_of(
+    matrix: Float[np.ndarray, "components features"], moments: Float[np.ndarray, "features features"]
+) -> tuple[Float[np.ndarray, " components"], float]:
+    """Return what `captured` does, from the second moments C of the data."""
+    axes = _axes(matrix)
+    return _sorted(axes @ moments @ axes.T, len(matrix)), float(np.trace(moments))
+
+
+def _axes(matrix: Float[np.ndarray, "components features"]) -> Float[np.ndarray, "dimension features"]:
+    """Return an orthonormal basis of the span of the rows."""
+    _, strengths, axes = np.linalg.svd(matrix, full_matrices=False)
+    return axes[strengths > _LOST * strengths[0]]
+
+
+def _sorted(moments: Float[np.ndarray, "dimension dimension"], components: int) -> Float[np.ndarray, " components"]:
+    """Return the eigenvalues, largest first, and 0 for the other components."""
+    found = np.zeros(components)
+    found[: len(moments)] = np.maximum(np.linalg.eigvalsh(moments)[::-1], 0)
+    return found

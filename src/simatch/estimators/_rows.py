@@ -47,7 +47,7 @@ class Rows:
     def __getitem__(self, chosen: Any) -> np.ndarray:
         """Rows by a slice or an array of their numbers; or ``[:, columns]``."""
         part = np.asarray(self.data[chosen] if isinstance(chosen, tuple) else rows_of(self.data, chosen))
-        return np.divide(part, self.unit, dtype=self.dtype)
+        return part if self.unit == 1 and part.dtype == self.dtype else np.divide(part, self.unit, dtype=self.dtype)
 
     def __truediv__(self, unit: float) -> "Rows":
         return Rows(self.data, self.unit * unit)

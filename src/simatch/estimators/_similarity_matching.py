@@ -1,6 +1,8 @@
 """One population with all-to-all synapses, as a transformer of scikit-learn."""
 
+import dataclasses
 import warnings
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -16,8 +18,8 @@ from ..models import Layer, layered
 from ..network import Linear, Network, activation
 from ..relaxation import ConvergenceWarning, Relaxation, relax
 from ._base import SimilarityMatcher, in_unit
-from ._linear import captured, is_linear, projection
-from ._principal import LinearCertificate, principal
+from ._linear import captured, captured_of, is_linear, projection
+from ._principal import LinearCertificate, Principal, principal
 from ._reconstruction import reconstruction
 from ._rows import precision
 
@@ -225,26 +227,7 @@ class SimilarityMatching(SimilarityMatcher):
         if best is None:
             return super()._measure(X, unit, seed)
         factor = float(self._factor) / float(self.lateral_scale)
-        some = self._some(X, unit, seed)
-
-        def measure(net: Network) -> LinearCertificate:
-            matrix = projection(net)
-            out = self._settled(net, some)
-            own = vars(in_unit(certificate(net, out), unit))
-            angle = best.angle(matrix)
-            # Outputs of small variance beside large ones are rounded: by how much, some rows tell for all.
-            rounded = _moments(np.asarray(out.states[net.layers[-1]]).T) - _moments(_projected(some, matrix))
-            exact = _moments(_projected(X, matrix)) if best.moments is None else matrix @ best.moments @ matrix.T
-            error = best.error_of_variances((exact + unit**2 * rounded) / factor)
-            return LinearCertificate(
-                **{**own, "distance": max(angle / 90, error)},
-                optimum=factor * best.cost,
-                angle=angle,
-                variance_error=error,
-                spread=best.spread,
-            )
-
-        return measure
+        return _Distance(best, X, self._some(X, unit, seed), unit, factor, self._settled)
 
     def _settled(self, net: Network, x: Any) -> Relaxation:
         with warnings.catch_warnings():
@@ -252,10 +235,14 @@ class SimilarityMatching(SimilarityMatcher):
             warnings.simplefilter("ignore", ConvergenceWarning)
             return relax(net, x, solver=self.solver, tolerance=float(self.tolerance))
 
-    def _survey(self, X: Any | None) -> None:
+    def _survey(self, X: Any | None, measure: Any | None) -> None:
         # Weights do not know how much of the data they miss.
-        linear = X is not None and is_linear(self.network_)
-        self._captured = captured(projection(self.network_), X) if linear else None
+        if X is None or not is_linear(self.network_):
+            self._captured = None
+        elif isinstance(measure, _Distance):
+            self._captured = measure.captured(self.network_)
+        else:
+            self._captured = captured(projection(self.network_), X)
 
     def inverse_transform(self, X: Any) -> Float[np.ndarray, "samples features"]:
         """Reconstruct inputs from outputs, by a linear map that only the synapses determine.
@@ -324,6 +311,44 @@ class SimilarityMatching(SimilarityMatcher):
     def _similarity_weight(self) -> float:
         forward, lateral = self.network_.pathways
         return float(forward.factor) ** 2 / float(lateral.factor)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Distance:
+    """Measures how far a network is from the principal subspace `best` of the data X.
+
+    `rows` are some of the data in the unit of the network, and `factor` is c^W / c^L.
+    """
+
+    best: Principal
+    X: Any
+    rows: Any
+    unit: float
+    factor: float
+    settled: Callable[[Network, Any], Relaxation]
+
+    def __call__(self, net: Network) -> LinearCertificate:
+        matrix = projection(net)
+        out = self.settled(net, self.rows)
+        own = vars(in_unit(certificate(net, out), self.unit))
+        angle = self.best.angle(matrix)
+        # Outputs of small variance beside large ones are rounded: by how much, some rows tell for all.
+        rounded = _moments(np.asarray(out.states[net.layers[-1]]).T) - _moments(_projected(self.rows, matrix))
+        moments = self.best.moments
+        exact = _moments(_projected(self.X, matrix)) if moments is None else matrix @ moments @ matrix.T
+        error = self.best.error_of_variances((exact + self.unit**2 * rounded) / self.factor)
+        return LinearCertificate(
+            **{**own, "distance": max(angle / 90, error)},
+            optimum=self.factor * self.best.cost,
+            angle=angle,
+            variance_error=error,
+            spread=self.best.spread,
+        )
+
+    def captured(self, net: Network) -> tuple[Float[np.ndarray, " components"], float]:
+        """Return what `captured` does; a pass over the data is needed only where their moments are not known."""
+        moments = self.best.moments
+        return captured(projection(net), self.X) if moments is None else captured_of(projection(net), moments)
 
 
 def _projected(X: Any, matrix: Float[np.ndarray, "components features"]) -> Float[np.ndarray, "samples components"]:
