@@ -211,6 +211,18 @@ def test_calibration_with_feedback(rng):
         np.testing.assert_allclose(level(net, x, name), 0.3, rtol=0.2)
 
 
+def test_layers_that_hear_each_other_are_calibrated_before_they_ignore_the_input(rng):
+    """With feedback while nothing was learned, all units of these layers ended at their bounds."""
+    frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(32)] * 2)) + 1e-9
+    x = np.fft.ifft2(np.fft.fft2(rng.normal(size=(500, 32, 32))) / np.maximum(frequency, 1 / 32) ** 1.5).real
+    x -= x.mean((1, 2), keepdims=True)
+    layers = [sm.Layer(units=4, stride=2, radius=8.0), *(sm.Layer(units=n, stride=2, radius=6.0) for n in (8, 16))]
+    net = sm.layered(sm.Grid(32, 32), layers, feedback=0.3)
+    net = sm.calibrate(net, x, batches=20)
+    for name in net.layers:
+        np.testing.assert_allclose(level(net, x[:100], name), 0.5, rtol=0.2)
+
+
 def test_scales_of_linear_layers_in_closed_form(rng):
     """At the optimum of a linear layer as wide as its input, activities are sqrt(c) as large as inputs."""
     x = 40 * rng.normal(size=(500, 3))

@@ -46,6 +46,30 @@ def test_lesions_learn_relax_and_are_saved_like_other_networks(rng, tmp_path):
     assert W[0][[1, 8]].any()
 
 
+def test_another_feedback_is_as_if_the_network_had_been_built_with_it(rng):
+    structure = networks.structure(rng)
+    weak, strong = (networks.two_layers("local", structure, gamma) for gamma in (0.1, 0.7))
+    strong = networks.randomised(strong, rng)
+    (forward, lateral, above, top), x = strong.weights, rng.normal(size=(6, 48))
+    weak = weak.with_weights([forward, jax.tree.map(lambda w: w * 1.1 / 1.7, lateral), above, top])
+    found = sm.with_feedback(strong, 0.1)
+    # Weights of the upper layer, which hears nothing from above, stay.
+    for own, other in zip(jax.tree.leaves(found.weights), jax.tree.leaves(weak.weights), strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-6)
+    assert [p.feedback for p in found.feedforward] == [p.feedback for p in weak.feedforward] == [0.0, 0.1]
+    for name in weak.layers:
+        np.testing.assert_allclose(sm.relax(found, x)[name], sm.relax(weak, x)[name], atol=1e-4)
+    assert sm.with_feedback(strong, [0.0, 0.1]).stages() == found.stages()
+
+
+def test_feedback_that_makes_no_sense_is_refused(rng):
+    net, _ = layers(rng)
+    with pytest.raises(ValueError, match=r"2 Hebbian pathways, but 1 strengths"):
+        sm.with_feedback(net, [0.1])
+    with pytest.raises(ValueError, match=r"-0\.1"):
+        sm.with_feedback(net, -0.1)
+
+
 def test_clamped_populations_drive_the_others(rng):
     net, x = layers(rng, gamma=0.0)
     free = sm.relax(net, x)

@@ -67,6 +67,7 @@ from .network import WhitenedHebbian as WhitenedHebbian
 from .network import activation as activation
 from .network import lesion as lesion
 from .network import register as register
+from .network import with_feedback as with_feedback
 from .relaxation import Accelerated as Accelerated
 from .relaxation import Adaptive as Adaptive
 from .relaxation import Blockwise as Blockwise

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from .._checks import number, whole
-from ..network import Activities, Network, Pathway, Term, in_default_precision, optimal_parameters
+from ..network import Activities, Network, Pathway, Term, in_default_precision, optimal_parameters, with_feedback
 from ..relaxation import (
     ConvergenceWarning,
     Inputs,
@@ -64,6 +64,8 @@ def calibrate(
     batch after batch. After each, its parameters move towards their optimum for the activities, and the scale is raised
     in layers whose activities are smaller than `level`, and lowered in layers whose activities are larger. The weights
     are rescaled with it, so that they stay near their optimum (``W ~ scale^(3/2)``, ``L ~ scale`` for a linear layer).
+    All this is without feedback, which is switched on at the end (`simatch.with_feedback`); then scales are found
+    anew.
 
     Parameters
     ----------
@@ -124,12 +126,14 @@ def calibrate(
     few = check_inputs(net, rows_of(x, chosen), numbers=chosen)
     if not any(r.any() for r in few.values()):
         raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
-    net = _search(net, few, level, solver)
+    strengths = [pathway.feedback for pathway in net.feedforward]
+    # Before anything is learned, layers that hear each other would excite each other until they ignore the input.
+    net = _search(_without_feedback(net), few, level, solver)
     epochs = int(batches) * min(int(batch_size), count) / count
     for chosen in order_of(count, epochs=epochs, batch_size=batch_size, seed=seed):
         batch = check_inputs(net, rows_of(x, chosen), numbers=chosen)
         net = _follow(net, batch, jnp.asarray(level), jnp.asarray(rate), solver)
-    net = _search(net, few, level, solver)
+    net = _search(with_feedback(net, strengths), few, level, solver)
     _judge(net, few, level, solver)
     return net
 
@@ -184,6 +188,13 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     return found
 
 
+def _without_feedback(net: Network) -> Network:
+    try:
+        return with_feedback(net, 0)
+    except ValueError:  # populations in a loop, of which none can relax before the others
+        return net
+
+
 def _check(
     net: Network, level: float, batches: int, batch_size: int, rate: float, seed: int, solver: Solver | None
 ) -> None:
@@ -216,11 +227,14 @@ def _search(net: Network, few: Activities, level: float, solver: Solver | None) 
         last = net
         net, levels, _ = _nearer(net, few, jnp.asarray(level), jnp.asarray(_TOLERANCE), solver)
         off = _off(levels, level, _NEAR)
-        # Units at their bounds for those samples that drive them at all do not become more active.
-        if all(0 < own < level and abs(before.get(name, 0.0) / own - 1) < _NEAR / 10 for name, own in off.items()):
+        # The first step also gives weights the size of their optimum, which changes activities. Units at their bounds
+        # for those samples that drive them at all do not become more active.
+        done = all(0 < own < level and abs(before.get(name, 0.0) / own - 1) < _NEAR / 10 for name, own in off.items())
+        if step and done:
             break
         before = off
-        away = max(abs(math.log(own / level)) if 0 < own < math.inf else math.inf for own in off.values())
+        distances = [abs(math.log(own / level)) if 0 < own < math.inf else math.inf for own in off.values()]
+        away = max(distances, default=0.0)
         if away < least:
             best, least, since, sides = last, away, step, set()
         sides |= {(name, own < level) for name, own in off.items() if 0 < own < math.inf}

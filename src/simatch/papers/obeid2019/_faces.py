@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
@@ -28,7 +27,7 @@ from ...learning import (
     training,
 )
 from ...models import Layer, layered
-from ...network import Grid, Network
+from ...network import Grid, Network, with_feedback
 
 Images = Float[np.ndarray, "samples height width channels"]
 Responses = dict[str, Float[np.ndarray, "samples neurons"]]
@@ -178,18 +177,11 @@ def learning(setting: Setting, below: Sequence[Network], data: Faces, seed: int,
 
 
 def stacked(setting: Setting, networks: Sequence[Network], feedback: float) -> Network:
-    """Put networks of one layer on top of each other.
-
-    With feedback gamma, lateral weights of all layers but the last are multiplied by 1 + gamma, as at their optimum.
-    """
+    """Put networks of one layer on top of each other, with feedback between them."""
     layers = [_layer(setting, i, scale=float(net.feedforward[0].scale)) for i, net in enumerate(networks)]
-    grid = networks[0].populations["input"].grid
-    weights = []
-    for net in networks:
-        hears = 1 + feedback if net is not networks[-1] else 1
-        forward, lateral = net.weights
-        weights += [forward, jax.tree.map(lambda w, hears=hears: w * hears, lateral)]
-    return layered(grid, layers, feedback=feedback).with_weights(weights)
+    weights = [own for net in networks for own in net.weights]
+    alone = layered(networks[0].populations["input"].grid, layers).with_weights(weights)
+    return with_feedback(alone, feedback)
 
 
 def _layer(setting: Setting, number: int, scale: float = 1.0) -> Layer:

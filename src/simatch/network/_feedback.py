@@ -1,0 +1,77 @@
+"""The same network with another strength of feedback."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+
+from ._network import Network
+from ._pathway import AntiHebbian, Hebbian
+from ._term import Term
+
+
+def with_feedback(net: Network, feedback: float | Sequence[float]) -> Network:
+    """Return the same network with another strength of feedback.
+
+    Feedforward weights stay. Lateral weights are multiplied by ``(1 + new) / (1 + old)``, the ratio of their structure
+    constants (equation 9 of ``docs/mathematics.md``), as at their optimum for the same activities.
+
+    Parameters
+    ----------
+    net : Network
+    feedback : float or sequence of float
+        gamma, at least 0: of all Hebbian pathways between populations that relax, or of each Hebbian pathway of the
+        network in turn (`Network.feedforward`). 0: no population hears those above it.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If the feedback is negative, if the number of values is not that of the Hebbian pathways, or if no energy
+        governs the dynamics with this feedback (`simatch.Network`).
+
+    References
+    ----------
+    Obeid, Ramambason, Pehlevan, NeurIPS 2019; equations (9) to (11) of ``docs/mathematics.md``.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> net = sm.layered(4, [sm.Layer(units=3), sm.Layer(units=2)], feedback=0.1)
+    >>> alone = sm.with_feedback(net, 0)
+    >>> net.stages(), alone.stages()
+    ((('layer1', 'layer2'),), (('layer1',), ('layer2',)))
+    >>> [round(float(own.lateral[0].to_dense()[0, 0]), 3) for own in (net, alone)]
+    [1.0, 0.909]
+    """
+    if isinstance(feedback, Sequence):
+        strengths = list(feedback)
+        if len(strengths) != len(net.feedforward):
+            raise ValueError(
+                f"The network has {len(net.feedforward)} Hebbian pathways, but {len(strengths)} strengths of feedback "
+                "were given; give one for each, or one number for all."
+            )
+    else:
+        strengths = [float(feedback) if p.pre in net.layers else p.feedback for p in net.feedforward]
+    changed: list[Term] = []
+    for term in net.terms:
+        if isinstance(term, Hebbian):
+            scale, term = (
+                term.scale,
+                Hebbian(term.pre, term.post, term.connectivity, feedback=strengths.pop(0), parameters=term.parameters),
+            )
+            term = eqx.tree_at(lambda p: p.scale, term, scale)
+        changed.append(term)
+    # A network knows how much feedback each population receives, and tells its lateral pathways.
+    other = Network(net.populations, changed)
+    return other.with_parameters(
+        [
+            jax.tree.map(lambda w, factor=new.gain / old.gain: w * factor, old.parameters)
+            if isinstance(old, AntiHebbian) and isinstance(new, AntiHebbian)
+            else old.parameters
+            for old, new in zip(net.terms, other.terms, strict=True)
+        ]
+    )
