@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from sklearn import datasets
 
@@ -120,6 +121,7 @@ def main() -> None:
         for activation in chosen.activation or ACTIVATIONS:
             for depth in DEPTHS:
                 own = cell(x, activation, depth)
+                jax.clear_caches()  # programs of a hundred networks would leave no memory areas for the next
                 cells.append(own)
                 if chosen.verbose or own.outcome != "arrived":
                     print(  # noqa: T201
