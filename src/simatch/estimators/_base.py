@@ -195,7 +195,7 @@ class SimilarityMatcher(
         whole = self._init_callback_context(max_subtasks=tasks)
         whole.call_on_fit_task_begin(estimator=self, X=X, y=y)
         measure = self._measure(X, unit, seed)
-        enough, acceptable = self._tolerances(measure(net))
+        enough, acceptable = self._tolerances(measure)
 
         seen: list[Any] = []
 
@@ -519,7 +519,7 @@ class SimilarityMatcher(
             after=after,
         )
 
-    def _measure(self, X: Any, unit: float, seed: int):
+    def _measure(self, X: Any, unit: float, seed: int) -> Callable[[Network], Certificate]:
         """Return the function that measures how far a network is from its optimum, on some of the rows."""
         own = measure_on(self._some(X, unit, seed), solver=self.solver, tolerance=float(self.tolerance))
 
@@ -533,11 +533,11 @@ class SimilarityMatcher(
         count = min(_MEASURED, max(_NUMBERS // X.shape[1], 100))
         return X[np.random.default_rng(seed).permutation(X.shape[0])[:count]] / unit
 
-    def _survey(self, X: Any | None, measure: Any | None) -> None:
+    def _survey(self, X: Any | None, measure: Callable[[Network], Certificate] | None) -> None:
         """Keep what only the data of `fit` say, of which `measure` may know it; None after `partial_fit`."""
 
-    def _tolerances(self, first: Certificate) -> tuple[float | None, float | None]:
-        """Distance at which learning ends, and the largest one without a warning; `first` is the first certificate."""
+    def _tolerances(self, measure: Callable[[Network], Certificate]) -> tuple[float | None, float | None]:
+        """Distance at which learning ends, and the largest one without a warning, both by `measure`."""
         if self.tol == "auto":
             return _AUTOMATIC
         tol = float(self.tol) or None

@@ -218,11 +218,11 @@ class SimilarityMatching(SimilarityMatcher):
     def _fewest_batches(self) -> int:
         return _LINEAR_BATCHES if isinstance(activation(self.activation), Linear) else super()._fewest_batches
 
-    def _tolerances(self, first: Certificate) -> tuple[float | None, float | None]:
-        exact = isinstance(first, LinearCertificate) and self.tol == "auto"
-        return (_EXACT, _EXACT) if exact else super()._tolerances(first)
+    def _tolerances(self, measure: Callable[[Network], Certificate]) -> tuple[float | None, float | None]:
+        exact = isinstance(measure, _Distance) and self.tol == "auto"
+        return (_EXACT, _EXACT) if exact else super()._tolerances(measure)
 
-    def _measure(self, X: Any, unit: float, seed: int):
+    def _measure(self, X: Any, unit: float, seed: int) -> Callable[[Network], Certificate]:
         best = principal(X, int(self.n_components)) if isinstance(activation(self.activation), Linear) else None
         if best is None:
             return super()._measure(X, unit, seed)
@@ -235,7 +235,7 @@ class SimilarityMatching(SimilarityMatcher):
             warnings.simplefilter("ignore", ConvergenceWarning)
             return relax(net, x, solver=self.solver, tolerance=float(self.tolerance))
 
-    def _survey(self, X: Any | None, measure: Any | None) -> None:
+    def _survey(self, X: Any | None, measure: Callable[[Network], Certificate] | None) -> None:
         # Weights do not know how much of the data they miss.
         if X is None or not is_linear(self.network_):
             self._captured = None
