@@ -13,7 +13,16 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from .._checks import number, whole
-from ..network import Activities, Network, Pathway, Term, in_default_precision, optimal_parameters, with_feedback
+from ..network import (
+    Activities,
+    Network,
+    Pathway,
+    Term,
+    in_default_precision,
+    optimal_parameters,
+    with_feedback,
+    without_feedback,
+)
 from ..relaxation import (
     ConvergenceWarning,
     Inputs,
@@ -128,7 +137,7 @@ def calibrate(
         raise ValueError("The input is 0 everywhere, so that no scale makes a layer respond; pass real samples.")
     strengths = [pathway.feedback for pathway in net.feedforward]
     # Before anything is learned, layers that hear each other would excite each other until they ignore the input.
-    net = _search(_without_feedback(net), few, level, solver)
+    net = _search(without_feedback(net), few, level, solver)
     epochs = int(batches) * min(int(batch_size), count) / count
     for chosen in order_of(count, epochs=epochs, batch_size=batch_size, seed=seed):
         batch = check_inputs(net, rows_of(x, chosen), numbers=chosen)
@@ -186,13 +195,6 @@ def recalibrated(net: Network, x: Inputs, *, level: float = 0.5, solver: Solver 
     found = _search(net, inputs, level, solver)
     _require_finite(found)
     return found
-
-
-def _without_feedback(net: Network) -> Network:
-    try:
-        return with_feedback(net, 0)
-    except ValueError:  # populations in a loop, of which none can relax before the others
-        return net
 
 
 def _check(

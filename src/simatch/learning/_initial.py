@@ -7,7 +7,17 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from .._checks import whole
-from ..network import Activities, Network, Pathway, Term, in_default_precision, optimal_parameters, signs_of
+from ..network import (
+    Activities,
+    Network,
+    Pathway,
+    Term,
+    in_default_precision,
+    optimal_parameters,
+    signs_of,
+    with_feedback,
+    without_feedback,
+)
 from ..relaxation import Inputs, Solver, Status, check_inputs, check_solving, count_samples, rows_of, settle, shaped
 
 # Most samples that sizes are found from, about how many numbers these hold at most, and most steps.
@@ -24,12 +34,13 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
 
     Initial weights know nothing of the size of the data. With inputs of size 1e-3 or 1e4, learning first spends many
     steps on this factor, or diverges. Each step of the search relaxes the network and compares the weights of each term
-    with those that are optimal for the activities.
+    with those that are optimal for the activities. The search is without feedback, which is then switched on as by
+    `simatch.with_feedback`; if activities have no bound then, weights that raise them are halved until they have.
 
     Parameters
     ----------
     net : Network
-        Usually before learning; a network at the optimum of learning does not change.
+        Usually before learning; a network without feedback at the optimum of learning does not change.
     x : array of shape (samples, ...), or dict of such arrays
         At most 500 samples of them, chosen at random, are used.
     seed : int
@@ -61,6 +72,19 @@ def sized(net: Network, x: Inputs, *, seed: int = 0, solver: Solver | None = Non
     net = in_default_precision(net)
     check_solving(solver)
     inputs = _few(net, x, _generator(seed))
+    strengths, alone = [pathway.feedback for pathway in net.feedforward], without_feedback(net)
+    if alone is net or not any(strengths):
+        return _sized(net, inputs, solver)
+    # Layers that hear each other may have no size at which the search rests: larger activities ask for larger weights.
+    net = with_feedback(_sized(alone, inputs, solver), strengths)
+    for _ in range(_STEPS):
+        if not bool(_step(net, inputs, solver)[2]):
+            break
+        net = _weaker(net)
+    return net
+
+
+def _sized(net: Network, inputs: Activities, solver: Solver | None) -> Network:
     settled, too_strong = net, False
     for _ in range(_STEPS):
         following, change, diverged = _step(net, inputs, solver)

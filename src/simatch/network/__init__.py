@@ -25,6 +25,7 @@ from ._energy import present as present
 from ._energy import term_energies as term_energies
 from ._energy import total_cost as total_cost
 from ._feedback import with_feedback as with_feedback
+from ._feedback import without_feedback as without_feedback
 from ._graph import felt_in as felt_in
 from ._grid import Grid as Grid
 from ._interneurons import Interneurons as Interneurons

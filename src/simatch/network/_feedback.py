@@ -75,3 +75,28 @@ def with_feedback(net: Network, feedback: float | Sequence[float]) -> Network:
             for old, new in zip(net.terms, other.terms, strict=True)
         ]
     )
+
+
+def without_feedback(net: Network) -> Network:
+    """Return the same network without feedback; or the network itself if its pathways form a loop.
+
+    Parameters
+    ----------
+    net : Network
+
+    Returns
+    -------
+    Network
+        As `with_feedback` returns it for 0; populations in a loop have no order in which one relaxes before the others.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.network import without_feedback
+    >>> without_feedback(sm.layered(4, [sm.Layer(units=3), sm.Layer(units=2)], feedback=0.1)).stages()
+    (('layer1',), ('layer2',))
+    """
+    try:
+        return with_feedback(net, 0)
+    except ValueError:
+        return net
