@@ -40,6 +40,8 @@ class Rows:
     def __init__(self, data: Any, unit: float = 1.0):
         self.data, self.unit = data, unit
         self.shape, self.dtype = tuple(data.shape), precision()
+        # Rows of such data may be read in any order (`simatch.relaxation.rows_of`).
+        self.in_memory = type(data) is np.ndarray
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -171,7 +171,7 @@ def rows_of(x: Inputs, chosen: np.ndarray | slice) -> Any:
 
 
 def _stored_rows(x: Any, chosen: np.ndarray | slice) -> np.ndarray:
-    if isinstance(chosen, slice):
+    if isinstance(chosen, slice) or getattr(x, "in_memory", False):
         return np.asarray(x[chosen])
     # Each row once and in the order in which they are stored, which is all that h5py can read, and fast with others.
     rows, places = np.unique(chosen, return_inverse=True)
