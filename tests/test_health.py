@@ -223,6 +223,17 @@ def test_layers_that_hear_each_other_are_calibrated_before_they_ignore_the_input
         np.testing.assert_allclose(level(net, x[:100], name), 0.5, rtol=0.2)
 
 
+def test_sizes_are_those_without_feedback(rng):
+    """With feedback the search did not rest, because larger activities ask for larger weights."""
+    x = rng.normal(size=(200, 13))
+    net = sm.layered(13, [sm.Layer(units=n, activation="relu") for n in (8, 4)], feedback=0.1)
+    alone = sm.with_feedback(sm.sized(sm.with_feedback(net, 0), x), 0.1)
+    net = sm.sized(net, x)
+    for own, other in zip(jax.tree.leaves(net.weights), jax.tree.leaves(alone.weights), strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-5)
+    assert np.max(np.asarray(sm.relax(net, x).steps)) < 30
+
+
 def test_scales_of_linear_layers_in_closed_form(rng):
     """At the optimum of a linear layer as wide as its input, activities are sqrt(c) as large as inputs."""
     x = 40 * rng.normal(size=(500, 3))
