@@ -112,7 +112,7 @@ assert table["after learning"] < table["pixels"]
 # A large layer of units with random weights is already better than pixels, which is why this line must be in every such
 # table: it says how much is due to learning, and how much to having many units. One split of 450 test images is
 # noisy: one image is 0.22 %. `simatch demo` repeats this on five splits, with a mean of 4.0 % for pixels, 1.8 % before
-# learning and 1.2 % after it. (Sizes and radii of the layers were chosen on three other splits.)
+# learning and 1.1 % after it. (Sizes and radii of the layers were chosen on three other splits.)
 #
 # ## The similarities
 #
