@@ -20,6 +20,27 @@ def test_random_spectra_arrive_or_warn(seed):
     assert outcome.error < 0.05
 
 
+def test_no_component_is_lost(rng):
+    """Case 1: the published ratio of rates left output variances of 12.39, 4.04 and 0.00."""
+    x = rng.normal(size=(2000, 10)) * [3, 2, 1, *[0.3] * 7]
+    x -= x.mean(axis=0)
+    z = SimilarityMatching(3, max_iter=200, random_state=0).fit_transform(x)
+    found = np.linalg.eigvalsh(z.T @ z / len(z))[::-1]
+    np.testing.assert_allclose(found, np.linalg.eigvalsh(x.T @ x / len(x))[::-1][:3], rtol=0.01)
+
+
+def test_similarities_of_iris_are_those_of_its_principal_components():
+    """Case 5: with defaults the relative error of the similarities was 0.81 without a word; the least is 0.048."""
+    x = StandardScaler().fit_transform(load_iris().data)
+    similarities = x @ x.T
+
+    def error(z):
+        return np.linalg.norm(similarities - z @ z.T) / np.linalg.norm(similarities)
+
+    least = error(PCA(2).fit_transform(x))
+    assert error(SimilarityMatching(2, random_state=0).fit_transform(x)) < 1.01 * least
+
+
 def test_a_tie_of_the_last_variance_kept_is_not_silent():
     outcome = spectra.outcome(spectra.tied_case(0, 0.0))
     assert outcome.warned
