@@ -59,11 +59,10 @@ def with_feedback(net: Network, feedback: float | Sequence[float]) -> Network:
     changed: list[Term] = []
     for term in net.terms:
         if isinstance(term, Hebbian):
-            scale, term = (
-                term.scale,
-                Hebbian(term.pre, term.post, term.connectivity, feedback=strengths.pop(0), parameters=term.parameters),
+            pathway = Hebbian(
+                term.pre, term.post, term.connectivity, feedback=strengths.pop(0), parameters=term.parameters
             )
-            term = eqx.tree_at(lambda p: p.scale, term, scale)
+            term = eqx.tree_at(lambda p: p.scale, pathway, term.scale)
         changed.append(term)
     # A network knows how much feedback each population receives, and tells its lateral pathways.
     other = Network(net.populations, changed)
