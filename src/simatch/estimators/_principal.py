@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 
 from ..learning import Certificate
 from ..relaxation import dense
 
 # Most multiplications for the second moments of the data; a second on two cores.
 _LARGEST, _LARGEST_IN_DOUBLE = 1e11, 1e9
+# Numbers that are multiplied at a time: two threads of OpenBLAS take 0.6 of the time that a quarter of them needs.
+_AT_ONCE = 1 << 23
 # Ratio of kept variances from which rounding errors of the outputs in single precision approach a percent.
 _WIDE = 1e4
 # Components with less than this share of the largest variance are below single precision.
@@ -76,15 +79,17 @@ def principal(x: Any, components: int) -> Principal | None:
     precision = float if samples * features * small <= _LARGEST_IN_DOUBLE else x.dtype
 
     def blocks() -> Iterator[Any]:
-        for i in range(0, features if wide else samples, 4096):
-            yield dense(x[:, i : i + 4096].T if wide else x[i : i + 4096])
+        size = max(1, _AT_ONCE // small)
+        for i in range(0, max(samples, features), size):
+            yield dense(x[:, i : i + size].T if wide else x[i : i + size])
 
     moments = np.zeros((small, small))
     for block in (own.astype(precision, copy=False) for own in blocks()):
         moments += block.T @ block
     moments /= samples
     count = min(components + 1, small)
-    values, vectors = scipy.linalg.eigh(moments, subset_by_index=(small - count, small - 1))
+    with threadpool_limits(1, user_api="blas"):  # more threads take three times as long
+        values, vectors = scipy.linalg.eigh(moments, subset_by_index=(small - count, small - 1))
     values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
     variances = np.zeros(components + 1)
     variances[:count] = values

@@ -13,6 +13,8 @@ from ._solver import Settled, Solver, Status
 
 # Smaller blocks are inverted in native code, many at a time; larger matrices take too long to factorise in every batch.
 _SMALLEST, _LARGEST = 17, 512
+# Samples a unit from which the inverse pays: 2 to 17 times as fast as triangular solves.
+_MANY = 2
 
 
 @final
@@ -73,7 +75,7 @@ def solve_directly(problem: Problem, tolerance: Float[Array, ""]) -> Settled:
     ((name, drive),) = problem.drive.items()
     matrices = problem.matrices()
     columns = drive.reshape(problem.blocks, problem.block_size, -1)
-    activities = cho_solve((jnp.linalg.cholesky(matrices), True), columns)
+    activities = _solved(matrices, columns)
     defect = columns - matrices @ activities
     size = jnp.sum(activities**2, axis=(0, 1))
     residual = jnp.sqrt(jnp.sum(defect**2, axis=(0, 1)) / jnp.where(size > 0, size, 1))
@@ -86,3 +88,16 @@ def solve_directly(problem: Problem, tolerance: Float[Array, ""]) -> Settled:
         jnp.ones(drive.shape[-1], jnp.int32),
         jnp.where(jnp.isfinite(residual) & (size < 1e24), status, Status.DIVERGED),
     )
+
+
+def _solved(
+    matrices: Float[Array, "blocks units units"], columns: Float[Array, "blocks units samples"]
+) -> Float[Array, "blocks units samples"]:
+    """Solve for all samples, by the inverse if they are many: products are faster than triangular solves."""
+    factors = (jnp.linalg.cholesky(matrices), True)
+    if columns.shape[-1] < _MANY * columns.shape[-2]:
+        return cho_solve(factors, columns)
+    inverse = cho_solve(factors, jnp.broadcast_to(jnp.eye(matrices.shape[-1], dtype=matrices.dtype), matrices.shape))
+    activities = inverse @ columns
+    # The error of an inverse grows with the condition of its matrix; a second step takes it away.
+    return activities + inverse @ (columns - matrices @ activities)
