@@ -285,6 +285,17 @@ def test_nothing_is_compiled_twice(x):
     assert programs() == compiled
 
 
+@pytest.mark.parametrize("feedback", [0.0, 0.1])
+def test_no_number_is_moved_to_the_device_by_accident(x, feedback):
+    """What learning moves it moves at once and openly: hidden transfers make a GPU wait for the host."""
+    layers = [sm.Layer(units=3, stride=2, radius=2.0), sm.Layer(units=5)]
+    net = sm.layered(sm.Grid(6, 6), layers, feedback=feedback)
+    settings = {"batch_size": 20, "rate": 0.01, "progress": False}
+    sm.train(net, x, **settings)  # constants are made while programs are compiled
+    with jax.transfer_guard_host_to_device("disallow"):
+        sm.train(net, x, **settings)
+
+
 @pytest.mark.parametrize("size", [0, -3])
 def test_batch_sizes_are_checked(size, x):
     for use in (

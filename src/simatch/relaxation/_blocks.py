@@ -33,7 +33,7 @@ def settle_alone(
         return solve_directly(problem, tolerance)
     if not suits(problem):
         return anywhere(start, tolerance)
-    return jax.lax.platform_dependent(start, tolerance, cpu=here, default=anywhere)
+    return native.on_cpus(here, anywhere, start, tolerance)
 
 
 def suits(problem: Problem) -> bool:

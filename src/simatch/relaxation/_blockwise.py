@@ -2,9 +2,9 @@
 
 from typing import final
 
-import jax
 from jaxtyping import Array, Float
 
+from .. import _native as native
 from ..network import Activities
 from ._accelerated import Accelerated
 from ._blocks import settle_alone
@@ -74,5 +74,5 @@ class Blockwise(Solver):
             return Accelerated().solve(problem, start, tolerance, max_steps)
 
         if suits_in_turn(problem):
-            return jax.lax.platform_dependent(start, tolerance, cpu=in_turn, default=together)
+            return native.on_cpus(in_turn, together, start, tolerance)
         return settle_alone(problem, start, tolerance, max_steps or self.max_steps, max_steps)
