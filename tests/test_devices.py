@@ -7,12 +7,17 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import on_devices
 import pytest
+from jax.sharding import PartitionSpec as P
 from on_devices import BATCH, counted, measured, network, poisoned, samples, weights
 
 import simatch as sm
+from simatch.learning._devices import BATCH as BATCH_AXIS
+from simatch.learning._devices import averaged, batch_mesh
 
 TIGHT = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -132,3 +137,12 @@ def test_processes_must_agree(two_processes):
     for found in two_processes:
         assert "different networks" in str(found["networks refused"])
         assert "different numbers of samples" in str(found["samples refused"])
+
+
+def test_changes_travel_in_one_message():
+    """Between hosts each message takes some milliseconds, however short it is."""
+    mesh = batch_mesh(jax.make_mesh((1,), ("batch",)))
+    changes = {"forward": jnp.arange(6.0).reshape(2, 3), "lateral": (jnp.ones(4), jnp.asarray(2.0))}
+    mean = jax.jit(jax.shard_map(lambda own: averaged(own, BATCH_AXIS), mesh=mesh, in_specs=P(), out_specs=P()))
+    assert mean.lower(changes).as_text().count("stablehlo.all_reduce") == 1
+    jax.tree.map(np.testing.assert_array_equal, mean(changes), changes)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from ..network import Network, Weights
 from ..relaxation import Solver, Status, settle_phases
 from ._batches import Stack
-from ._devices import BATCH
+from ._devices import BATCH, averaged
 from ._health import figures
 from ._learn import Rates, moved
 from ._rule import Rule, changed
@@ -92,7 +92,7 @@ def step(
     changes, rule_state, cost = changed(rule, net, settled, state.rule, entries, weights)
     cost = jnp.asarray(cost, rates[0].dtype)
     if axis is not None:
-        changes, cost = jax.lax.pmean((changes, cost), axis)
+        changes, cost = averaged((changes, cost), axis)
         rule_state = method.rule.joined(state.rule, rule_state, axis)
     transform_state = state.transform
     if method.transform is not None:

@@ -25,6 +25,7 @@ from ..network import (
     signs_of,
 )
 from ..relaxation import INPUTS_CLAMPED, Phase
+from ._devices import averaged
 from ._rates import Schedule, automatic_rate, curvature_limits
 
 
@@ -217,7 +218,7 @@ class Rule(eqx.Module):
         axis : str
             Name of the mesh axis of the devices.
         """
-        return jax.lax.pmean(after, axis) if jax.tree.leaves(after) else after
+        return averaged(after, axis)
 
 
 def changed(

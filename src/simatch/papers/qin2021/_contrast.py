@@ -59,8 +59,11 @@ ROWS: dict[str, Row] = {
     "contrastive": Row(
         "contrastive similarity matching",
         2.16,
-        lambda grid, hidden, seed: contrastive(grid, hidden, CLASSES, beta=0.5, rates=(0.3, 0.225), seed=seed),
-        epochs=8,
+        lambda grid, hidden, seed: contrastive(
+            grid, hidden, CLASSES, beta=0.5, rates=(1.6, 1.2), lateral_rate=0.05, seed=seed
+        ),
+        batch_size=100,
+        epochs=10,
     ),
     "contrastive-structured": Row(
         "contrastive similarity matching, structured",
