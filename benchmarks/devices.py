@@ -5,6 +5,7 @@ as hosts of a cluster would, and by one process with two devices on both cores; 
 run. The model says that a batch takes as long as its share on one device, and the all-reduce of all changes of weights.
 """
 
+import functools
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -47,8 +48,8 @@ def child(process: int, processes: int, cores: Sequence[int], devices: int, addr
         net, _ = sm.train(net, own[: 2000 // processes], batch_size=100, mesh=mesh, progress=False)
         for size in BATCHES:
             part = own[: COUNT * size // processes]
-            settings = {"batch_size": size, "rate": 0.01, "mesh": mesh, "progress": False}
-            found[f"{units} {size}"] = _median(lambda net=net, part=part, all=settings: sm.train(net, part, **all)) / COUNT
+            learn = functools.partial(sm.train, net, part, batch_size=size, rate=0.01, mesh=mesh, progress=False)
+            found[f"{units} {size}"] = _median(learn) / COUNT
         if mesh is not None:
             one = PartitionSpec(mesh.axis_names[0])
             reduce = jax.jit(
@@ -62,7 +63,7 @@ def child(process: int, processes: int, cores: Sequence[int], devices: int, addr
     return found
 
 
-def _median(task) -> float:
+def _median(task: Callable[[], object]) -> float:
     times = []
     for _ in range(LAPS + 1):
         began = time.perf_counter()

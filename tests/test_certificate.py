@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import simatch as sm
+from simatch.learning import ended
 
 
 def layer(k: int = 3, inputs: int = 6, seed: int = 0, **settings) -> sm.Network:
@@ -126,3 +127,24 @@ def test_pathways_have_rates_of_their_own(rng, x64):
         sm.Plasticity(net, {"layer2": 0.0})
     with pytest.raises(ValueError, match="between 0 and 1, got 2"):
         sm.Plasticity(net, {"layer1": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("distances", "end"),
+    [
+        ([0.06, 0.04, 0.03, 0.02, 0.0009], True),  # at the tolerance
+        ([0.06, 0.03, 0.03, 0.029, 0.028], True),  # 0.028 after 125 batches, 0.03 after 50
+        ([0.06, 0.031, 0.03, 0.029, 0.027], False),  # lower by 13 % than after 50
+        ([0.06, 0.06, 0.06, 0.06, 0.06], False),  # does not fall, but is too large
+        ([0.03, 0.03, 0.03], False),  # too soon
+        ([0.03, 0.03, 0.03, 0.03, None], False),  # not measured
+    ],
+)
+def test_a_run_ends_at_its_optimum_or_where_its_distance_falls_no_more(distances, end):
+    def report(number: int, distance: float | None) -> sm.Report:
+        found = None if distance is None else sm.Certificate(-1.0, -1.0, distance, 100)
+        return sm.Report(25 * number, 100, 0, 0, 1, 0, {}, {}, {}, rate=0.5, seconds=1.0, certificate=found)
+
+    reports = [report(number, distance) for number, distance in enumerate(distances, start=1)]
+    assert ended(reports[-1], reports, tol=1e-3, stalled=0.05) == end
+    assert not ended(reports[-1], reports, tol=None, stalled=None)

@@ -31,7 +31,6 @@ from ..learning import (
     Report,
     Schedule,
     Steps,
-    arrived,
     automatic_rate,
     batches_in,
     calibrate,
@@ -40,6 +39,7 @@ from ..learning import (
     concluded,
     describe,
     encode,
+    ended,
     epochs_of,
     hyperbolic,
     identity,
@@ -196,6 +196,8 @@ class SimilarityMatcher(
         whole.call_on_fit_task_begin(estimator=self, X=X, y=y)
         measure = self._measure(X, unit, seed)
         enough, acceptable = self._tolerances(measure)
+        # Without noise a distance that no longer falls will not fall later.
+        stalled = acceptable if self.tol == "auto" and size == X.shape[0] else None
 
         seen: list[Any] = []
 
@@ -206,7 +208,7 @@ class SimilarityMatcher(
                 net, reports = course.network, course.reports
                 order = epochs_of(X / unit, epochs=epochs, batch_size=size, seed=seed, start=course.batches)
                 runs: Steps = self._training(net, order, schedule, course.last)
-                runs = keeper.following(course, certified(runs, measure, enough, reports))
+                runs = keeper.following(course, certified(runs, measure, enough, reports, stalled))
                 runs = tracked(runs, total, describe, label=type(self).__name__, shown=bool(self.verbose))
                 for number in range(tasks if course.complete else len(reports), tasks):
                     state = {"network_": net, "unit_": unit}
@@ -223,7 +225,7 @@ class SimilarityMatcher(
                     )
                     if stop:
                         break
-                    if number == tasks - 1 or arrived(report, enough):
+                    if number == tasks - 1 or ended(report, reports, enough, stalled):
                         next(runs, None)  # the end of the run, which is kept
                         break
             return net, concluded(net, reports, measure)

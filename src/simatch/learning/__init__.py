@@ -3,6 +3,7 @@
 from ._arrival import arrived as arrived
 from ._arrival import certified as certified
 from ._arrival import concluded as concluded
+from ._arrival import ended as ended
 from ._arrival import measure_on as measure_on
 from ._arrival import warn_short as warn_short
 from ._batches import batches_in as batches_in

@@ -11,6 +11,8 @@ from ._report import Report
 
 # A certificate is measured whenever so many times as many samples as it has itself were learned from.
 _SPACING = 10
+# A run may end after so many batches, if the second half of them left more than this share of the distance.
+_FEWEST, _STALLED = 100, 0.9
 
 Measure = Callable[[Network], Certificate]
 
@@ -49,6 +51,7 @@ def certified(
     measure: Measure,
     tol: float | None = None,
     earlier: Sequence[Report] = (),
+    stalled: float | None = None,
 ) -> Iterator[tuple[Network, Report]]:
     """Add certificates to some reports of a run, and end the run once the distance from the optimum is at most `tol`.
 
@@ -64,6 +67,8 @@ def certified(
         Distance at which the run ends, above 0; by default it ends with `runs`.
     earlier : sequence of Report
         Reports of the same run before these.
+    stalled : float, optional
+        The run also ends if the distance is at most this and hardly falls any more, as `ended` says.
 
     Yields
     ------
@@ -76,8 +81,9 @@ def certified(
         if report.samples >= due:
             report = dataclasses.replace(report, certificate=measure(net))
             due = _due(report)
+            measured.append(report)
         yield net, report
-        if arrived(report, tol):
+        if ended(report, measured, tol, stalled):
             return
 
 
@@ -102,6 +108,43 @@ def arrived(report: Report, tol: float | None) -> bool:
         False if the report has no certificate.
     """
     return tol is not None and report.certificate is not None and report.certificate.distance <= tol
+
+
+def ended(report: Report, reports: Sequence[Report], tol: float | None, stalled: float | None) -> bool:
+    """Whether a run ends with a report: its distance is small enough, or it hardly falls any more.
+
+    Parameters
+    ----------
+    report : Report
+        The last one.
+    reports : sequence of Report
+        All of the run, or those with certificates.
+    tol : float or None
+        Distance at which the run ends, above 0.
+    stalled : float or None
+        Distance, above 0, at which the run ends if after at least 100 batches the second half of them has lowered it by
+        less than a tenth.
+
+    Returns
+    -------
+    bool
+        False if the last report has no certificate.
+
+    Examples
+    --------
+    >>> import simatch as sm
+    >>> from simatch.learning import ended
+    >>> report = sm.Report(10, 1000, 0.5, 1e-4, 12.0, 0, {}, {}, {}, rate=0.1, seconds=2.0)
+    >>> ended(report, [report], tol=0.01, stalled=0.05)
+    False
+    """
+    if arrived(report, tol):
+        return True
+    if not arrived(report, stalled) or report.batches < _FEWEST:
+        return False
+    halfway = [own.certificate for own in reports if own.certificate is not None and own.batches <= report.batches / 2]
+    assert report.certificate is not None
+    return bool(halfway) and report.certificate.distance > _STALLED * halfway[-1].distance
 
 
 def concluded(net: Network, reports: list[Report], measure: Measure) -> list[Report]:
