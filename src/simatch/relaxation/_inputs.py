@@ -459,8 +459,9 @@ def _good(x: jax.Array | np.ndarray) -> np.ndarray:
 
 def _sound(x: jax.Array | np.ndarray) -> bool:
     """Whether all numbers are finite and so small that their squares are, too. NaN is within no bounds."""
-    if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.flags.c_contiguous:
+    if isinstance(x, np.ndarray) and x.dtype in (np.float32, np.float64) and x.flags.c_contiguous:
         flat = x.reshape(-1)
-        if flat @ flat <= LARGEST**2:  # one pass where the bounds below take two
-            return True
+        with np.errstate(over="ignore", invalid="ignore"):
+            if flat @ flat <= LARGEST**2:  # one pass where the bounds below take two
+                return True
     return x.size == 0 or (float(x.min()) >= -LARGEST and float(x.max()) <= LARGEST)
