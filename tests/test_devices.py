@@ -140,7 +140,7 @@ def test_processes_must_agree(two_processes):
 
 
 def test_changes_travel_in_one_message():
-    """Between hosts each message takes some milliseconds, however short it is."""
+    """Between processes each message takes some milliseconds, however short it is."""
     mesh = batch_mesh(jax.make_mesh((1,), ("batch",)))
     changes = {"forward": jnp.arange(6.0).reshape(2, 3), "lateral": (jnp.ones(4), jnp.asarray(2.0))}
     mean = jax.jit(jax.shard_map(lambda own: averaged(own, BATCH_AXIS), mesh=mesh, in_specs=P(), out_specs=P()))

@@ -1,6 +1,5 @@
 """Learning: rules, learning rates, the loop over batches, costs, and features."""
 
-from ._arrival import arrived as arrived
 from ._arrival import certified as certified
 from ._arrival import concluded as concluded
 from ._arrival import ended as ended

@@ -50,7 +50,7 @@ def replicated(tree: Tree, mesh: Mesh) -> Tree:
 def averaged(tree: Tree, axis: str) -> Tree:
     """Average numbers over the devices, inside ``jax.shard_map``.
 
-    They travel in one message: between hosts each takes some milliseconds, however short it is.
+    They travel in one message: between processes each takes some milliseconds, however short it is.
     """
     numbers, original = ravel_pytree(tree)
     return original(jax.lax.pmean(numbers, axis)) if numbers.size else tree

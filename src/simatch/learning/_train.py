@@ -489,12 +489,10 @@ def describe(progress: tuple[Network, Report]) -> tuple[int, str]:
     Examples
     --------
     >>> import simatch as sm
-    >>> from simatch.learning import arrived, describe
+    >>> from simatch.learning import describe
     >>> report = sm.Report(10, 1000, 0.5, 1e-4, 12.0, 0, {}, {}, {}, rate=0.1, seconds=2.0)
     >>> describe((sm.layered(4, [sm.Layer(units=2)]), report))
     (10, '500 samples/s  cost 0.5  residual 0.0001')
-    >>> arrived(report, tol=0.01)  # it has no certificate
-    False
     """
     _, report = progress
     speed = report.samples / report.seconds
