@@ -15,6 +15,7 @@ from ..network import (
     AntiHebbian,
     Bias,
     Connectivity,
+    Dense,
     Grid,
     Hebbian,
     Leak,
@@ -22,7 +23,7 @@ from ..network import (
     Nudge,
     Population,
 )
-from ..relaxation import Coupled, Descent, Phase, Solver
+from ..relaxation import Accelerated, Coupled, Descent, Phase, Solver
 from ._layered import Layer
 from ._supervised import Supervised
 
@@ -100,7 +101,7 @@ def contrastive(
     rates = _rates(rates, len(hidden) + 1, 0.75)
     beta = number(beta, "beta", above=0)
     net = _network(input, hidden, outputs, activation, lateral=True, seed=seed)
-    free, nudged = _phases(beta, steps, step_size)
+    free, nudged = _phases(net, beta, steps, step_size)
     rule = RuleByTerm(
         [ContrastRule(free, nudged, beta), GradientRule(nudged)], of=[int(term.signs == 1) for term in net.terms]
     )
@@ -164,7 +165,7 @@ def equilibrium(
     """
     rates = _rates(rates, len(hidden) + 1, 0.25)
     net = _network(input, hidden, outputs, activation, lateral=lateral, seed=seed)
-    free, nudged = _phases(beta, steps, step_size)
+    free, nudged = _phases(net, beta, steps, step_size)
     rule: Rule = ContrastRule(free, nudged, beta)
     if random_sign:
         rule = RandomSign(rule, seed)
@@ -204,18 +205,24 @@ def _rates(rates: Sequence[float] | None, layers: int, factor: float) -> list[fl
     return rates
 
 
-def _phases(beta: float, steps: Steps, step_size: float) -> tuple[Phase, Phase]:
+def _phases(net: Network, beta: float, steps: Steps, step_size: float) -> tuple[Phase, Phase]:
     """Free and nudged phase: settled, or of a number of steps each."""
     first, second = steps
     nudge = Nudge(OUTPUT, "label", beta)
     return (
-        Phase(["input"], steps=first, solver=_solver(first, step_size)),
-        Phase(["input", "label"], terms=[nudge], start="previous", steps=second, solver=_solver(second, step_size)),
+        Phase(["input"], steps=first, solver=_solver(net, first, step_size)),
+        Phase(
+            ["input", "label"], terms=[nudge], start="previous", steps=second, solver=_solver(net, second, step_size)
+        ),
     )
 
 
-def _solver(steps: int | None, step_size: float) -> Solver:
-    return Coupled() if steps is None else Descent(step_size=step_size)
+def _solver(net: Network, steps: int | None, step_size: float) -> Solver:
+    if steps is not None:
+        return Descent(step_size=step_size)
+    # With feedback of 1, joint steps of a layer whose units all inhibit each other take less time than sweeps.
+    dense = any(isinstance(pathway.connectivity, Dense) for pathway in net.lateral)
+    return Accelerated() if dense else Coupled()
 
 
 def _network(

@@ -32,7 +32,7 @@ class Blockwise(Solver):
     block stops when it has converged. The tolerance holds for every block, so the residual of the whole population
     is often much smaller.
 
-    Layers with feedback whose blocks have up to 16 neurons relax in turn, each by its own blocks (`Coupled`).
+    Layers with feedback relax in turn, each by its own blocks (`Coupled`).
 
     The solver needs a CPU, Numba, single precision, populations whose forces are affine in their activities, blocks of
     at most 512 neurons, and activations of this library. All other stages are relaxed by `Accelerated` (and by

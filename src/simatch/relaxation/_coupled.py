@@ -16,8 +16,6 @@ from ._problem import Problem
 from ._settings import count_field
 from ._solver import Settled, Solver, Status
 
-# One product with the matrix of a larger block, of many samples, takes less time than native steps of one sample.
-LARGEST_BLOCK = 16
 # Most steps of a population within a sweep, natively and elsewhere. Most blocks need two or three. Newton steps alone
 # may go in circles where an activation has a kink; after those native code goes on with other steps.
 INNER_STEPS, INNER_STEPS_ELSEWHERE = 100, 20
@@ -61,14 +59,14 @@ class Coupled(Solver):
 
     A step is one sweep over the populations, in groups that do not hear each other, the smallest first; in a chain of
     layers these are every other layer. A population without lateral synapses reaches its minimum in one proximal step;
-    small blocks of neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on
+    blocks of neurons relax as in `Blockwise`, from where they were, to a tenth of the tolerance. The forces on
     the first group are extrapolated, for every sample, as the last two sweeps suggest (Anderson acceleration with a
     memory of one sweep), by at most four times their last change; not so where a start is given, whose nearest fixed
     point is wanted. The residual of the first group is measured from the forces that the next sweep needs anyway.
 
     The fixed points are those of the joint dynamics. No length of a step has to be found, and the joint energy need not
-    be convex; if it is not, the fixed point that is reached may be another one than that of smaller steps. Stages with
-    larger blocks, or with energies that are not quadratic, are left to `Accelerated`.
+    be convex; if it is not, the fixed point that is reached may be another one than that of smaller steps. Stages
+    with energies that are not quadratic are left to `Accelerated`.
 
     Parameters
     ----------
@@ -127,7 +125,7 @@ def suits_in_turn(problem: Problem) -> bool:
 
 
 def _solvable(problem: Problem) -> bool:
-    return all(own is not None and own.shape[1] <= LARGEST_BLOCK for own in problem.own.values())
+    return all(own is not None for own in problem.own.values())
 
 
 def _groups(problem: Problem) -> tuple[tuple[str, ...], ...]:
