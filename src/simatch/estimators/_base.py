@@ -391,13 +391,15 @@ class SimilarityMatcher(
         if is_stored(X):
             validate_data(self, X, reset=reset, skip_check_array=True)  # which would read it as a whole
             return Rows(self._checked(X))
-        kept = [precision(), *_TYPES] if is_large(X) else precision()
-        # Values that overflow in the engine's precision become infinite, and validation rejects them.
+        large = is_large(X)
+        kept = [precision(), *_TYPES] if large else precision()
+        # Values that overflow in the engine's precision become infinite, and validation rejects them. Those of large
+        # data are checked once, by `_checked`.
         with np.errstate(over="ignore", invalid="ignore"):
-            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=kept)
+            X = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=kept, ensure_all_finite=not large)
         if is_sparse(X):
             return X
-        return Rows(self._checked(X)) if is_large(X) else np.asarray(X)
+        return Rows(self._checked(X)) if large else np.asarray(X)
 
     def _checked(self, X: Any) -> Any:
         """Return large data if they are a matrix of numbers in the range of the engine."""
