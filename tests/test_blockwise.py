@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import networks
 import numpy as np
+import oracle
 import pytest
 
 import simatch as sm
@@ -14,6 +15,12 @@ from simatch import _native as native
 from simatch.relaxation import settle, stage_problem
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="native code does not run here")
+NUMPY = {
+    "tanh": np.tanh,
+    "relu": lambda u: np.maximum(u, 0),
+    "linear": lambda u: u,
+    "clip": lambda u: np.clip(u, 0, 1),
+}
 ACTIVATIONS = ("tanh", "linear", "relu", "clip", "soft_threshold:0.2", "shifted_relu:0.1")
 
 
@@ -242,3 +249,22 @@ def test_what_native_code_cannot_do_is_left_to_the_default_solver(monkeypatch):
     monkeypatch.setattr(native, "available", lambda: False)
     out = sm.relax(net, x, solver=sm.Blockwise(max_steps=999), tolerance=1e-5)
     np.testing.assert_allclose(out.states["layer1"], exact(net, x), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("units", "activation"), [(7, "tanh"), (24, "tanh"), (24, "relu"), (24, "linear"), (40, "clip")]
+)
+def test_layers_with_feedback_take_a_few_sweeps_whatever_their_size(units, activation):
+    """Blocks of more than 16 units were once left to joint steps, of which they need 30 to 600."""
+    gamma, rng, f = 0.2, np.random.default_rng(0), NUMPY[activation]
+    layers = [sm.Layer(units=n, stride=2, radius=1.5, activation=activation) for n in (units, units // 2)]
+    net = sm.layered(sm.Grid(4, 4), layers, feedback=gamma)
+    net = networks.randomised(net, rng)
+    x = rng.normal(size=(9, 16))
+    out = sm.relax(net, x, tolerance=1e-5)
+    assert out.converged.all()
+    assert out.steps.max() <= 12
+    expected = oracle.dynamics(x, *networks.matrices(net), gamma, f)
+    for found, wanted in zip(networks.rows(out, net), expected, strict=True):
+        assert np.abs(wanted).max() > 0.05
+        np.testing.assert_allclose(found, wanted, atol=1e-4)

@@ -19,7 +19,8 @@ from jax.extend.backend import backends
 from jaxtyping import Array, Float, Int
 
 TANH, SHRINK = 0.0, 1.0
-NEWTON_SIZE = 16
+# Largest blocks that relax by Newton's method, and, if rectified, by sweeps from neuron to neuron.
+NEWTON_SIZE, SWEEP_SIZE = 16, 64
 
 # Numbers of the kernels in `simatch._native._handler`.
 SETTLE, DRIVE, ASSOCIATE, FEED_BACK = range(4)

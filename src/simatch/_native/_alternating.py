@@ -73,7 +73,7 @@ def penalty_of(frame, block):
     a, n, trace = matrix_of(frame, block), size_of(frame)[0], np.float32(0)
     for i in range(n):
         trace += a[i * n + i]
-    return max(trace / np.float32(n), np.float32(1e-3)) * np.float32(3 if settings_of(frame)[2] == 0 else 1)
+    return max(trace / np.float32(n), np.float32(1e-12)) * np.float32(3 if settings_of(frame)[2] == 0 else 1)
 
 
 @plain

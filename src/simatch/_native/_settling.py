@@ -5,15 +5,15 @@ Here sixteen samples, the lanes of a vector register, are settled together: ever
 is such a vector. A block is a group of neurons that interact with each other only: ``r = f(b + r - A r)``. Where
 samples are few, as in learning online, and blocks are small, the lanes are sixteen blocks for one sample.
 
-The smallest blocks start with Newton's method; larger ones with sweeps from neuron to neuron where activities are
-rectified, and otherwise with alternating directions. What these have not finished is left to accelerated proximal
+The smallest blocks start with Newton's method; those of up to 64 rectified neurons with sweeps from neuron to neuron,
+and all others with alternating directions. What these have not finished is left to accelerated proximal
 gradient steps as in `simatch.relaxation.Accelerated`. No sample depends on the others of its register.
 """
 
 import numpy as np
 from numba import types
 
-from . import NEWTON_SIZE
+from . import NEWTON_SIZE, SWEEP_SIZE
 from . import _memory as at
 from ._activity import activity, magnitude, measure, proximal, rectified
 from ._alternating import TRIED, fill_registers, nearness, penalty_of, rows_size, settle_by_alternating
@@ -361,7 +361,7 @@ def settle_many(frame, block, group):
     sweeping, alternating = False, False
     if small:
         fill_up(matrix, n, prepared)
-    elif rectified(kind, threshold, lower):
+    elif n <= SWEEP_SIZE and rectified(kind, threshold, lower):
         sweeping = smallest_diagonal(matrix, n) > LEAST
     else:
         alternating = invert(matrix, n, penalty_of(frame, block), prepared, rest)

@@ -15,7 +15,7 @@ from ._problem import Problem
 from ._solver import Settled, Status
 
 # The matrices of larger blocks do not fit into the cache of a core, and XLA multiplies matrices of this size fast.
-LARGEST_BLOCK = 512
+LARGEST_BLOCK = 1024
 
 
 def settle_alone(

@@ -24,9 +24,8 @@ class Blockwise(Solver):
 
     - up to 16 neurons: Newton steps;
     - more neurons, ``"linear"``: one linear solve, on every device and in every precision;
-    - more neurons, ``"relu"`` or ``"clip"``: coordinate descent, neuron by neuron;
-    - more neurons, other activations: alternating directions (equation 13a), with a matrix that is inverted once for
-      all samples.
+    - up to 64 neurons, ``"relu"`` or ``"clip"``: coordinate descent, neuron by neuron;
+    - otherwise alternating directions (equation 13a), with a matrix that is inverted once for all samples.
 
     Samples that have not converged after some of these steps continue with accelerated proximal gradient steps. A
     block stops when it has converged. The tolerance holds for every block, so the residual of the whole population
@@ -35,7 +34,7 @@ class Blockwise(Solver):
     Layers with feedback relax in turn, each by its own blocks (`Coupled`).
 
     The solver needs a CPU, Numba, single precision, populations whose forces are affine in their activities, blocks of
-    at most 512 neurons, and activations of this library. All other stages are relaxed by `Accelerated` (and by
+    at most 1,024 neurons, and activations of this library. All other stages are relaxed by `Accelerated` (and by
     `Adaptive` if their energy is not quadratic).
 
     Parameters

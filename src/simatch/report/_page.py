@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,11 +53,17 @@ class Figure:
             self.drawing.savefig(buffer, format=format, dpi=200, metadata=metadata)
         return buffer.getvalue()
 
+    @functools.cached_property
+    def png(self) -> bytes:
+        """Content of a PNG file of the figure, drawn once."""
+        return self.render("png")
+
     @property
     def uri(self) -> str:
         """The figure as a ``data:`` URI."""
         kind = {"png": "image/png", "svg": "image/svg+xml"}[self.format]
-        return f"data:{kind};base64,{base64.b64encode(self.render(self.format)).decode()}"
+        content = self.png if self.format == "png" else self.render(self.format)
+        return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +160,7 @@ def write_page(page: Page, folder: Path, *, name: str = "index.html") -> Path:
         undefined=jinja2.StrictUndefined,
     )
     for figure in page.figures:
-        write_atomically(folder / f"{figure.name}.png", figure.render("png"))
+        write_atomically(folder / f"{figure.name}.png", figure.png)
     path = folder / name
     write_atomically(path, environment.get_template("page.html.jinja").render(page=page))
     return path
