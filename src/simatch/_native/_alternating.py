@@ -69,7 +69,10 @@ def state_of(rows, state, sample, count, n):
 
 @plain
 def penalty_of(frame, block):
-    """Weight of the distance between the two parts' minima: the mean eigenvalue, and more where units are silent."""
+    """Weight of the distance between the two parts' minima: the mean eigenvalue, and more where units are silent.
+
+    It follows the matrix however small that is: a weight far above the eigenvalues makes no progress.
+    """
     a, n, trace = matrix_of(frame, block), size_of(frame)[0], np.float32(0)
     for i in range(n):
         trace += a[i * n + i]
