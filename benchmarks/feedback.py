@@ -71,12 +71,13 @@ def compare(kind: str) -> None:
     error = float(np.median(relative_error(rows(out, net), truth)))
     show("simatch", ours, error)
 
-    loop, found = looped(net, x), []
+    loop, found, nearest = looped(net, x), [], np.inf
     for length in LENGTHS:
         for steps in STEPS:
             states = loop(length, steps)
             own = np.concatenate([np.asarray(states[name], float) for name in net.layers]).T
             own_error = float(np.median(relative_error(own, truth)))
+            nearest = np.fmin(nearest, own_error)
             if own_error <= error:
                 found.append((steps, length, own_error))
                 break
@@ -86,7 +87,7 @@ def compare(kind: str) -> None:
         show(f"JAX, {steps} steps of {length:g}", per_image, own_error)
     else:
         per_image = seconds(lambda: loop(LENGTHS[0], STEPS[-1])) / count
-        show(f"JAX, {STEPS[-1]} steps, not enough", per_image, own_error)
+        show(f"JAX, {STEPS[-1]} steps, not enough", per_image, nearest)
 
     published, few = Published.of(net), 3
     began = time.perf_counter()
