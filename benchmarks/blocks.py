@@ -10,10 +10,11 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
-from sklearn.datasets import load_digits
+from sklearn import datasets
 
 import simatch as sm
 from simatch.estimators import SimilarityMatching
@@ -21,6 +22,8 @@ from simatch.estimators import SimilarityMatching
 from . import reference
 
 IMAGES, ROUNDS = 100, 9
+# Without the types that scikit-learn's loaders have for their other forms of call.
+DATASETS: Any = datasets
 SOLVERS = {"default": None, "Accelerated": sm.Accelerated()}
 # Scales at which layers on digits are active and do not excite each other.
 SCALES = {"tanh": 1.0, "relu": 0.1, "clip": 0.3, "linear": 0.3}
@@ -30,16 +33,16 @@ Case = tuple[str, sm.Network, np.ndarray]
 
 def flat() -> Iterator[Case]:
     """Rectified layers on digits as they are, where most units are active, and centred, where few are."""
-    data = load_digits().data / 16
+    data = DATASETS.load_digits().data / 16
     for kind, x in {"as they are": data, "centred": data - data.mean(axis=0)}.items():
         for n in (32, 64, 100, 200, 400, 700):
-            fitted = SimilarityMatching(n, activation="relu", max_iter=20, random_state=0).fit(x)
+            fitted = SimilarityMatching(n, activation="relu", random_state=0).set_params(max_iter=20).fit(x)
             yield f"relu {n}, {kind}", fitted.network_, (x / fitted.unit_).astype(np.float32)
 
 
 def deep() -> Iterator[Case]:
     """Layers with feedback, of several activations and sizes."""
-    x = load_digits().data / 16
+    x = DATASETS.load_digits().data / 16
     x = ((x - x.mean(axis=0)) / x.std()).astype(np.float32)
     for activation, scale in SCALES.items():
         for n in (20, 32, 64, 100):
