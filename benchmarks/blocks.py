@@ -5,9 +5,7 @@ digits, at every site or all to all. The default solver beside `simatch.Accelera
 images (medians of rounds), steps on average, and the median error of the activities against double precision.
 """
 
-import statistics
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +18,7 @@ import simatch as sm
 from simatch.estimators import SimilarityMatching
 
 from . import reference
+from .timing import in_turn
 
 IMAGES, ROUNDS = 100, 9
 # Without the types that scikit-learn's loaders have for their other forms of call.
@@ -61,22 +60,20 @@ def _trained(net: sm.Network, x: np.ndarray) -> tuple[sm.Network, np.ndarray]:
 
 
 def compare(name: str, net: sm.Network, x: np.ndarray) -> None:
-    """Print time, steps and error of both solvers, and the median ratio of the times."""
+    """Print time, steps and error of both solvers, and the ratio of the times."""
     x = x[:: len(x) // IMAGES][:IMAGES]
     truth = reference.solution(net, x.astype(float), 1e-9)
-    laps = {solver: [] for solver in SOLVERS}
-    for lap in range(ROUNDS + 1):
-        for solver, own in SOLVERS.items():
-            began = time.perf_counter()
-            jax.block_until_ready(sm.relax(net, x, solver=own).states)
-            if lap:  # the first compiles
-                laps[solver].append(1e3 * (time.perf_counter() - began))
+    settling = {
+        solver: lambda own=own: jax.block_until_ready(sm.relax(net, x, solver=own).states)
+        for solver, own in SOLVERS.items()
+    }
+    seconds = in_turn(settling, ROUNDS).seconds
     line = f"{name:24s}"
     for solver, own in SOLVERS.items():
         out = sm.relax(net, x, solver=own)
         error = np.median(reference.relative_error(reference.rows(out, net), truth))
-        line += f" {solver} {statistics.median(laps[solver]):.1f} ms, {np.mean(out.steps):.0f} steps, {error:.1e};"
-    ratio = statistics.median(b / a for a, b in zip(*laps.values(), strict=True))
+        line += f" {solver} {1e3 * seconds[solver]:.1f} ms, {np.mean(out.steps):.0f} steps, {error:.1e};"
+    ratio = seconds["Accelerated"] / seconds["default"]
     print(f"{line} {ratio:.1f} times as fast", flush=True)  # noqa: T201
 
 

@@ -5,6 +5,13 @@ Nothing here imports simatch: it is what the library is compared with.
 
 import numpy as np
 
+ACTIVATIONS = {
+    "tanh": np.tanh,
+    "relu": lambda u: np.maximum(u, 0),
+    "linear": lambda u: u,
+    "clip": lambda u: np.clip(u, 0, 1),
+}
+
 
 def importance(gamma, p, layers):
     """gamma^(p - P) for layer p of `layers`; 1 in the limit gamma -> 0."""

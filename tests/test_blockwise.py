@@ -15,12 +15,6 @@ from simatch import _native as native
 from simatch.relaxation import settle, stage_problem
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="native code does not run here")
-NUMPY = {
-    "tanh": np.tanh,
-    "relu": lambda u: np.maximum(u, 0),
-    "linear": lambda u: u,
-    "clip": lambda u: np.clip(u, 0, 1),
-}
 ACTIVATIONS = ("tanh", "linear", "relu", "clip", "soft_threshold:0.2", "shifted_relu:0.1")
 
 
@@ -256,7 +250,7 @@ def test_what_native_code_cannot_do_is_left_to_the_default_solver(monkeypatch):
 )
 def test_layers_with_feedback_take_a_few_sweeps_whatever_their_size(units, activation):
     """Blocks of more than 16 units were once left to joint steps, of which they need 30 to 600."""
-    gamma, rng, f = 0.2, np.random.default_rng(0), NUMPY[activation]
+    gamma, rng, f = 0.2, np.random.default_rng(0), oracle.ACTIVATIONS[activation]
     layers = [sm.Layer(units=n, stride=2, radius=1.5, activation=activation) for n in (units, units // 2)]
     net = sm.layered(sm.Grid(4, 4), layers, feedback=gamma)
     net = networks.randomised(net, rng)

@@ -13,7 +13,6 @@ from simatch.relaxation import stage_problem
 from simatch.relaxation._spectrum import _power_iteration, largest_eigenvalue
 
 SOLVERS = {"accelerated": sm.Accelerated(), "euler": sm.Euler(max_steps=20000)}
-NUMPY = {"tanh": np.tanh, "relu": lambda u: np.maximum(u, 0), "clip": lambda u: np.clip(u, 0, 1)}
 
 
 def network(kind, gamma, rng, activation="tanh"):
@@ -29,7 +28,7 @@ def test_fixed_point_is_that_of_a_numpy_loop(kind, gamma, activation, solver, rn
     net = network(kind, gamma, rng, activation)
     x = rng.normal(size=(6, networks.BELOW.size))
     W, L = networks.matrices(net)
-    expected = oracle.dynamics(x, W, L, gamma, NUMPY[activation])
+    expected = oracle.dynamics(x, W, L, gamma, oracle.ACTIVATIONS[activation])
     out = sm.relax(net, x, solver=SOLVERS[solver], tolerance=1e-9)
     assert out.converged.all()
     for found, wanted in zip(networks.rows(out, net), expected, strict=True):

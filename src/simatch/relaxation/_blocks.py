@@ -14,7 +14,7 @@ from ._direct import solvable, solve_directly
 from ._problem import Problem
 from ._solver import Settled, Status
 
-# The matrices of larger blocks do not fit into the cache of a core, and XLA multiplies matrices of this size fast.
+# Larger blocks were not measured: their matrices are far larger than the cache of a core, and XLA multiplies them fast.
 LARGEST_BLOCK = 1024
 
 
