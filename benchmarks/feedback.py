@@ -45,7 +45,7 @@ def looped(net: sm.Network, x: np.ndarray) -> Callable[[float, int], dict[str, j
 
     @jax.jit
     def settle(inputs, length, steps):
-        problem = stage_problem(net, net.stages()[0], inputs)
+        problem = stage_problem(net, net.stages()[0], inputs).split()
 
         def step(_, u):
             r = problem.activities(u)

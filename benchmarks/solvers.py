@@ -49,7 +49,7 @@ SOLVERS: dict[str, dict[str, Iteration]] = {
 def the_problem(net: sm.Network, inputs: Activities) -> Problem:
     """Describe the relaxation of a network of one stage."""
     (stage,) = net.stages()
-    return stage_problem(net, stage, inputs)
+    return stage_problem(net, stage, inputs).split()
 
 
 @eqx.filter_jit

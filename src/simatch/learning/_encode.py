@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
+from .._arrays import constant
 from .._checks import whole
 from ..network import Activities, Network, in_default_precision
 from ..relaxation import (
@@ -21,9 +22,9 @@ from ..relaxation import (
     Phase,
     Solver,
     Status,
-    aligned,
     check_solving,
     check_values,
+    columns_of,
     count_samples,
     is_stored,
     rows_of,
@@ -131,7 +132,7 @@ def encode(
     devices = 1 if mesh is None else mesh.size
     # Few samples are filled up to a power of two, so that few compiled programs serve all numbers of samples.
     size = min(batch_size, devices << (-(-count // devices) - 1).bit_length())
-    missed, allowed = 0, jnp.asarray(tolerance)
+    missed, allowed = 0, constant(tolerance)
     for start in range(0, count, batch_size):
         # The last sample fills up the last batch.
         chosen = np.minimum(np.arange(start, start + size), count - 1)
@@ -140,10 +141,8 @@ def encode(
             own = rowwise(rows_of(r, chosen))
             if is_stored(r):
                 check_values(own, name, chosen)
-            columns = aligned(own.shape[::-1])
-            columns[...] = own.T
-            batch[name] = jnp.asarray(columns)
-        batch = batch if mesh is None else spread(batch, mesh)
+            batch[name] = columns_of(own)
+        batch = jax.device_put(batch) if mesh is None else spread(batch, mesh)
         states, status = _settle_batch(net, batch, layers, phase, solver, allowed, mesh)
         real = min(batch_size, count - start)
         _turn(states, features[start : start + real])

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _native as native
+from .._arrays import constant
 from .._checks import number
 from ._registry import named, names, register
 
@@ -220,7 +221,7 @@ class ReLU(Activation):
 
 def _threshold(value: Any) -> Any:
     # An array, so that programs serve all thresholds.
-    return value if isinstance(value, jax.Array) else jnp.asarray(number(value, "A threshold", least=0), float)
+    return value if isinstance(value, jax.Array) else constant(number(value, "A threshold", least=0))
 
 
 @register("soft_threshold", Activation, native=native.SHRINK)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from .._arrays import constant
 from .._checks import number
 from ._registry import register
 from ._term import Connection, Term
@@ -112,7 +113,7 @@ def checked_scale(value: float) -> Array:
     ValueError
         If it is not finite or not above 0.
     """
-    return jnp.asarray(number(value, "The scale of structure constants", above=0), float)
+    return constant(number(value, "The scale of structure constants", above=0))
 
 
 def checked_feedback(value: float) -> float:
@@ -207,7 +208,7 @@ class Hebbian(Pathway):
         pytree in the layout of `connectivity`
         """
         inputs = self.connectivity.synapses / self.connectivity.post.size
-        return jax.tree.map(lambda w: w / np.sqrt(inputs), self.connectivity.normal(rng))
+        return self.connectivity.drawn(rng, np.sqrt(inputs))
 
     def quadratic(self, relaxing: Collection[str]) -> bool:
         return True
@@ -276,7 +277,7 @@ class AntiHebbian(Pathway):
             )
         self.pre = self.post = population
         self.connectivity, self.parameters = connectivity, parameters
-        self.scale, self.feedback, self.gain = checked_scale(scale), 1.0, jnp.ones(())
+        self.scale, self.feedback, self.gain = checked_scale(scale), 1.0, constant(1)
 
     @property
     def population(self) -> str:
@@ -311,7 +312,7 @@ class AntiHebbian(Pathway):
         return self.connectivity.identity()
 
     def placed(self, feedback: float) -> Term:
-        return eqx.tree_at(lambda p: p.gain, self, jnp.asarray(1 + feedback, float))
+        return eqx.tree_at(lambda p: p.gain, self, constant(1 + feedback))
 
     def quadratic(self, relaxing: Collection[str]) -> bool:
         return True

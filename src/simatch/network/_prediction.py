@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from typing import Any, final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
@@ -155,7 +154,7 @@ class Prediction(Term):
         """
         size = self.connectivity[0].post.size
         width = np.sqrt(sum(own.synapses for own in self.connectivity) / size)
-        weights = tuple(jax.tree.map(lambda w: w / width, own.normal(rng)) for own in self.connectivity)
+        weights = tuple(own.drawn(rng, width) for own in self.connectivity)
         return {"weights": weights, "bias": jnp.zeros(size)}
 
     def quadratic(self, relaxing: Collection[str]) -> bool:

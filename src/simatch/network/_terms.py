@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._arrays import constant
 from .._checks import number
 from ._grid import Grid
 from ._registry import register
@@ -15,7 +16,7 @@ from ._term import Term
 
 
 def _strength(value: float) -> Array:
-    return jnp.asarray(number(value, "The strength of a term"), float)
+    return constant(number(value, "The strength of a term"))
 
 
 @register("leak", Term)

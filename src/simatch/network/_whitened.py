@@ -138,7 +138,7 @@ class WhitenedHebbian(Pathway):
         pytree in the layout of `connectivity`
         """
         inputs = self.connectivity.synapses / self.connectivity.post.size
-        return jax.tree.map(lambda w: w / np.sqrt(inputs), self.connectivity.normal(rng))
+        return self.connectivity.drawn(rng, np.sqrt(inputs))
 
     def quadratic(self, relaxing: Collection[str]) -> bool:
         return True

@@ -3,7 +3,6 @@
 from ._accelerated import Accelerated as Accelerated
 from ._adaptive import Adaptive as Adaptive
 from ._arrays import Inputs as Inputs
-from ._arrays import aligned as aligned
 from ._arrays import arrays as arrays
 from ._arrays import count_samples as count_samples
 from ._arrays import dense as dense
@@ -21,6 +20,7 @@ from ._inputs import batch_reader as batch_reader
 from ._inputs import check_inputs as check_inputs
 from ._inputs import check_values as check_values
 from ._inputs import checked as checked
+from ._inputs import columns_of as columns_of
 from ._inputs import is_input as is_input
 from ._inputs import rowwise as rowwise
 from ._inputs import shaped as shaped

@@ -233,12 +233,6 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
     -------
     array of shape `shape`
         Its values are arbitrary; its type is JAX's default float.
-
-    Examples
-    --------
-    >>> from simatch.relaxation import aligned
-    >>> aligned((3, 2)).shape
-    (3, 2)
     """
     dtype = jnp.result_type(float)
     size = math.prod(shape) * dtype.itemsize

@@ -61,8 +61,7 @@ def check_inputs(
     (4, 3)
     """
     entries = checked(net, x, phases, others, numbers)
-    own = jnp.result_type(float)
-    return {name: jnp.asarray(rowwise(_in_memory(r)).astype(own, copy=False).T) for name, r in entries.items()}
+    return jax.device_put({name: columns_of(_in_memory(r)) for name, r in entries.items()})
 
 
 def checked(
@@ -323,6 +322,33 @@ def rowwise(x: Any) -> Any:
     (5, 6)
     """
     return x if x.ndim == 2 else x.reshape(x.shape[0], -1)
+
+
+def columns_of(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    """Return samples as ``(neurons, samples)``, in JAX's default precision.
+
+    Parameters
+    ----------
+    x : array of shape (samples, ...)
+
+    Returns
+    -------
+    array of shape (neurons, samples)
+        A copy of an array of NumPy, in memory that JAX can use on a CPU without another copy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simatch.relaxation import columns_of
+    >>> columns_of(np.zeros((5, 2, 3))).shape
+    (6, 5)
+    """
+    rows = rowwise(x)
+    if isinstance(rows, jax.Array):
+        return rows.T.astype(float)
+    columns = aligned(rows.shape[::-1])
+    columns[...] = rows.T
+    return columns
 
 
 def _in_memory(x: Samples) -> jax.Array | np.ndarray:

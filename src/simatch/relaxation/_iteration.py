@@ -117,6 +117,7 @@ class Iteration(Solver):
         if suited is not self:
             return suited.solve(problem, start, tolerance, max_steps)
         max_steps = max_steps or self.max_steps
+        problem = problem.split()
         prepared = self.prepare(problem)
 
         def measure(state):

@@ -1,5 +1,6 @@
 """The relaxation of one stage as a solver sees it: forces on activities, without the terms that exert them."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Collection, Sequence
 
@@ -159,6 +160,22 @@ class Problem(eqx.Module):
             potentials=True,
         )
 
+    def split(self) -> "Problem":
+        """Split an affine force into the drive, which is computed once, and a linear map, which every step evaluates.
+
+        The forces of clamped and settled populations, with the gathers of their receptive fields, are part of the
+        drive.
+
+        Returns
+        -------
+        Problem
+            The same problem, for a loop over steps.
+        """
+        if not self.affine:
+            return self
+        _, linear = jax.linearize(self.force, jax.tree.map(jnp.zeros_like, self.drive))
+        return dataclasses.replace(self, force=lambda r: jax.tree.map(jnp.add, self.drive, linear(r)))
+
     def matrices(self) -> Blocks:
         """Curvature as one matrix for each block, computed by probing if it is not stored."""
         if self.stored is not None:
@@ -259,7 +276,7 @@ def stage_problem(
     # The forces that do not depend on the other populations of the stage.
     constant = at_zero(apart) if joining else drive
     return Problem(
-        force=_affine(force(settled), rest, drive) if affine else force(settled),
+        force=force(settled),
         drive=drive,
         curvature=curvature,
         stored=stored,
@@ -306,14 +323,3 @@ def _joined(blocks: Blocks, number: int) -> Blocks:
     apart = jnp.eye(some, dtype=blocks.dtype)
     joined = jnp.einsum("nsij,st->nsitj", blocks.reshape(number, some, size, size), apart)
     return joined.reshape(number, some * size, some * size)
-
-
-def _affine(
-    force: Callable[[Activities], Activities], rest: Activities, drive: Activities
-) -> Callable[[Activities], Activities]:
-    """Split an affine force into the drive, which is computed once, and a linear map, which every step evaluates.
-
-    The forces of clamped and settled populations, with the gathers of their receptive fields, are part of the drive.
-    """
-    _, linear = jax.linearize(force, rest)
-    return lambda r: jax.tree.map(jnp.add, drive, linear(r))

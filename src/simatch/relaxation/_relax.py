@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from .._arrays import constant
 from .._checks import whole
 from ..network import Activities, Network, Term, in_default_precision
 from ._arrays import Inputs
@@ -158,7 +160,7 @@ def relax(
     relaxing = phase.relaxing(net)
     entries = check_inputs(net, x, [phase])
     begin = None if start is None else start_at(net, relaxing, entries, start)
-    out = _settle_jit(net, entries, solver, jnp.asarray(tolerance), max_steps, begin, phase=phase, potentials=True)
+    out = _settle_jit(net, entries, solver, constant(tolerance), max_steps, begin, phase=phase, potentials=True)
     if not isinstance(out.status, Tracer):
         warn_unconverged(out.status)
     return out
@@ -167,7 +169,7 @@ def relax(
 def warn_unconverged(status: Int[Array, " batch"]) -> None:
     """Warn if some samples did not converge, with their number and the reason."""
     for failure in (Status.MAX_STEPS, Status.DIVERGED):
-        count = int(jnp.sum(status == failure))
+        count = int(np.sum(np.asarray(status) == failure))
         if count:
             warnings.warn(
                 f"{count} of {status.size} samples did not converge. {failure.reason}", ConvergenceWarning, stacklevel=3

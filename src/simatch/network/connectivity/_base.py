@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from ..._arrays import constant
 from .._grid import Grid
 
 
@@ -110,6 +111,21 @@ class Connectivity(eqx.Module):
         -------
         pytree
         """
+
+    def drawn(self, rng: np.random.Generator, width: float) -> PyTree:
+        """Weights drawn from N(0, 1) on the existing synapses, divided by `width`.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        width : float
+            Usually the square root of the number of inputs to a neuron.
+
+        Returns
+        -------
+        pytree
+        """
+        return jax.tree.map(lambda w: constant(np.asarray(w) / w.dtype.type(width), w.dtype), self.normal(rng))
 
     def gather(self, matrix: np.ndarray) -> PyTree:
         """Read the weights of the existing synapses from a dense ``(post, pre)`` matrix.

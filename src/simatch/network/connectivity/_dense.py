@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Array, Float
 
+from ..._arrays import constant
 from .._grid import Grid
 from .._registry import register
 from ._base import Connectivity
@@ -45,10 +46,10 @@ class Dense(Connectivity):
 
     def __init__(self, pre: Grid, post: Grid, structure=None):
         self.pre, self.post = pre, post
-        self.structure = jnp.ones(())
+        self.structure = constant(1)
         if structure is not None:
             matrix = checked_structure(structure, pre, post)
-            self.structure = jnp.asarray(matrix.toarray() if scipy.sparse.issparse(matrix) else matrix)
+            self.structure = constant(matrix.toarray() if scipy.sparse.issparse(matrix) else matrix)
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of the class that recreate this connectivity."""
@@ -78,7 +79,7 @@ class Dense(Connectivity):
         return self.gather(rng.standard_normal((self.post.size, self.pre.size)))
 
     def gather(self, matrix: np.ndarray) -> Float[Array, "post pre"]:
-        return jnp.asarray(np.where(np.asarray(self.structure) > 0, matrix, 0), self.structure.dtype)
+        return constant(np.where(np.asarray(self.structure) > 0, matrix, 0), self.structure.dtype)
 
     def to_dense(self, weights: Float[Array, "post pre"]) -> np.ndarray:
         return np.asarray(weights)

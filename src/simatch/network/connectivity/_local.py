@@ -4,10 +4,10 @@ import math
 from typing import final
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ..._arrays import constant
 from ..._checks import number
 from .._grid import Grid
 from .._registry import register
@@ -62,10 +62,10 @@ class Local(Connectivity):
         radius = number(radius, "A radius", least=0)
         groups, sources = _receptive_fields(pre, post, radius)
         self.pre, self.post, self.radius = pre, post, radius
-        self.structure = tuple(jnp.ones(()) for _ in sources)
-        self.sources = tuple(jnp.asarray(s, jnp.int32) for s in sources)
+        self.structure = tuple(constant(1) for _ in sources)
+        self.sources = tuple(constant(s, np.int32) for s in sources)
         # Position of every site in the concatenation of the groups.
-        self.order = jnp.asarray(np.argsort(np.concatenate(groups)), jnp.int32)
+        self.order = constant(np.argsort(np.concatenate(groups)), np.int32)
         self.own_site = len(sources) == 1 and np.array_equal(sources[0], np.arange(pre.sites)[:, None])
 
     @classmethod
@@ -98,11 +98,11 @@ class Local(Connectivity):
 
     def normal(self, rng: np.random.Generator) -> tuple[Float[Array, "_ units _"], ...]:
         shapes = [(s.shape[0], self.post.units, s.shape[1] * self.pre.units) for s in self.sources]
-        return tuple(jnp.asarray(rng.standard_normal(shape), self._dtype) for shape in shapes)
+        return tuple(constant(rng.standard_normal(shape), self._dtype) for shape in shapes)
 
     def gather(self, matrix: np.ndarray) -> tuple[Float[Array, "_ units _"], ...]:
         matrix = np.asarray(matrix)
-        return tuple(jnp.asarray(matrix[rows, columns], self._dtype) for rows, columns in self._indices())
+        return tuple(constant(matrix[rows, columns], self._dtype) for rows, columns in self._indices())
 
     def to_dense(self, weights: tuple[Float[Array, "_ units _"], ...]) -> np.ndarray:
         dense = np.zeros((self.post.size, self.pre.size), weights[0].dtype)
@@ -111,7 +111,7 @@ class Local(Connectivity):
         return dense
 
     def identity(self) -> tuple[Float[Array, "_ units _"], ...]:
-        return tuple(jnp.asarray(rows == columns, self._dtype) for rows, columns in self._indices())
+        return tuple(constant(rows == columns, self._dtype) for rows, columns in self._indices())
 
     @property
     def symmetric(self) -> bool:

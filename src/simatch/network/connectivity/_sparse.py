@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Array, Float, Int
 
+from ..._arrays import constant
 from .._grid import Grid
 from .._registry import register
 from ._base import Connectivity
@@ -50,9 +51,9 @@ class Sparse(Connectivity):
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         self.pre, self.post = pre, post
-        self.structure = jnp.asarray(matrix.data)
-        self.sources = jnp.asarray(matrix.indices, jnp.int32)
-        self.targets = jnp.asarray(np.repeat(np.arange(post.size), np.diff(matrix.indptr)), jnp.int32)
+        self.structure = constant(matrix.data)
+        self.sources = constant(matrix.indices, jnp.int32)
+        self.targets = constant(np.repeat(np.arange(post.size), np.diff(matrix.indptr)), jnp.int32)
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of the class that recreate this connectivity."""
@@ -73,10 +74,10 @@ class Sparse(Connectivity):
         return jax.ops.segment_sum(contributions, self.targets, self.post.size, indices_are_sorted=True)
 
     def normal(self, rng: np.random.Generator) -> Float[Array, " synapses"]:
-        return jnp.asarray(rng.standard_normal(self.structure.shape), self.structure.dtype)
+        return constant(rng.standard_normal(self.structure.shape), self.structure.dtype)
 
     def gather(self, matrix: np.ndarray) -> Float[Array, " synapses"]:
-        return jnp.asarray(matrix, self.structure.dtype)[self.targets, self.sources]
+        return constant(np.asarray(matrix)[np.asarray(self.targets), np.asarray(self.sources)], self.structure.dtype)
 
     def to_dense(self, weights: Float[Array, " synapses"]) -> np.ndarray:
         dense = np.zeros((self.post.size, self.pre.size), np.asarray(weights).dtype)
