@@ -1,7 +1,7 @@
 """A linear readout: how well a linear classifier separates the classes in the features of a network."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -22,6 +22,8 @@ from .._unchanged import unchanged_if_failed
 
 # Rows that are multiplied at once: enough for BLAS to be fast, few enough for the temporary arrays to be small.
 _CHUNK = 2048
+# A line search ends where the slope is so small a share of that at its start.
+_FLAT = 1e-3
 
 
 class LinearReadout(ClassifierMixin, BaseEstimator):
@@ -210,10 +212,11 @@ class LinearReadout(ClassifierMixin, BaseEstimator):
         if self.warm_start and hasattr(self, "coef_") and self.coef_.shape == (classes, features):
             weights = np.column_stack([self.coef_, self.intercept_ / self.intercept_scaling]).T.astype(np.float64)
         else:
-            weights = np.zeros((features + 1, classes))
             order = np.random.default_rng(0).permutation(count)
-            for size in _growing(count):
-                weights = _newton(problem.of(np.sort(order[:size])), weights, 1e-2, self.max_iter, parallel)[0]
+            parts = [problem.of(np.sort(order[:size])) for size in _growing(count)]
+            weights = _begun([*parts, problem][0])
+            for part in parts:
+                weights = _newton(part, weights, 1e-2, self.max_iter, parallel)[0]
         return _newton(problem, weights, self.tol, self.max_iter, parallel)
 
     def _problems(self, y: np.ndarray, codes: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -321,6 +324,23 @@ class _SquaredHinge:
         samples[:, -1] = self.bias
         return samples
 
+    def parts(self, chosen: np.ndarray) -> Iterator[np.ndarray]:
+        """Copies of some of the samples, part by part."""
+        return map(self.samples, _chunks(chosen))
+
+    def pulled(self, chosen: np.ndarray, pull: np.ndarray) -> np.ndarray:
+        """Sum of some of the samples, each times its row of `pull`."""
+        pulls = _chunks(pull.astype(self.x.dtype))
+        pulled = np.zeros((self.x.shape[1] + 1, *pull.shape[1:]))
+        for part, own in zip(self.parts(chosen), pulls, strict=True):
+            pulled += part.T @ own
+        return pulled
+
+
+def _chunks(x: np.ndarray) -> Iterator[np.ndarray]:
+    """An array in parts of so many rows that copies of as many samples stay small."""
+    return (x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK))
+
 
 def _newton(
     problem: _SquaredHinge, weights: np.ndarray, tol: float, max_iter: int, parallel: Parallel
@@ -349,36 +369,47 @@ def _newton(
     return weights, cost, gap, step
 
 
+def _begun(problem: _SquaredHinge) -> np.ndarray:
+    """Weights of every problem after one step from 0, where all samples count.
+
+    One Hessian, with the mean of the costs, serves all problems. Newton's method takes another one for each, and with
+    all samples these would take longer than the rest of the fit.
+    """
+    everyone = np.arange(len(problem.signs))
+    pull = 2 * problem.costs * problem.signs
+    directions = _solved(problem, everyone, 2 * problem.costs.mean(1), problem.pulled(everyone, pull))
+    slopes, zero = problem.signs * problem.scores(directions), np.zeros(len(directions))
+    lengths = [_length(zero, d, 0 * m, m, c) for d, m, c in zip(directions.T, slopes.T, problem.costs.T, strict=True)]
+    return np.array(lengths) * directions
+
+
 def _direction(
     problem: _SquaredHinge, k: int, weights: np.ndarray, errors: np.ndarray, enough: float
 ) -> tuple[np.ndarray, float]:
     """Newton direction of class `k` (0 at the optimum), and the bound of the distance from the minimum."""
     chosen = np.flatnonzero(errors)
-    signs, costs = problem.signs[chosen, k], 2 * problem.costs[chosen, k]
-    features = len(weights)
-    small = len(chosen) < features
-    pull = (costs * errors[chosen] * signs).astype(problem.x.dtype)
-    gradient = weights.copy()
-    samples = problem.samples(chosen) if small else np.empty((0, features))
-    for start in range(0, len(chosen), _CHUNK):
-        part = samples[start : start + _CHUNK] if small else problem.samples(chosen[start : start + _CHUNK])
-        gradient -= pull[start : start + _CHUNK] @ part
-    gap = float(gradient @ gradient) / 2
-    if gap <= enough:
-        return np.zeros_like(weights), gap
-    if small:
+    costs = 2 * problem.costs[chosen, k]
+    descent = problem.pulled(chosen, costs * errors[chosen] * problem.signs[chosen, k]) - weights
+    gap = float(descent @ descent) / 2
+    return np.zeros_like(weights) if gap <= enough else _solved(problem, chosen, costs, descent), gap
+
+
+def _solved(problem: _SquaredHinge, chosen: np.ndarray, costs: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solution of (I + X'DX) z = right, for some samples X and the diagonal matrix D of their costs."""
+    dtype = problem.x.dtype
+    if len(chosen) < len(right):
         # (I + X'DX)^-1 = I - X'(D^-1 + XX')^-1 X: as many unknowns as samples
+        samples = problem.samples(chosen)
         gram = (samples @ samples.T).astype(np.float64)
         gram[np.diag_indices_from(gram)] += 1 / costs
         factor = cho_factor(gram, overwrite_a=True, check_finite=False)
-        inner = cho_solve(factor, (samples @ gradient.astype(samples.dtype)).astype(np.float64), check_finite=False)
-        return inner.astype(samples.dtype) @ samples - gradient, gap
-    hessian = np.eye(features)
-    for start in range(0, len(chosen), _CHUNK):
-        part = problem.samples(chosen[start : start + _CHUNK])
-        part *= np.sqrt(costs[start : start + _CHUNK, None]).astype(part.dtype)
+        inner = cho_solve(factor, (samples @ right.astype(dtype)).astype(np.float64), check_finite=False)
+        return right - samples.T @ inner.astype(dtype)
+    hessian = np.eye(len(right))
+    for part, own in zip(problem.parts(chosen), _chunks(np.sqrt(costs).astype(dtype)), strict=True):
+        part *= own[:, None]
         hessian += part.T @ part
-    return -cho_solve(cho_factor(hessian, overwrite_a=True, check_finite=False), gradient, check_finite=False), gap
+    return cho_solve(cho_factor(hessian, overwrite_a=True, check_finite=False), right, check_finite=False)
 
 
 def _length(
@@ -390,9 +421,11 @@ def _length(
     def derivative(t: float) -> float:
         return float(linear + t * quadratic - 2 * (costs * slopes) @ np.maximum(1 - margins - t * slopes, 0))
 
-    longest = 1.0
-    while derivative(longest) < 0:
-        longest *= 2
-    if derivative(0.0) >= 0:
+    first, longest = derivative(0.0), 1.0
+    if first >= 0:
         return 0.0
-    return root_scalar(derivative, bracket=(0.0, longest), method="brentq").root
+    while (last := derivative(longest)) < _FLAT * first:
+        longest *= 2
+    if last <= -_FLAT * first:
+        return longest
+    return root_scalar(derivative, bracket=(0.0, longest), method="brentq", xtol=_FLAT, rtol=_FLAT).root
