@@ -36,9 +36,10 @@ class _LanesModel(models.PrimitiveModel):
 
 def repeated(builder, number):
     """Sixteen times the same number."""
-    first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    nothing = ir.Constant(ir.VectorType(number.type, WIDTH), ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
     everywhere = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-    return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), everywhere)
+    return builder.shuffle_vector(first, nothing, everywhere)
 
 
 @lower_cast(types.Float, _Lanes)
@@ -155,6 +156,42 @@ def put(typingctx, memory, position, lanes):
     return types.void(Floats, types.int64, Lanes), codegen
 
 
+def _masked(builder, name, result, operands, used):
+    """Call for the memory of the first lanes only: an intrinsic of LLVM, whose last operand comes after the mask."""
+    numbers = ir.Constant(ir.VectorType(ir.IntType(64), WIDTH), list(range(WIDTH)))
+    mask = builder.icmp_signed("<", numbers, repeated(builder, used))
+    *before, last = operands
+    operands = [*before, ir.Constant(ir.IntType(32), 4), mask, *last]
+    kind = ir.FunctionType(result, [operand.type for operand in operands])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.{name}.v{WIDTH}f32.p0")
+    return builder.call(function, operands)
+
+
+@compiled(intrinsic)
+def get_some(typingctx, memory, used):
+    """Up to sixteen numbers of memory, and zeros after them; what lies behind is not touched."""
+
+    def codegen(context, builder, sig, args):
+        memory, used = args
+        there = builder.bitcast(memory, VECTOR.as_pointer())
+        return _masked(builder, "load", VECTOR, [there, [ir.Constant(VECTOR, [0.0] * WIDTH)]], used)
+
+    return Lanes(Floats, types.int64), codegen
+
+
+@compiled(intrinsic)
+def put_some(typingctx, memory, used, lanes):
+    """Keep the first numbers of a register in memory; what lies behind is not touched."""
+
+    def codegen(context, builder, sig, args):
+        memory, used, lanes = args
+        there = builder.bitcast(memory, VECTOR.as_pointer())
+        _masked(builder, "store", ir.VoidType(), [lanes, there, []], used)
+        return context.get_dummy_value()
+
+    return types.void(Floats, types.int64, Lanes), codegen
+
+
 @compiled(intrinsic)
 def offset_by(typingctx, memory, count):
     """Pointer to a place some numbers further on."""
@@ -233,20 +270,11 @@ def group_start(group, count):
 def load_lanes(source, target, used):
     """Copy up to sixteen numbers into a register's place, and zeros after them."""
     always_inlined()
-    if used == WIDTH:
-        put(target, 0, get(source, 0))
-    else:
-        put(target, 0, broadcast(0))
-        for s in range(used):
-            target[s] = source[s]
+    put(target, 0, get_some(source, used))
 
 
 @plain
 def store_lanes(source, target, used):
     """Copy the used lanes of a register to memory where others follow."""
     always_inlined()
-    if used == WIDTH:
-        put(target, 0, get(source, 0))
-    else:
-        for s in range(used):
-            target[s] = source[s]
+    put_some(target, used, get(source, 0))

@@ -62,7 +62,7 @@ from ._lanes import (
 )
 from ._memory import activate, keep, memory_size, vector
 from ._multiply import multiply, pack, packed_size
-from ._newton import NEWTON_STEPS, factors_size, fill_up, round_up_to_four, settle_by_newton
+from ._newton import NEWTON_STEPS, factors_size, fill_up, round_up_to_four, settle_by_newton, settle_four
 
 # Steps between two measurements of lanes that may be done, and of all.
 OFTEN, RARELY = 2, 48
@@ -164,7 +164,10 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
             if keeps_potentials(frame):
                 load_lanes(offset_by(potentials, i * samples + first), offset_by(final_u, i * WIDTH), used)
     if n <= NEWTON_SIZE:
-        settle_by_newton(frame, filled, False, packed, memory)
+        if n == 4:
+            settle_four(frame, filled, memory)
+        else:
+            settle_by_newton(frame, filled, False, packed, memory)
         taken = min(NEWTON_STEPS, most)
     most_swept = min(TRIED, most) if sweeping else 0
     limit = tolerance * tolerance
