@@ -226,6 +226,8 @@ def settled(**changed):
         {"settings": jnp.ones(4)},
         {"most": jnp.ones(1, jnp.int8)},
         {"drive": jnp.ones((2, 3, 4), jnp.float16)},
+        {"active": jnp.ones(4)},  # from rest, all samples are to settle
+        {"active": jnp.ones(3), "start": jnp.ones((2, 3, 4))},
     ],
 )
 def test_operands_that_do_not_fit_are_refused(changed):
@@ -239,6 +241,33 @@ def test_operands_that_fit_are_settled():
     potentials, activities, *_ = settled()
     assert potentials.shape == activities.shape == (2, 3, 4)
     assert settled(start=potentials)[2].shape == (2, 4)
+
+
+@pytest.mark.parametrize("kind", [native.TANH, native.SHRINK])
+@pytest.mark.parametrize(("size", "samples"), [(3, 40), (4, 40), (4, 2), (9, 40), (24, 40), (70, 40)])
+def test_samples_that_are_not_active_stay_where_they_start(kind, size, samples, rng):
+    """Newton's method with samples or blocks in the lanes, sweeps and alternating directions."""
+    if not native.available():
+        pytest.skip("native code does not run here")
+    noise = rng.normal(size=(5, size, size)) / np.sqrt(size)
+    matrices = jnp.asarray(noise @ noise.transpose(0, 2, 1) + np.eye(size), jnp.float32)
+    drive, start = (jnp.asarray(rng.normal(size=(5, size, samples)), jnp.float32) for _ in range(2))
+    active = jnp.asarray(np.arange(samples) % 3 == 1, jnp.float32)
+    lower, upper = (-1, 1) if kind == native.TANH else (0, np.inf)
+    settings, most = jnp.asarray([kind, 0, lower, upper, 1e-5], jnp.float32), jnp.asarray([1000], jnp.int32)
+    every = native.settle(matrices, drive, start, settings, most, potentials=True)
+    some = native.settle(matrices, drive, start, settings, most, active, potentials=True)
+    chosen = np.asarray(active) > 0
+    activity = jnp.tanh(start) if kind == native.TANH else jnp.maximum(start, 0)
+    for own, whole, before in zip(some[:2], every[:2], (start, activity), strict=True):
+        np.testing.assert_allclose(own[..., chosen], whole[..., chosen], atol=1e-4)
+        np.testing.assert_allclose(own[..., ~chosen], before[..., ~chosen], atol=1e-6)
+    np.testing.assert_array_equal(some[0][..., ~chosen], start[..., ~chosen])
+    steps, defect, length = some[2:]
+    assert (np.asarray(steps)[:, ~chosen] == 0).all()
+    assert (np.asarray(steps)[:, chosen].max(axis=0) > 0).all()
+    assert (np.asarray(defect)[:, ~chosen] == 0).all()
+    assert (np.asarray(defect) <= 1.01e-10 * np.asarray(length)).all()
 
 
 def test_relaxation_without_compilation():

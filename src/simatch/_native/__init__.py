@@ -109,6 +109,7 @@ def settle(
     start: Float[Array, "blocks size started"],
     settings: Float[Array, "5"],
     most: Int[Array, "1"],
+    active: Float[Array, " told"] | None = None,
     *,
     potentials: bool,
 ) -> tuple[
@@ -126,6 +127,7 @@ def settle(
     start : potentials to start from, or those of no sample for 0
     settings : kind of activation, its threshold and bounds, and the tolerance of every block
     most : largest number of steps
+    active : 1 for samples that are to settle, 0 for those that stay where they start, whose defect counts as 0
     potentials : whether they are kept
 
     Returns
@@ -138,25 +140,28 @@ def settle(
     ValueError
         If the shapes or the types of the operands do not fit together: native code itself checks nothing.
     """
-    _check(matrices, drive, start, settings, most)
+    active = jnp.zeros(0) if active is None else active
+    _check(matrices, drive, start, settings, most, active)
     each = drive.shape[0], drive.shape[2]
     kept = (*drive.shape[:2], drive.shape[2] * potentials)
     number, whole = jnp.float32, jnp.int32
     kinds = (kept, number), (drive.shape, number), (each, whole), (each, number), (each, number)
     results = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
-    reached, activities, steps, defect, length = call(SETTLE, results, matrices, drive, start, settings, most)
+    reached, activities, steps, defect, length = call(SETTLE, results, matrices, drive, start, settings, most, active)
     return reached, activities, steps, defect, length
 
 
-def _check(matrices: Array, drive: Array, start: Array, settings: Array, most: Array) -> None:
+def _check(matrices: Array, drive: Array, start: Array, settings: Array, most: Array, active: Array) -> None:
     blocks, size, samples = drive.shape
     started = start.shape[-1] if start.shape[-1:] == (0,) else samples
+    told = samples if started and active.shape != (0,) else 0  # from rest, all are to settle
     wanted = {
         "interactions": (matrices, (blocks, size, size), jnp.float32),
         "drive": (drive, drive.shape, jnp.float32),
         "potentials to start from": (start, (blocks, size, started), jnp.float32),
         "settings": (settings, (5,), jnp.float32),
         "largest number of steps": (most, (1,), jnp.int32),
+        "list of samples to settle": (active, (told,), jnp.float32),
     }
     for name, (given, shape, dtype) in wanted.items():
         if given.shape != shape or given.dtype != dtype:

@@ -18,6 +18,7 @@ from ._blocks import (
     drive_of,
     figures_of,
     from_rest,
+    is_active,
     keeps_potentials,
     matrix_of,
     most_steps,
@@ -296,14 +297,16 @@ def settle_by_alternating(frame, block, begin, count, matrix, inverse, memory):
     steps, defects, sizes = figures_of(frame, block)
     waiting = 0
     for sample in range(count):
-        steps[begin + sample] = defects[begin + sample] = sizes[begin + sample] = 0
+        active = is_active(frame, begin + sample)
+        steps[begin + sample] = defects[begin + sample] = 0
+        sizes[begin + sample] = np.float32(not active)
         # At rest, a sample is done if nothing drives it; others need not be measured there.
-        if not fresh or is_driven(frame, rows, sample, count):
+        if active and (not fresh or is_driven(frame, rows, sample, count)):
             queue[waiting] = sample
             waiting += 1
     close = nearness(frame, block)
     if not fresh:
-        waiting = judge(frame, block, begin, count, count, matrix, queue, rows, places)
+        waiting = judge(frame, block, begin, count, waiting, matrix, queue, rows, places)
     while waiting > 0:
         alternate_all(frame, block, begin, count, close, waiting, inverse, queue, rows, places)
         # Those that still wait after this were looked at too early.

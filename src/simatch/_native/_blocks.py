@@ -3,7 +3,7 @@
 
 from ._ffi import floats_at, integers_at, length, operand, plain, result, result_length
 
-MATRIX, DRIVE, START, SETTINGS, LIMIT = range(5)
+MATRIX, DRIVE, START, SETTINGS, LIMIT, ACTIVE = range(6)
 POTENTIAL, ACTIVITY, STEPS, DEFECT, SIZE = range(5)
 # Number of steps of a sample that is left to another method.
 LEFT = -1
@@ -51,6 +51,24 @@ def start_of(frame, block):
 def from_rest(frame):
     """Whether all potentials start at 0."""
     return length(frame, START, 2) == 0
+
+
+@plain
+def some_stay(frame):
+    """Whether it is said which samples are to settle; all are by default."""
+    return length(frame, ACTIVE, 0) > 0
+
+
+@plain
+def active_of(frame):
+    """For every sample 1 if it is to settle, and 0 if it is to stay where it starts."""
+    return floats_at(operand(frame, ACTIVE))
+
+
+@plain
+def is_active(frame, sample):
+    """Whether a sample is to settle."""
+    return not some_stay(frame) or active_of(frame)[sample] > 0
 
 
 @plain

@@ -4,7 +4,7 @@
 import numpy as np
 
 from ._ffi import fast, plain, wide_vectors
-from ._lanes import WIDTH, get, larger, padded, put, row_of, total, where_less
+from ._lanes import WIDTH, broadcast, get, larger, padded, put, row_of, total, where_less
 
 # Vectors of a register for every neuron of a block; behind them single registers, and room for factors.
 DRIVE, POTENTIAL, ACTIVITY, FORCE, CHANGE, AHEAD, FINAL_POTENTIAL, FINAL_ACTIVITY, PIVOTS, LANES = range(10)
@@ -32,6 +32,15 @@ def activate(lanes, used):
     """Make the first lanes active."""
     for lane in range(WIDTH):
         lanes[ACTIVE * WIDTH + lane] = np.float32(lane < used)
+
+
+@plain
+def stay(lanes):
+    """Make all lanes inactive, and let them count as settled."""
+    put(lanes, ACTIVE, broadcast(0))
+    put(lanes, TAKEN, broadcast(0))
+    put(lanes, FINAL_DEFECT, broadcast(0))
+    put(lanes, FINAL_SIZE, broadcast(1))
 
 
 @fast

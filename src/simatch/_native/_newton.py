@@ -280,8 +280,8 @@ def settle_four(frame, a, memory):
     b0, b1, b2, b3 = get(b, 0), get(b, 1), get(b, 2), get(b, 3)
     u0, u1, u2, u3 = get(u, 0), get(u, 1), get(u, 2), get(u, 3)
     r0, r1, r2, r3 = get(r, 0), get(r, 1), get(r, 2), get(r, 3)
-    v0 = v1 = v2 = v3 = q0 = q1 = q2 = q3 = steps = final_defect = final_size = broadcast(0)
-    active = get(lanes, at.ACTIVE)
+    v0, v1, v2, v3, q0, q1, q2, q3 = u0, u1, u2, u3, r0, r1, r2, r3
+    active, steps, final_defect, final_size = get(lanes, at.ACTIVE), broadcast(0), broadcast(0), broadcast(1)
     for taken in range(last + 1):
         # What a potential lacks.
         g0 = b0 - (r0 * a[0] + r1 * a[1] + r2 * a[2] + r3 * a[3]) + r0 - u0

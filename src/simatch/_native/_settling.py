@@ -19,15 +19,18 @@ from ._activity import activity, magnitude, measure, proximal, rectified
 from ._alternating import TRIED, fill_registers, nearness, penalty_of, rows_size, settle_by_alternating
 from ._blocks import (
     LEFT,
+    active_of,
     blocks_of,
     drive_of,
     figures_of,
     from_rest,
+    is_active,
     keeps_potentials,
     matrix_of,
     most_steps,
     settings_of,
     size_of,
+    some_stay,
     start_of,
     states_of,
 )
@@ -60,7 +63,7 @@ from ._lanes import (
     total,
     where_less,
 )
-from ._memory import activate, keep, memory_size, vector
+from ._memory import activate, keep, memory_size, stay, vector
 from ._multiply import multiply, pack, packed_size
 from ._newton import NEWTON_STEPS, factors_size, fill_up, round_up_to_four, settle_by_newton, settle_four
 
@@ -142,7 +145,11 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
     force, change, ahead = vector(memory, at.FORCE, n), vector(memory, at.CHANGE, n), vector(memory, at.AHEAD, n)
     final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
     lanes, fresh, resting, taken = vector(memory, at.LANES, n), from_rest(frame) and not continuing, True, 0
-    activate(lanes, used)
+    if some_stay(frame):
+        stay(lanes)
+        load_lanes(offset_by(active_of(frame), first), offset_by(lanes, at.ACTIVE * WIDTH), used)
+    else:
+        activate(lanes, used)
     if continuing:
         taken, start = min(TRIED, most), activities
         for lane in range(used):
@@ -158,12 +165,12 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
             load_lanes(offset_by(start, i * samples + first), offset_by(u, i * WIDTH), used)
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
         resting = resting and total(magnitude(get(r, i))) == 0
-        if continuing:
-            # What is done already stays as it is.
-            put(final_r, i, get(u, i))
-            if keeps_potentials(frame):
-                load_lanes(offset_by(potentials, i * samples + first), offset_by(final_u, i * WIDTH), used)
-    if n <= NEWTON_SIZE:
+        # What is done already stays as it is.
+        put(final_u, i, get(u, i))
+        put(final_r, i, get(u, i) if continuing else get(r, i))
+        if continuing and keeps_potentials(frame):
+            load_lanes(offset_by(potentials, i * samples + first), offset_by(final_u, i * WIDTH), used)
+    if n <= NEWTON_SIZE and total(get(lanes, at.ACTIVE)) > 0:
         if n == 4:
             settle_four(frame, filled, memory)
         else:
@@ -248,10 +255,16 @@ def settle_across(frame, sample, first, matrices, packed, prepared, memory):
             b[i * WIDTH + lane] = drive[place]
             u[i * WIDTH + lane] = np.float32(0) if fresh else start[place]
         put(r, i, activity(kind, threshold, lower, upper, get(u, i)))
-    activate(lanes, used)
-    settle_by_newton(frame, matrices, True, packed, memory)
-    potentials, activities = states_of(frame, first)
     final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
+    if is_active(frame, sample):
+        activate(lanes, used)
+        settle_by_newton(frame, matrices, True, packed, memory)
+    else:
+        stay(lanes)
+        for i in range(n):
+            put(final_u, i, get(u, i))
+            put(final_r, i, get(r, i))
+    potentials, activities = states_of(frame, first)
     for i in range(n):
         for lane in range(used):
             place = (lane * n + i) * samples + sample

@@ -1,5 +1,6 @@
 """Blocks of neurons that do not interact, relaxed in native code."""
 
+import functools
 import math
 from typing import Any
 
@@ -19,21 +20,42 @@ LARGEST_BLOCK = 1024
 
 
 def settle_alone(
-    problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int, elsewhere: int | None
+    problem: Problem,
+    start: Activities | None,
+    tolerance: Float[Array, ""],
+    max_steps: int,
+    elsewhere: int | None,
+    done: Bool[Array, " samples"] | None = None,
 ) -> Settled:
-    """Relax one population: directly, in native code, or by `Accelerated` with at most `elsewhere` steps."""
+    """Relax one population: directly, in native code, or by `Accelerated` with at most `elsewhere` steps.
 
-    def anywhere(start, tolerance):
-        return Accelerated().solve(problem, start, tolerance, elsewhere)
+    Samples that are done stay where they start; their residual says nothing.
+    """
 
-    def here(start, tolerance):
-        return _solve(problem, start, tolerance, max_steps)
+    def anywhere(start, tolerance, done):
+        return unless_done(problem, done, start, Accelerated().solve(problem, start, tolerance, elsewhere))
+
+    def here(start, tolerance, done):
+        return _solve(problem, start, tolerance, max_steps, done)
 
     if solvable(problem):
-        return solve_directly(problem, tolerance)
+        return unless_done(problem, done, start, solve_directly(problem, tolerance))
     if not suits(problem):
-        return anywhere(start, tolerance)
-    return native.on_cpus(here, anywhere, start, tolerance)
+        return anywhere(start, tolerance, done)
+    return native.on_cpus(here, anywhere, start, tolerance, done)
+
+
+def unless_done(
+    problem: Problem, done: Bool[Array, " samples"] | None, start: Activities | None, settled: Settled
+) -> Settled:
+    """Return what was settled, but for samples that are done where they started."""
+    if done is None or start is None:
+        return settled
+    keep = functools.partial(jax.tree.map, functools.partial(jnp.where, done))
+    activities = keep(problem.activities(start), settled.activities)
+    return settled._replace(
+        potentials=keep(start, settled.potentials) if settled.potentials else {}, activities=activities
+    )
 
 
 def suits(problem: Problem) -> bool:
@@ -57,7 +79,11 @@ def _numbers(f: Activation) -> tuple[Any, ...]:
 
 
 def settle_blocks(
-    problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int
+    problem: Problem,
+    start: Activities | None,
+    tolerance: Float[Array, ""],
+    max_steps: int,
+    done: Bool[Array, " samples"] | None = None,
 ) -> tuple[
     Activities, Activities, Int[Array, "blocks samples"], Float[Array, "blocks samples"], Float[Array, "blocks samples"]
 ]:
@@ -79,14 +105,21 @@ def settle_blocks(
         jnp.zeros((*shape[:2], 0), drive.dtype) if start is None else start[name].reshape(shape),
         jnp.stack([*map(jnp.float32, _numbers(activation)), tolerance.astype(jnp.float32)]),
         jnp.asarray([max_steps], jnp.int32),
+        None if done is None else 1 - done.astype(jnp.float32),
         potentials=problem.potentials,
     )
     kept = {name: potentials.reshape(drive.shape)} if problem.potentials else {}
     return kept, {name: activities.reshape(drive.shape)}, steps, defect, size
 
 
-def _solve(problem: Problem, start: Activities | None, tolerance: Float[Array, ""], max_steps: int) -> Settled:
-    potentials, activities, steps, defect, size = settle_blocks(problem, start, tolerance, max_steps)
+def _solve(
+    problem: Problem,
+    start: Activities | None,
+    tolerance: Float[Array, ""],
+    max_steps: int,
+    done: Bool[Array, " samples"] | None,
+) -> Settled:
+    potentials, activities, steps, defect, size = settle_blocks(problem, start, tolerance, max_steps, done)
     defect, size = jnp.sum(defect, axis=0), jnp.sum(size, axis=0)
     residual = jnp.where(defect == 0, 0, jnp.sqrt(defect / jnp.where(size > 0, size, 1)))
     residual = jnp.where(((size == 0) & (defect > 0)) | _hidden(problem, size), math.inf, residual)

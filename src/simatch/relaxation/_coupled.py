@@ -1,6 +1,5 @@
 """Populations that hear each other, relaxed in turn."""
 
-import functools
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
@@ -10,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..network import Activities
 from ._accelerated import Accelerated
-from ._blocks import settle_alone, suits
+from ._blocks import settle_alone, suits, unless_done
 from ._iteration import bounded, relative
 from ._problem import Problem
 from ._settings import count_field
@@ -153,18 +152,20 @@ def _begun(
 ) -> _Sweep:
     """State at given potentials; or from rest after a first sweep, in which each population hears those before it."""
     if start is None:
-        u, r = jax.tree.map(jnp.zeros_like, problem.drive), {}
+        u, r, lost = jax.tree.map(jnp.zeros_like, problem.drive), {}, jnp.asarray(False)
         for name in problem.sizes:
-            u, r, _ = _relaxed(problem, name, problem.pull(name, r), u, r, tolerance)
+            own = _relaxed(problem, name, problem.pull(name, r), u, tolerance)
+            u, r, lost = {**u, **own.potentials}, {**r, **own.activities}, lost | (own.status == Status.DIVERGED)
         left = jnp.asarray(jnp.inf, tolerance.dtype)
     else:
         u, r = start, problem.activities(start)
         left = jnp.zeros((), tolerance.dtype)
         for name in groups[-1]:
             left = jnp.maximum(left, _defect(problem, name, problem.pull(name, _without(r, name)), r[name]))
+        lost = ~bounded(left, r)
     samples = next(iter(u.values())).shape[-1]
     zero = jnp.zeros(samples, tolerance.dtype)
-    pulls, value, status = _measured(problem, groups, r, zero + left, tolerance)
+    pulls, value, status = _measured(problem, groups, r, zero + left, lost, tolerance)
     return _Sweep(
         potentials=u,
         activities=r,
@@ -182,9 +183,13 @@ def _measured(
     groups: Sequence[Sequence[str]],
     r: Activities,
     left: PerSample,
+    lost: Bool[Array, " samples"],
     tolerance: Float[Array, ""],
 ) -> tuple[Activities, PerSample, Int[Array, " samples"]]:
-    """Forces on the first group, the residual, where that of the last group is known, and what it says."""
+    """Forces on the first group, the residual, where that of the last group is known, and what it says.
+
+    Activities of samples that are lost have grown without bound.
+    """
     pulls, value = {}, left
     for number, group in enumerate(groups[:-1]):
         for name in group:
@@ -193,7 +198,7 @@ def _measured(
             if number == 0:
                 pulls[name] = pull
     status = jnp.where(value <= tolerance, Status.CONVERGED, Status.MAX_STEPS)
-    return pulls, value, jnp.where(bounded(value, r), status, Status.DIVERGED).astype(jnp.int32)
+    return pulls, value, jnp.where(lost | jnp.isnan(value), Status.DIVERGED, status).astype(jnp.int32)
 
 
 def _advanced(
@@ -205,21 +210,21 @@ def _advanced(
     farthest: float,
 ) -> _Sweep:
     """Sweep once more where that is needed."""
-    active, u, r, left = _active(sweep, most), sweep.potentials, sweep.activities, jnp.zeros_like(sweep.value)
-    for name, pull in sweep.ahead.items():
-        u, r, _ = _relaxed(problem, name, pull, u, r, tolerance)
-    for group in groups[1:]:
+    # What is done stays as it is, so no result depends on the other samples of the batch.
+    active = _active(sweep, most)
+    u, r, left, lost = sweep.potentials, sweep.activities, jnp.zeros_like(sweep.value), jnp.asarray(False)
+    for group in groups:
         left = jnp.zeros_like(left)
         for name in group:
-            u, r, own = _relaxed(problem, name, problem.pull(name, _without(r, name)), u, r, tolerance)
-            left = jnp.maximum(left, own)
-    pulls, value, status = _measured(problem, groups, r, left, tolerance)
+            pull = sweep.ahead[name] if name in sweep.ahead else problem.pull(name, _without(r, name))
+            own = _relaxed(problem, name, pull, u, tolerance, ~active)
+            u, r, lost = {**u, **own.potentials}, {**r, **own.activities}, lost | (own.status == Status.DIVERGED)
+            left = jnp.maximum(left, own.residual)
+    pulls, value, status = _measured(problem, groups, r, left, lost, tolerance)
     change = jax.tree.map(jnp.subtract, pulls, sweep.ahead)
     ahead = _extrapolated(sweep.pulls, pulls, sweep.change, change, farthest)
-    new = _Sweep(u, r, pulls, ahead, change, value, sweep.steps + 1, status)
-    # What is done stays as it is, so no result depends on the other samples of the batch.
-    # As long as no sample is done, this costs no pass over the activities.
-    return jax.lax.cond(jnp.all(active), lambda new, _: new, functools.partial(_where, active), new, sweep)
+    value, status = jnp.where(active, value, sweep.value), jnp.where(active, status, sweep.status)
+    return _Sweep(u, r, pulls, ahead, change, value, sweep.steps + active, status)
 
 
 def _extrapolated(before: Activities, now: Activities, last: Activities, change: Activities, farthest: float):
@@ -234,10 +239,6 @@ def _extrapolated(before: Activities, now: Activities, last: Activities, change:
     whole = sum(jnp.sum(turn[name] ** 2, axis=0) for name in now)
     weight = jnp.clip(along / jnp.where(whole > 0, whole, 1), 0, farthest)
     return {name: pull + weight * (pull - before[name]) for name, pull in now.items()}
-
-
-def _where(chosen: Bool[Array, " samples"], new: _Sweep, old: _Sweep) -> _Sweep:
-    return jax.tree.map(functools.partial(jnp.where, chosen), new, old)
 
 
 def _without(r: Activities, name: str) -> Activities:
@@ -260,20 +261,22 @@ def _relaxed(
     name: str,
     pull: Float[Array, "neurons samples"],
     u: Activities,
-    r: Activities,
     tolerance: Float[Array, ""],
-) -> tuple[Activities, Activities, PerSample]:
-    """Potentials and activities with those of one population at its minimum for given forces; what is left of it."""
+    done: Bool[Array, " samples"] | None = None,
+) -> Settled:
+    """One population at its minimum for given forces; samples that are done stay where they are."""
     own, activation = problem.own[name], problem.activations[name]
     assert own is not None
+    alone, start = problem.alone(name, pull), {name: u[name]}
     if own.shape[1] == 1:
         # The proximal step of length 1 / c ends at the minimum of F + c r^2 / 2 - d r, wherever it starts. A nudge away
         # from a target may leave a curvature c of 0 or less: then a long step down.
         c, now = own[:, 0], activation(u[name])
         length = 1 / jnp.maximum(c, FLATTEST)
         potentials = activation.prox(now + length * (pull - c * now), length)
-        return {**u, name: potentials}, {**r, name: activation(potentials)}, jnp.zeros(pull.shape[-1], pull.dtype)
-    settled = settle_alone(
-        problem.alone(name, pull), {name: u[name]}, INNER_TOLERANCE * tolerance, INNER_STEPS, INNER_STEPS_ELSEWHERE
-    )
-    return {**u, **settled.potentials}, {**r, **settled.activities}, settled.residual
+        activities = {name: activation(potentials)}
+        zero = jnp.zeros(pull.shape[-1], pull.dtype)
+        status = jnp.where(bounded(zero, activities), Status.CONVERGED, Status.DIVERGED)
+        settled = Settled({name: potentials}, activities, zero, jnp.ones_like(zero, jnp.int32), status)
+        return unless_done(alone, done, start, settled)
+    return settle_alone(alone, start, INNER_TOLERANCE * tolerance, INNER_STEPS, INNER_STEPS_ELSEWHERE, done)
