@@ -105,6 +105,12 @@ def call_with(typingctx, function, memory, number):
     return types.int64(types.int64, Words, types.int64), _calling
 
 
+@compiled(intrinsic)
+def call_for(typingctx, function, memory, number, count):
+    """Call the function at an address with a pointer, a number and how many numbers there are."""
+    return types.int64(types.int64, Words, types.int64, types.int64), _calling
+
+
 def vector_attributes(triple: str) -> list[str]:
     """What the compiler is told of functions with vectors, for a platform such as ``x86_64-unknown-linux-gnu``."""
     attributes = ['"prefer-vector-width"="512"']

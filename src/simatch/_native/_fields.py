@@ -44,12 +44,14 @@ from ._lanes import (
     store_lanes,
     transpose,
 )
-from ._multiply import PAIR, add_transposed, choose_all, multiply_chosen, round_up_to_tile
+from ._multiply import add_transposed, choose_all, multiply_chosen, round_up_to_tile
 
 # Products of two numbers in a task, at least: some 20 microseconds, beside which handing it out costs little.
 FEWEST_PRODUCTS = 500_000
 # Registers of samples, or of inputs, that are gathered at a time.
 MOST = 8
+# Registers of samples that a task of feedback takes at most, and numbers of its result that a core keeps at hand.
+TOGETHER, CLOSE = 4, 1 << 18
 
 ORDER, SOURCES = 0, 1
 
@@ -156,12 +158,6 @@ def associate_site(frame, groups, site, memory, neurons, chosen):
                 store_lanes(offset_by(row_of(y, unit, registers), part * WIDTH), target, used)
 
 
-@plain
-def registers_together(samples):
-    """Registers of samples that a task of feedback takes."""
-    return PAIR if registers_for(samples) > PAIR else 1
-
-
 @fast
 def feed_back_registers(frame, groups, begin, registers, memory, neurons):
     """Multiply the activities of all sites by their weights, transposed, for some registers of samples."""
@@ -217,16 +213,16 @@ def association_shares(frame):
     return site_shares(length(frame, ORDER, 0), length(frame, below, 1) * padded(inputs) * units)
 
 
-@exported(types.int64(Words))
-def drive_tasks(frame):
+@exported(types.int64(Words, types.int64))
+def drive_tasks(frame, threads):
     """Number of tasks of a drive."""
     return drive_shares(frame)
 
 
-@exported(types.void(Words, types.int64), **NUMERICS)
-def drive_sites(frame, number):
+@exported(types.void(Words, types.int64, types.int64), **NUMERICS)
+def drive_sites(frame, number, shares):
     """Drive of a share of the sites."""
-    groups, sites, shares = site_groups(frame, 2), length(frame, ORDER, 0), drive_shares(frame)
+    groups, sites = site_groups(frame, 2), length(frame, ORDER, 0)
     weights = SOURCES + groups + 1
     inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
     units = length(frame, weights, 1)
@@ -241,16 +237,16 @@ def drive_sites(frame, number):
     free(rows)
 
 
-@exported(types.int64(Words))
-def association_tasks(frame):
+@exported(types.int64(Words, types.int64))
+def association_tasks(frame, threads):
     """Number of tasks of an association."""
     return association_shares(frame)
 
 
-@exported(types.void(Words, types.int64), **NUMERICS)
-def associate_sites(frame, number):
+@exported(types.void(Words, types.int64, types.int64), **NUMERICS)
+def associate_sites(frame, number, shares):
     """Association at a share of the sites."""
-    groups, sites, shares = frame[OPERAND_COUNT] - 3, length(frame, ORDER, 0), association_shares(frame)
+    groups, sites = frame[OPERAND_COUNT] - 3, length(frame, ORDER, 0)
     inputs = most_seen(frame, groups) * (result_length(frame, 0, 2) // length(frame, SOURCES, 1))
     samples, units = length(frame, SOURCES + groups, 1), result_length(frame, 0, 1)
     numbers = allocate(products_size(units, samples))
@@ -264,23 +260,26 @@ def associate_sites(frame, number):
     free(rows)
 
 
-@exported(types.int64(Words))
-def feedback_tasks(frame):
-    """Number of tasks of feedback: some samples each, as fields of different sites overlap."""
-    samples = length(frame, SOURCES + site_groups(frame, 2), 1)
-    together = registers_together(samples)
-    return (registers_for(samples) + together - 1) // together
+@exported(types.int64(Words, types.int64))
+def feedback_tasks(frame, threads):
+    """Number of tasks of feedback: some samples each, as fields of different sites overlap.
+
+    Every task reads all weights, so tasks are few, unless threads were without one or results too large for a cache.
+    """
+    registers = registers_for(length(frame, SOURCES + site_groups(frame, 2), 1))
+    together = max(1, min(TOGETHER, CLOSE // (result_length(frame, 0, 0) * WIDTH)))
+    return min(registers, max(threads, (registers + together - 1) // together))
 
 
-@exported(types.void(Words, types.int64), **NUMERICS)
-def feed_back_samples(frame, number):
+@exported(types.void(Words, types.int64, types.int64), **NUMERICS)
+def feed_back_samples(frame, number, count):
     """Feedback for a share of the samples."""
     groups = site_groups(frame, 2)
     weights, samples = SOURCES + groups + 1, length(frame, SOURCES + groups, 1)
     inputs = most_seen(frame, groups) * (length(frame, weights, 2) // length(frame, SOURCES, 1))
-    together = registers_together(samples)
-    begin = number * together
-    registers = min(together, registers_for(samples) - begin)
+    every = registers_for(samples)
+    begin = number * every // count
+    registers = (number + 1) * every // count - begin
     numbers = allocate((length(frame, weights, 1) + result_length(frame, 0, 0)) * registers * WIDTH)
     neurons = malloc(inputs * 4)
     feed_back_registers(frame, groups, begin, registers, floats_of(numbers), integers_at(address_of(neurons)))

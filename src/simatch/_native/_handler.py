@@ -25,6 +25,7 @@ from ._ffi import (
     address_of,
     attribute,
     call,
+    call_for,
     call_with,
     exported,
     free,
@@ -36,7 +37,8 @@ from ._ffi import (
 
 sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
-# The kernels: of each, the function that says how many tasks a call has, and the one that does a task.
+# The kernels: of each, the function that says how many tasks a call has, for so many threads, and the one that does one
+# of so many tasks.
 KERNELS = (
     (_settling.tasks, _settling.settle_task),
     (_fields.drive_tasks, _fields.drive_sites),
@@ -56,7 +58,7 @@ def work(job):
     frame, count, task = words_at(job[FRAME]), job[TASKS], job[KERNEL]
     number = add_atomically(job, NEXT, 1)
     while number < count:
-        call_with(task, frame, number)
+        call_for(task, frame, number, count)
         add_atomically(job, FINISHED, 1)
         number = add_atomically(job, NEXT, 1)
     if add_atomically(job, USERS, -1) == 1:
@@ -77,11 +79,11 @@ def handle(frame):
             metadata[6], metadata[7] = VERSION_MAJOR, VERSION_MINOR
             return 0
     kernel = words_at(address_named("simatch_kernels") + 2 * 8 * attribute(frame))
-    count = call(kernel[0], frame)
     services, message, threads = words_at(frame[SERVICES]), malloc(5 * 8), malloc(8)
     message[0], message[1], message[2], message[3] = 4 * 8, 0, frame[CONTEXT], address_of(threads)
     threads[0] = 1
     call(services[THREADS], message)
+    count = call_with(kernel[0], frame, threads[0])
     helpers = max(min(threads[0], count) - 1, 0)
     job = malloc(WORDS * 8)
     job[NEXT], job[FINISHED], job[TASKS] = 0, 0, count

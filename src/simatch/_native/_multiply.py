@@ -191,19 +191,18 @@ ROWS, PAIR = 8, 2
 
 
 @compiled(intrinsic(prefer_literal=True))
-def add_tile(typingctx, columns, between, x, y, chosen, n, rows, registers):
-    """Add to chosen rows of y the sum over n columns of a matrix, each times its row of x.
+def add_tile(typingctx, columns, between, x, y, chosen, n, apart, rows, registers):
+    """Add to chosen rows of y the sum over n columns of a matrix, each times its row of x, for some registers.
 
-    Columns begin so many numbers apart; rows of x and of y are so many registers. How many rows and registers is known
-    to the compiler.
+    Columns begin so many numbers apart; rows of x and of y, too. How many rows and registers is known to the compiler.
     """
     count, width = rows.literal_value, registers.literal_value
 
     def codegen(context, builder, sig, args):
-        columns, between, x, y, chosen, n, _, _ = args
+        columns, between, x, y, chosen, n, apart, _, _ = args
 
         def row_at(start, number):
-            start = cgutils.gep(builder, start, builder.mul(number, ir.Constant(n.type, width * WIDTH)))
+            start = cgutils.gep(builder, start, builder.mul(number, apart))
             return [place(builder, start, ir.Constant(n.type, r)) for r in range(width)]
 
         numbers = [builder.load(cgutils.gep(builder, chosen, row)) for row in range(count)]
@@ -222,29 +221,34 @@ def add_tile(typingctx, columns, between, x, y, chosen, n, rows, registers):
                 builder.store(builder.load(total), there, align=4)
         return context.get_dummy_value()
 
-    return types.void(Floats, types.int64, Floats, Floats, Integers, types.int64, rows, registers), codegen
+    return (
+        types.void(Floats, types.int64, Floats, Floats, Integers, types.int64, types.int64, rows, registers),
+        codegen,
+    )
 
 
 @fast
 def add_transposed(a, between, x, y, chosen, m, n, registers):
     """Add ``A' x`` to chosen rows of y, for a matrix of n rows and m columns whose rows begin so many numbers apart.
 
-    Rows of x and of y are one or two registers. No row is chosen twice.
+    Rows of x and of y are so many registers. No row is chosen twice.
     """
     wide_vectors()
-    whole = m // ROWS * ROWS
-    for row in range(0, whole, ROWS):
-        some = integers_at(address_of(chosen) + 4 * row)
-        if registers == PAIR:
-            add_tile(offset_by(a, row), between, x, y, some, n, ROWS, PAIR)
-        else:
-            add_tile(offset_by(a, row), between, x, y, some, n, ROWS, 1)
-    for row in range(whole, m):
-        some = integers_at(address_of(chosen) + 4 * row)
-        if registers == PAIR:
-            add_tile(offset_by(a, row), between, x, y, some, n, 1, PAIR)
-        else:
-            add_tile(offset_by(a, row), between, x, y, some, n, 1, 1)
+    whole, apart = m // ROWS * ROWS, registers * WIDTH
+    for first in range(0, registers, PAIR):
+        pair, own, there = first + PAIR <= registers, offset_by(x, first * WIDTH), offset_by(y, first * WIDTH)
+        for row in range(0, whole, ROWS):
+            some = integers_at(address_of(chosen) + 4 * row)
+            if pair:
+                add_tile(offset_by(a, row), between, own, there, some, n, apart, ROWS, PAIR)
+            else:
+                add_tile(offset_by(a, row), between, own, there, some, n, apart, ROWS, 1)
+        for row in range(whole, m):
+            some = integers_at(address_of(chosen) + 4 * row)
+            if pair:
+                add_tile(offset_by(a, row), between, own, there, some, n, apart, 1, PAIR)
+            else:
+                add_tile(offset_by(a, row), between, own, there, some, n, apart, 1, 1)
 
 
 # Columns of a symmetric matrix that do not get a register of their own.

@@ -398,15 +398,15 @@ def settle_many(frame, block, group):
     free(memory)
 
 
-@exported(types.int64(Words))
-def tasks(frame):
+@exported(types.int64(Words, types.int64))
+def tasks(frame, threads):
     """Number of tasks of a call: registers of blocks, or blocks times groups of samples."""
     blocks = blocks_of(frame)
     return padded(blocks) // WIDTH if across(frame) else blocks * groups(frame)
 
 
-@exported(types.void(Words, types.int64), **NUMERICS)
-def settle_task(frame, number):
+@exported(types.void(Words, types.int64, types.int64), **NUMERICS)
+def settle_task(frame, number, count):
     """Settle some samples in some blocks, and write the results."""
     if across(frame):
         settle_few(frame, number * WIDTH)
