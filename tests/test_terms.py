@@ -405,3 +405,15 @@ def test_calibration_leaves_pathways_to_inputs_alone(rng):
     scaled = sm.calibrate(net, data, batches=3)
     assert float(scaled.feedforward[0].scale) != 1.0
     assert float(scaled.feedforward[1].scale) == 1.0
+
+
+def test_a_curvature_for_another_number_of_neurons_is_refused(rng):
+    class Wide(sm.Leak):
+        def curvature(self, parameters, population):
+            return (jnp.eye(3)[None],)
+
+    grids = sm.Grid(1, 1, 4), sm.Grid(1, 1, 2)
+    populations = {"x": sm.Population(grids[0]), "r": sm.Population(grids[1], "tanh")}
+    net = sm.Network(populations, [sm.Hebbian("x", "r", sm.Dense(*grids)), Wide("r", 0.5)])
+    with pytest.raises(ValueError, match="The curvature of the Wide term of 'r' is for 3 neurons, but population 'r' "):
+        sm.relax(net, rng.normal(size=(5, 4)))

@@ -29,7 +29,7 @@ def own_share(batch_size: int, mesh: Mesh) -> int:
     return batch_size // mesh.size * len(mesh.local_devices)
 
 
-def spread(x: dict[str, Float[Array, "*_"]], mesh: Mesh) -> dict[str, Float[Array, "*_"]]:
+def spread(x: dict[str, Float[Array | np.ndarray, "*_"]], mesh: Mesh) -> dict[str, Float[Array, "*_"]]:
     """Join the samples of all processes in arrays whose last axis is distributed over all devices of the mesh."""
 
     def joined(own):

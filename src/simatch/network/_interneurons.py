@@ -39,7 +39,7 @@ class Interneurons(Term):
     Raises
     ------
     ValueError
-        If `count` is out of range, or, when the energy is evaluated, if the population has another number of neurons.
+        If `count` is out of range; by `Network` if the population has another number of neurons.
 
     References
     ----------
@@ -89,16 +89,7 @@ class Interneurons(Term):
         -------
         array of shape (count, samples)
 
-        Raises
-        ------
-        ValueError
-            If the numbers of neurons differ.
         """
-        if len(r) != len(parameters):
-            raise ValueError(
-                f"The interneurons are for {len(parameters)} neurons, but population {self.population!r} has {len(r)}; "
-                "give its grid."
-            )
         return parameters.T @ r
 
     def energy(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from ..network import Activation, Activities, Network, Term, felt_in, present, term_energies
+from ..network import Activation, Activities, Network, Term, described, felt_in, present, term_energies
 
 Blocks = Float[Array, "blocks size size"]
 
@@ -217,6 +217,11 @@ def stage_problem(
     Returns
     -------
     Problem
+
+    Raises
+    ------
+    ValueError
+        If a term offers a curvature for another number of neurons than a population has.
     """
     weights = {name: net.energy_weight[name] for name in stage}
     sizes = {name: net.populations[name].grid.size for name in stage}
@@ -302,6 +307,12 @@ def _stored(net: Network, name: str, terms: Sequence[Term]) -> Blocks | None:
         if offered is None:
             return None
         factor = net.term_weight(term) / net.energy_weight[name]
+        for own in offered:
+            if own.shape != (1, 1, 1) and len(own) * own.shape[1] != size:
+                raise ValueError(
+                    f"The curvature of {described(term)} is for {len(own) * own.shape[1]} neurons, but population "
+                    f"{name!r} has {size}; return matrices for all of its neurons, or None."
+                )
         parts += [own if factor == 1 else factor * own for own in offered]
     whole = [own for own in parts if own.shape != (1, 1, 1) or size == 1]
     multiples = [own for own in parts if not (own.shape != (1, 1, 1) or size == 1)]

@@ -227,7 +227,8 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None, w
         preprocessing=preprocessing,
         reports=reports,
         history=history,
-        layers=layer_states(network, x_train[:TOGETHER], settings.tolerance),
+        # As many as were measured before: one compiled program serves both.
+        layers=layer_states(network, spread(x_train, len(measured)), settings.tolerance),
         readouts=readouts,
         held_out=held_out,
         dataset=dataset,

@@ -119,7 +119,7 @@ class Connectivity(eqx.Module):
         ----------
         rng : numpy.random.Generator
         width : float
-            Usually the square root of the number of inputs to a neuron.
+            Above 0; usually the square root of the number of inputs to a neuron.
 
         Returns
         -------
