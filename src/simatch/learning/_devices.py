@@ -1,6 +1,7 @@
 """Distribution of samples over the devices of a mesh, in one process or in several."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import TypeVar
 
 import equinox as eqx
@@ -29,7 +30,7 @@ def own_share(batch_size: int, mesh: Mesh) -> int:
     return batch_size // mesh.size * len(mesh.local_devices)
 
 
-def spread(x: dict[str, Float[Array | np.ndarray, "*_"]], mesh: Mesh) -> dict[str, Float[Array, "*_"]]:
+def spread(x: Mapping[str, Float[Array | np.ndarray, "*_"]], mesh: Mesh) -> dict[str, Float[Array, "*_"]]:
     """Join the samples of all processes in arrays whose last axis is distributed over all devices of the mesh."""
 
     def joined(own):
