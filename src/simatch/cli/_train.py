@@ -69,7 +69,9 @@ def train(
         list[str] | None, typer.Option(help=f"Factor on feedforward structure constants, or auto. {PER_LAYER}")
     ] = None,
     feedback: Annotated[float | None, typer.Option(help="Strength of feedback to each layer from the next.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the training part, rounded up to whole batches.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in a batch.")] = None,
     rate: Annotated[str | None, typer.Option(help="Learning rate of the first batch, or auto.")] = None,
     rule: Annotated[

@@ -1,6 +1,7 @@
 """A training run: learn on one data set, measure how far it came, and test what the features are worth."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -198,7 +199,7 @@ def run(settings: RunSettings, dataset: Dataset, *, say: Say = lambda _: None, w
     network, reports = train(
         untrained,
         x_train,
-        epochs=settings.epochs,
+        epochs=_in_whole_batches(settings.epochs, len(x_train), settings.batch_size),
         batch_size=settings.batch_size,
         rate=rate,
         ratio=settings.ratio,
@@ -267,6 +268,16 @@ def spread(x: np.ndarray, most: int) -> np.ndarray:
     [0, 4, 8]
     """
     return x[np.linspace(0, len(x) - 1, min(most, len(x))).round().astype(int)]
+
+
+def _in_whole_batches(epochs: float, count: int, batch_size: int) -> float:
+    """Passes over the data, rounded up to whole batches where that is at most a twentieth more.
+
+    A last batch of another size needs a compiled program of its own, which takes longer than many batches.
+    """
+    size = min(batch_size, count)
+    batches = math.ceil(round(count * epochs) / size)
+    return batches * size / count if batches * size <= 1.05 * count * epochs else epochs
 
 
 def _rate(network: Network, settings: RunSettings) -> Rate | None:
