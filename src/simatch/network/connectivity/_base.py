@@ -125,7 +125,11 @@ class Connectivity(eqx.Module):
         -------
         pytree
         """
-        return jax.tree.map(lambda w: constant(np.asarray(w) / w.dtype.type(width), w.dtype), self.normal(rng))
+
+        def scaled(w):
+            return constant(np.asarray(w) * (w.dtype.type(1) / w.dtype.type(width)), w.dtype)
+
+        return jax.tree.map(scaled, self.normal(rng))
 
     def gather(self, matrix: np.ndarray) -> PyTree:
         """Read the weights of the existing synapses from a dense ``(post, pre)`` matrix.
