@@ -195,5 +195,5 @@ def test_bad_settings_are_refused(rng):
     net = sm.Network(populations, [term, sm.Leak("r")])
     with pytest.raises(ValueError, match="The reference 's' has 4 neurons, but 'x' has 3"):
         sm.relax(net, {"x": x[:, :3], "s": x[:, :4]})
-    with pytest.raises(ValueError, match="The interneurons term of 'r' is for 3 neurons, but the population has 2"):
+    with pytest.raises(ValueError, match="The interneurons are for 3 neurons, but population 'r' has 2"):
         sm.Network(populations, [sm.WhitenedHebbian("x", "r", term.connectivity), Interneurons("r", 3, 1)])

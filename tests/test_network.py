@@ -133,7 +133,7 @@ def test_one_network_is_one_pytree():
 
 def test_a_bias_of_another_size_is_refused():
     below, above = sm.Grid(1, 1, 3), sm.Grid(1, 1, 2)
-    with pytest.raises(ValueError, match="The bias term of 'r' is for 3 neurons, but the population has 2; give"):
+    with pytest.raises(ValueError, match="A bias of 3 numbers does not fit population 'r', which has 2 neurons"):
         sm.Network(
             {"x": sm.Population(below), "r": sm.Population(above, "tanh")},
             [sm.Hebbian("x", "r", sm.Dense(below, above)), sm.Bias("r", below)],

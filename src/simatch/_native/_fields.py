@@ -197,26 +197,12 @@ def site_shares(sites, products):
     return max(1, min(sites, sites * products // FEWEST_PRODUCTS))
 
 
-@plain
-def drive_shares(frame):
+@exported(types.int64(Words, types.int64))
+def drive_tasks(frame, threads):
     """Number of tasks of a drive."""
     below = SOURCES + site_groups(frame, 2)
     inputs, units = length(frame, below + 1, 2), length(frame, below + 1, 1)
     return site_shares(length(frame, ORDER, 0), padded(length(frame, below, 1)) * inputs * units)
-
-
-@plain
-def association_shares(frame):
-    """Number of tasks of an association."""
-    below = frame[OPERAND_COUNT] - 2
-    inputs, units = result_length(frame, 0, 2), result_length(frame, 0, 1)
-    return site_shares(length(frame, ORDER, 0), length(frame, below, 1) * padded(inputs) * units)
-
-
-@exported(types.int64(Words, types.int64))
-def drive_tasks(frame, threads):
-    """Number of tasks of a drive."""
-    return drive_shares(frame)
 
 
 @exported(types.void(Words, types.int64, types.int64), **NUMERICS)
@@ -240,7 +226,9 @@ def drive_sites(frame, number, shares):
 @exported(types.int64(Words, types.int64))
 def association_tasks(frame, threads):
     """Number of tasks of an association."""
-    return association_shares(frame)
+    below = frame[OPERAND_COUNT] - 2
+    inputs, units = result_length(frame, 0, 2), result_length(frame, 0, 1)
+    return site_shares(length(frame, ORDER, 0), length(frame, below, 1) * padded(inputs) * units)
 
 
 @exported(types.void(Words, types.int64, types.int64), **NUMERICS)

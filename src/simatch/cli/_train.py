@@ -70,7 +70,7 @@ def train(
     ] = None,
     feedback: Annotated[float | None, typer.Option(help="Strength of feedback to each layer from the next.")] = None,
     epochs: Annotated[
-        float | None, typer.Option(help="Passes over the training part, rounded up to whole batches.")
+        float | None, typer.Option(help="Passes over the training part, and up to 5 % more to fill the last batch.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in a batch.")] = None,
     rate: Annotated[str | None, typer.Option(help="Learning rate of the first batch, or auto.")] = None,

@@ -1,6 +1,6 @@
 """Lateral inhibition through interneurons that follow their population at once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import final
 
 import equinox as eqx
@@ -89,8 +89,16 @@ class Interneurons(Term):
         -------
         array of shape (count, samples)
 
+        Raises
+        ------
+        ValueError
+            If the numbers of neurons differ.
         """
+        _check_size(self.population, len(parameters), len(r))
         return parameters.T @ r
+
+    def check_sizes(self, sizes: Mapping[str, int]) -> None:
+        _check_size(self.population, self.grid.size, sizes[self.population])
 
     def energy(
         self, parameters: Float[Array, "neurons count"], r: Float[Array, "_ samples"]
@@ -110,3 +118,10 @@ class Interneurons(Term):
         self, parameters: Float[Array, "neurons count"], population: str
     ) -> tuple[Float[Array, "1 neurons neurons"], ...]:
         return ((parameters @ parameters.T)[None],)
+
+
+def _check_size(population: str, made_for: int, size: int) -> None:
+    if made_for != size:
+        raise ValueError(
+            f"The interneurons are for {made_for} neurons, but population {population!r} has {size}; give its grid."
+        )

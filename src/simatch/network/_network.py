@@ -13,11 +13,9 @@ from .._checks import whole
 from .._processes import check_process
 from ._activation import Activation
 from ._graph import Stages, energy_weights, stages, term_weight
-from ._interneurons import Interneurons
 from ._pathway import AntiHebbian, Hebbian, Pathway
 from ._population import Population
 from ._term import Term
-from ._terms import Bias
 
 
 @final
@@ -288,11 +286,7 @@ def _check_graph(populations: Mapping[str, Population], terms: Sequence[Term]) -
                     f"{described(term).capitalize()} names the unknown population {name!r}; "
                     f"there are {', '.join(map(repr, populations))}."
                 )
-        if isinstance(term, Bias | Interneurons) and term.grid.size != populations[term.population].grid.size:
-            raise ValueError(
-                f"{described(term).capitalize()} is for {term.grid.size} neurons, but the population has "
-                f"{populations[term.population].grid.size}; give its grid."
-            )
+        term.check_sizes({name: populations[name].grid.size for name in term.populations})
     for pre, post, connectivity in (connection for term in terms for connection in term.connections):
         for end, grid in ((pre, connectivity.pre), (post, connectivity.post)):
             if populations[end].grid != grid:

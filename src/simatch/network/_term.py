@@ -1,7 +1,7 @@
 """Terms: the summands of the energy of a network."""
 
 import abc
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -140,6 +140,22 @@ class Term(eqx.Module):
     def connections(self) -> tuple[Connection, ...]:
         """Synapses of the term, each connectivity with the names of the populations at its ends; none by default."""
         return ()
+
+    def check_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Refuse populations of other sizes than the term was made for; by default all fit.
+
+        `Network` asks every term. What `connections` join is checked by their grids.
+
+        Parameters
+        ----------
+        sizes : mapping from str to int
+            Number of neurons of each of `populations`, at least 1.
+
+        Raises
+        ------
+        ValueError
+            If a population has another size.
+        """
 
     def placed(self, feedback: float) -> "Term":
         """Return the term adapted to the feedback in a network; by default the term itself.

@@ -1,6 +1,6 @@
 """Terms other than pathways: a leak, a bias, a nudge towards a target."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import final
 
 import equinox as eqx
@@ -114,6 +114,13 @@ class Bias(Term):
         self, parameters: Float[Array, " neurons"], r: Float[Array, "neurons samples"]
     ) -> Float[Array, " samples"]:
         return -(parameters @ r)
+
+    def check_sizes(self, sizes: Mapping[str, int]) -> None:
+        if self.grid.size != sizes[self.population]:
+            raise ValueError(
+                f"A bias of {self.grid.size} numbers does not fit population {self.population!r}, which has "
+                f"{sizes[self.population]} neurons."
+            )
 
     def initial(self, rng: np.random.Generator) -> Float[Array, " neurons"]:
         return jnp.zeros(self.grid.size)
