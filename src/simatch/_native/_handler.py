@@ -49,18 +49,22 @@ _addresses = (ctypes.c_int64 * (2 * len(KERNELS)))(*(f.address for kernel in KER
 publish("simatch_kernels", ctypes.addressof(_addresses))
 
 # A job: counters, then the kernel and the call frame. The last of its users frees it.
-NEXT, FINISHED, USERS, TASKS, KERNEL, FRAME, WORDS = range(7)
+JOINED, FINISHED, USERS, TASKS, KERNEL, FRAME, SHARES, TAKEN = range(8)
 
 
 @exported(types.void(Words))
 def work(job):
     """Do tasks of a job until there are no more."""
-    frame, count, task = words_at(job[FRAME]), job[TASKS], job[KERNEL]
-    number = add_atomically(job, NEXT, 1)
-    while number < count:
-        call_for(task, frame, number, count)
-        add_atomically(job, FINISHED, 1)
-        number = add_atomically(job, NEXT, 1)
+    frame, count, task, shares = words_at(job[FRAME]), job[TASKS], job[KERNEL], job[SHARES]
+    own = add_atomically(job, JOINED, 1)
+    for other in range(shares):
+        share = (own + other) % shares
+        begin, end = share * count // shares, (share + 1) * count // shares
+        number = begin + add_atomically(job, TAKEN + share, 1)
+        while number < end:
+            call_for(task, frame, number, count)
+            add_atomically(job, FINISHED, 1)
+            number = begin + add_atomically(job, TAKEN + share, 1)
     if add_atomically(job, USERS, -1) == 1:
         free(job)
 
@@ -85,8 +89,10 @@ def handle(frame):
     call(services[THREADS], message)
     count = call_with(kernel[0], frame, threads[0])
     helpers = max(min(threads[0], count) - 1, 0)
-    job = malloc(WORDS * 8)
-    job[NEXT], job[FINISHED], job[TASKS] = 0, 0, count
+    job = malloc((TAKEN + helpers + 1) * 8)
+    job[JOINED], job[FINISHED], job[TASKS], job[SHARES] = 0, 0, count, helpers + 1
+    for share in range(helpers + 1):
+        job[TAKEN + share] = 0
     job[KERNEL], job[FRAME] = kernel[1], address_of(frame)
     job[USERS] = helpers + 2  # this function is a user twice: it works, then it waits
     message[0], message[3], message[4] = 5 * 8, address_named("simatch_work"), address_of(job)
