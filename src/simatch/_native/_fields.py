@@ -1,7 +1,8 @@
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportIndexIssue=false
 """Products of weights and activities over receptive fields: drive, association (for plasticity) and feedback.
 
-What a site sees is gathered into the nearest cache, some samples at a time, and never written out as a whole.
+Drives read what a site sees where it lies. For associations, and for samples that fill no register, it is gathered into
+the nearest cache, some at a time, and never written out as a whole.
 
 Operands of a call are the position of every site among the sites of all groups (sites that see equally many others
 form a group), then for every group the sites that each of its sites sees, then two of: activities below, activities
@@ -44,7 +45,7 @@ from ._lanes import (
     store_lanes,
     transpose,
 )
-from ._multiply import add_transposed, choose_all, multiply_chosen, round_up_to_tile
+from ._multiply import add_transposed, choose_all, multiply_chosen, multiply_listed, round_up_to_tile
 
 # Products of two numbers in a task, at least: some 20 microseconds, beside which handing it out costs little.
 FEWEST_PRODUCTS = 500_000
@@ -107,11 +108,14 @@ def drive_site(frame, groups, site, memory, neurons, chosen):
     for begin in range(0, registers_for(samples), MOST):
         registers = min(MOST, registers_for(samples) - begin)
         x, y = memory, row_of(memory, inputs, registers)
-        for row in range(inputs):
-            for part in range(registers):
-                source = neurons[row] * samples + group_start(begin + part, samples)
-                load_lanes(offset_by(activities, source), offset_by(row_of(x, row, registers), part * WIDTH), used)
-        multiply_chosen(own, inputs, chosen, units, x, y, inputs, 0, registers, registers)
+        if used == WIDTH:
+            last = group_start(begin + registers - 1, samples) - begin * WIDTH
+            x = offset_by(activities, begin * WIDTH)
+            multiply_listed(own, inputs, chosen, units, x, neurons, last, samples, y, inputs, 0, registers, registers)
+        else:
+            for row in range(inputs):
+                load_lanes(offset_by(activities, neurons[row] * samples), row_of(x, row, registers), used)
+            multiply_chosen(own, inputs, chosen, units, x, y, inputs, 0, registers, registers)
         for unit in range(units):
             for part in range(registers):
                 target = unit * samples + group_start(begin + part, samples)

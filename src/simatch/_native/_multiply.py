@@ -98,12 +98,24 @@ TOGETHER, ACROSS, AHEAD = 6, 4, 3
 
 
 @compiled(intrinsic(prefer_literal=True))
-def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, rows, registers):
-    """Multiply some chosen rows of x by n rows of a matrix, for some registers; how many is known to the compiler."""
+def multiply_tile(typingctx, x, between, chosen, matrix, listed, last, y, n, apart, beyond, rows, registers):
+    """Multiply some chosen rows of x by n listed rows of a matrix, for some registers.
+
+    How many rows and registers is known to the compiler.
+    """
     height, width = rows.literal_value, registers.literal_value
 
     def codegen(context, builder, sig, args):
-        x, between, chosen, matrix, y, n, apart, _, _ = args
+        x, between, chosen, matrix, listed, last, y, n, apart, beyond, _, _ = args
+
+        def parts_of(start):
+            places = [place(builder, start, ir.Constant(n.type, r)) for r in range(width - 1)]
+            return [*places, builder.bitcast(cgutils.gep(builder, start, last), VECTOR.as_pointer())]
+
+        def row_at(index):
+            if not isinstance(sig.args[4], types.NoneType):
+                index = builder.sext(builder.load(cgutils.gep(builder, listed, index)), n.type)
+            return parts_of(cgutils.gep(builder, matrix, builder.mul(index, apart)))
 
         rows = []
         for sample in range(height):
@@ -115,23 +127,24 @@ def multiply_tile(typingctx, x, between, chosen, matrix, y, n, apart, rows, regi
             for total in own:
                 builder.store(ir.Constant(VECTOR, [0.0] * WIDTH), total)
         with cgutils.for_range(builder, n) as loop:
-            start = cgutils.gep(builder, matrix, builder.mul(loop.index, apart))
-            column = [builder.load(place(builder, start, ir.Constant(n.type, r)), align=4) for r in range(width)]
-            ahead = cgutils.gep(builder, start, builder.mul(apart, ir.Constant(n.type, AHEAD)))
-            for r in range(width):
-                prefetch(builder, place(builder, ahead, ir.Constant(n.type, r)))
+            column = [builder.load(there, align=4) for there in row_at(loop.index)]
+            # Rows that follow each other are read ahead. Listed ones are mostly at hand, and then it takes longer.
+            if isinstance(sig.args[4], types.NoneType):
+                for there in row_at(builder.add(loop.index, ir.Constant(n.type, AHEAD))):
+                    prefetch(builder, there)
             for row, own in zip(rows, sums, strict=True):
                 v = repeated(builder, builder.load(cgutils.gep(builder, row, loop.index), align=4))
                 for part, total in zip(column, own, strict=True):
                     product = builder.fmul(v, part, flags=FLAGS)
                     builder.store(builder.fadd(builder.load(total), product, flags=FLAGS), total)
         for sample, own in enumerate(sums):
-            target = cgutils.gep(builder, y, builder.mul(ir.Constant(n.type, sample), apart))
+            target = cgutils.gep(builder, y, builder.mul(ir.Constant(n.type, sample), beyond))
             for r, total in enumerate(own):
                 builder.store(builder.load(total), place(builder, target, ir.Constant(n.type, r)), align=4)
         return context.get_dummy_value()
 
-    return types.void(Floats, types.int64, Integers, Floats, Floats, types.int64, types.int64, rows, registers), codegen
+    long, matrices = types.int64, (Floats, listed, types.int64, Floats)
+    return types.void(Floats, long, Integers, *matrices, long, long, long, rows, registers), codegen
 
 
 @plain
@@ -143,6 +156,51 @@ def rows_together(count):
 
 
 @fast
+def multiply_listed(x, between, chosen, count, matrix, listed, last, apart, y, n, begin, end, registers):
+    """Set rows of y to chosen rows of x, of n numbers, times n rows of a matrix, for registers from one to another.
+
+    Rows of x begin so many numbers apart, and those of the matrix, whose last register begins at a number of its own;
+    those of y so many registers. There is a choice, and room in y, for a multiple of `TOGETHER`.
+    """
+    wide_vectors()
+    beyond, rows = registers * WIDTH, rows_together(count)
+    # Sums of a tile stay in registers.
+    across = 3 if rows == 8 else ACROSS
+    while begin < end:
+        parts = (end - begin + across - 1) // across
+        width = (end - begin + parts - 1) // parts
+        own = offset_by(matrix, begin * WIDTH)
+        final = min(begin * WIDTH + (width - 1) * WIDTH, last) - begin * WIDTH
+        for first in range(0, count, rows):
+            some, target = integers_at(address_of(chosen) + 4 * first), offset_by(y, first * beyond + begin * WIDTH)
+            if rows == 8:
+                if width == 3:
+                    multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, 8, 3)
+                elif width == 2:
+                    multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, 8, 2)
+                else:
+                    multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, 8, 1)
+            elif rows == 4:
+                if width == 4:
+                    multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, 4, 4)
+                elif width == 3:
+                    multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, 4, 3)
+                elif width == 2:
+                    multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, 4, 2)
+                else:
+                    multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, 4, 1)
+            elif width == 4:
+                multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, TOGETHER, 4)
+            elif width == 3:
+                multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, TOGETHER, 3)
+            elif width == 2:
+                multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, TOGETHER, 2)
+            else:
+                multiply_tile(x, between, some, own, listed, final, target, n, apart, beyond, TOGETHER, 1)
+        begin += width
+
+
+@fast
 def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, end, registers):
     """Set rows of y to chosen rows of x, of n numbers, times a matrix of n rows, for registers from one to another.
 
@@ -150,40 +208,8 @@ def multiply_chosen(x, between, chosen, count, matrix, y, n, begin, end, registe
     y, for a multiple of `TOGETHER`.
     """
     wide_vectors()
-    apart, rows = registers * WIDTH, rows_together(count)
-    # Sums of a tile stay in registers.
-    across = 3 if rows == 8 else ACROSS
-    while begin < end:
-        parts = (end - begin + across - 1) // across
-        width = (end - begin + parts - 1) // parts
-        own = offset_by(matrix, begin * WIDTH)
-        for first in range(0, count, rows):
-            some, target = integers_at(address_of(chosen) + 4 * first), offset_by(y, first * apart + begin * WIDTH)
-            if rows == 8:
-                if width == 3:
-                    multiply_tile(x, between, some, own, target, n, apart, 8, 3)
-                elif width == 2:
-                    multiply_tile(x, between, some, own, target, n, apart, 8, 2)
-                else:
-                    multiply_tile(x, between, some, own, target, n, apart, 8, 1)
-            elif rows == 4:
-                if width == 4:
-                    multiply_tile(x, between, some, own, target, n, apart, 4, 4)
-                elif width == 3:
-                    multiply_tile(x, between, some, own, target, n, apart, 4, 3)
-                elif width == 2:
-                    multiply_tile(x, between, some, own, target, n, apart, 4, 2)
-                else:
-                    multiply_tile(x, between, some, own, target, n, apart, 4, 1)
-            elif width == 4:
-                multiply_tile(x, between, some, own, target, n, apart, TOGETHER, 4)
-            elif width == 3:
-                multiply_tile(x, between, some, own, target, n, apart, TOGETHER, 3)
-            elif width == 2:
-                multiply_tile(x, between, some, own, target, n, apart, TOGETHER, 2)
-            else:
-                multiply_tile(x, between, some, own, target, n, apart, TOGETHER, 1)
-        begin += width
+    apart = registers * WIDTH
+    multiply_listed(x, between, chosen, count, matrix, None, apart - WIDTH, apart, y, n, begin, end, registers)
 
 
 # Rows of a transposed product, and registers, that are found at a time.
