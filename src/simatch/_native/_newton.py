@@ -366,8 +366,8 @@ def settle_four(frame, a, memory):
 
 
 @fast
-def settle_by_newton(frame, a, each, packed, memory):
-    """Settle the lanes that are active, where the method does; those remain active where it does not."""
+def settle_by_newton(frame, a, each, before, packed, memory):
+    """Settle the lanes that are active, after some other steps; those remain active where the method does not."""
     wide_vectors()
     kind, threshold, lower, upper, tolerance = settings_of(frame)
     n, most = size_of(frame)[0], most_steps(frame)
@@ -375,8 +375,8 @@ def settle_by_newton(frame, a, each, packed, memory):
     force, lanes = vector(memory, at.FORCE, n), vector(memory, at.LANES, n)
     slope, move = vector(memory, at.CHANGE, n), vector(memory, at.AHEAD, n)
     pivots, factors = vector(memory, at.PIVOTS, n), offset_by(lanes, at.COUNT * WIDTH)
-    limit, last = tolerance * tolerance, min(NEWTON_STEPS, most)
-    for taken in range(last + 1):
+    limit, last = tolerance * tolerance, min(before + NEWTON_STEPS, most)
+    for taken in range(before, last + 1):
         if each:
             multiply_each(a, r, force, n)
         else:

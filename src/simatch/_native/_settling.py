@@ -5,9 +5,10 @@ Here sixteen samples, the lanes of a vector register, are settled together: ever
 is such a vector. A block is a group of neurons that interact with each other only: ``r = f(b + r - A r)``. Where
 samples are few, as in learning online, and blocks are small, the lanes are sixteen blocks for one sample.
 
-The smallest blocks start with Newton's method; those of up to 64 rectified neurons with sweeps from neuron to neuron,
-and all others with alternating directions. What these have not finished is left to accelerated proximal
-gradient steps as in `simatch.relaxation.Accelerated`. No sample depends on the others of its register.
+The smallest blocks start with Newton's method; those of up to 64 rectified neurons with some sweeps from neuron to
+neuron, which find out who is silent, before Newton's method; and all others with alternating directions. What these
+have not finished is left to accelerated proximal gradient steps as in `simatch.relaxation.Accelerated`. No sample
+depends on the others of its register.
 """
 
 import numpy as np
@@ -129,6 +130,44 @@ def sweep(a, lower, upper, b, u, r, force, lanes, n):
     put(lanes, at.NORM, size)
 
 
+@plain
+def sweeps_first(n):
+    """Sweeps before Newton's method, one step of which takes as long as some n / 8 of them."""
+    return max(4, n // 8)
+
+
+@fast
+def settle_by_sweeps(frame, block, resting, packed, memory):
+    """Settle the lanes that are active where a few sweeps do; those remain active where more are needed."""
+    wide_vectors()
+    n, a, most = size_of(frame)[0], matrix_of(frame, block), most_steps(frame)
+    kind, threshold, lower, upper, tolerance = settings_of(frame)
+    b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
+    force, lanes = vector(memory, at.FORCE, n), vector(memory, at.LANES, n)
+    # Where the last step was shorter than this, it is worth measuring.
+    limit, close, last = tolerance * tolerance, nearness(frame, block), min(sweeps_first(n), most)
+    if resting:
+        for i in range(n):
+            put(force, i, broadcast(0))
+    else:
+        multiply(packed, r, force, n, n)
+    # Sweeps go on with a force of their own, which another lane's measurement would round anew.
+    product, taken, worth = force, 0, get(lanes, at.ACTIVE)
+    while True:
+        measure(kind, threshold, lower, upper, b, r, product, lanes, n)
+        keep(memory, n, worth, limit, taken, taken >= most, False)
+        if taken >= last or not total(get(lanes, at.ACTIVE)) > 0:
+            break
+        waiting = True
+        while waiting:
+            sweep(a, lower, upper, b, u, r, force, lanes, n)
+            taken += 1
+            worth = get(lanes, at.ACTIVE) if taken >= last else ready(lanes, close)
+            waiting = taken < last and not (taken % OFTEN == 0 and total(worth) > 0)
+        product = vector(memory, at.AHEAD, n)
+        multiply(packed, r, product, n, n)
+
+
 @fast
 def settle_register(frame, block, first, packed, filled, sweeping, continuing, memory):
     """Settle up to sixteen samples in one block, or of those samples what alternating directions have left."""
@@ -174,35 +213,28 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
         if n == 4:
             settle_four(frame, filled, memory)
         else:
-            settle_by_newton(frame, filled, False, packed, memory)
+            settle_by_newton(frame, filled, False, 0, packed, memory)
         taken = min(NEWTON_STEPS, most)
-    most_swept = min(TRIED, most) if sweeping else 0
-    limit = tolerance * tolerance
-    # Where the last step was shorter than this, it is worth measuring.
-    close = nearness(frame, block) if sweeping else np.float32(0)
+    if sweeping and total(get(lanes, at.ACTIVE)) > 0:
+        settle_by_sweeps(frame, block, resting, packed, memory)
+        taken = min(sweeps_first(n), most)
+        if total(get(lanes, at.ACTIVE)) > 0:
+            settle_by_newton(frame, filled, False, taken, packed, memory)
+        taken = min(sweeps_first(n) + NEWTON_STEPS, most)
+    limit, close = tolerance * tolerance, np.float32(0)
     accelerating, everyone, step = False, True, np.float32(1)
     while total(get(lanes, at.ACTIVE)) > 0:
-        # Which lanes are looked at, and when, must not depend on other lanes. Sweeps go on with a force of their own,
-        # which another lane's measurement would round anew.
-        product = ahead if sweeping and taken > 0 and not accelerating else force
+        # Which lanes are looked at, and when, must not depend on other lanes.
         if taken == 0 and resting:
             for i in range(n):
                 put(force, i, broadcast(0))
         else:
-            multiply(packed, r, product, n, n)
-        measure(kind, threshold, lower, upper, b, r, product, lanes, n)
+            multiply(packed, r, force, n, n)
+        measure(kind, threshold, lower, upper, b, r, force, lanes, n)
         worth = get(lanes, at.ACTIVE) if everyone else ready(lanes, close)
         keep(memory, n, worth, limit, taken, taken >= most, accelerating)
         if not total(get(lanes, at.ACTIVE)) > 0:
             break
-        if taken < most_swept:
-            waiting = True
-            while waiting:
-                sweep(a, lower, upper, b, u, r, force, lanes, n)
-                taken += 1
-                everyone = taken >= most_swept
-                waiting = not everyone and not (taken % OFTEN == 0 and total(ready(lanes, close)) > 0)
-            continue
         if not accelerating:
             accelerating, step = True, 1 / max(stiffness(a, n), np.float32(1e-3))
             close = limit * min(step, np.float32(1)) ** 2
@@ -258,7 +290,7 @@ def settle_across(frame, sample, first, matrices, packed, prepared, memory):
     final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
     if is_active(frame, sample):
         activate(lanes, used)
-        settle_by_newton(frame, matrices, True, packed, memory)
+        settle_by_newton(frame, matrices, True, 0, packed, memory)
     else:
         stay(lanes)
         for i in range(n):
@@ -365,8 +397,9 @@ def settle_many(frame, block, group):
     begin, end = group * registers // parts * WIDTH, min((group + 1) * registers // parts * WIDTH, samples)
     kind, threshold, lower, _, _ = settings_of(frame)
     small, size, matrix = n <= NEWTON_SIZE, packed_size(n, n), matrix_of(frame, block)
-    own = round_up_to_four(n) ** 2 if small else size
-    working = max(memory_size(n, factors_size(n) if small else 0), inverse_size(n))
+    factored = small or (n <= SWEEP_SIZE and rectified(kind, threshold, lower))
+    own = round_up_to_four(n) ** 2 if factored else size
+    working = max(memory_size(n, factors_size(n) if factored else 0), inverse_size(n))
     memory = allocate(size + own + working + rows_size(n, AT_ONCE))
     packed = floats_of(memory)
     prepared, rest, rows = (
@@ -375,10 +408,9 @@ def settle_many(frame, block, group):
         offset_by(packed, size + own + working),
     )
     sweeping, alternating = False, False
-    if small:
+    if factored:
         fill_up(matrix, n, prepared)
-    elif n <= SWEEP_SIZE and rectified(kind, threshold, lower):
-        sweeping = smallest_diagonal(matrix, n) > LEAST
+        sweeping = not small and smallest_diagonal(matrix, n) > LEAST
     else:
         alternating = invert(matrix, n, penalty_of(frame, block), prepared, rest)
     if alternating:

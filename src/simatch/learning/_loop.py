@@ -194,6 +194,7 @@ def _learn_own(
     def batch(i):
         return {name: x[i] for name, x in stack.items()}
 
+    @jax.jit  # so that the steps inside the loop and after it are traced once
     def learned(parameters, state, settled, i):
         entries = batch(i)
         whole = tuple(
