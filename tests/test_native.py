@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 
 import simatch as sm
 from simatch import _native as native
@@ -268,6 +269,23 @@ def test_samples_that_are_not_active_stay_where_they_start(kind, size, samples, 
     assert (np.asarray(steps)[:, chosen].max(axis=0) > 0).all()
     assert (np.asarray(defect)[:, ~chosen] == 0).all()
     assert (np.asarray(defect) <= 1.01e-10 * np.asarray(length)).all()
+
+
+@pytest.mark.parametrize("size", [20, 40, 64])
+def test_rectified_blocks_that_are_nearly_singular(size, rng):
+    """Against nonnegative least squares; sweeps alone take 140 steps and more."""
+    if not native.available():
+        pytest.skip("native code does not run here")
+    turned = np.linalg.qr(rng.normal(size=(size, size)))[0]
+    matrix = (turned * np.geomspace(1, 1e-3, size)) @ turned.T
+    drive = matrix @ np.maximum(rng.normal(size=(size, 20)), 0) - rng.uniform(0, 0.01, (size, 20))
+    factor = np.linalg.cholesky(matrix)
+    best = np.array([scipy.optimize.nnls(factor.T, np.linalg.solve(factor, b))[0] for b in drive.T]).T
+    single = (jnp.asarray(a[None], jnp.float32) for a in (matrix, drive, np.zeros((size, 0))))
+    settings = jnp.asarray([native.SHRINK, 0.0, 0.0, np.inf, 1e-5], jnp.float32)
+    _, found, steps, *_ = native.settle(*single, settings, jnp.asarray([1000], jnp.int32), potentials=False)
+    assert np.linalg.norm(found[0] - best) < 2e-3 * np.linalg.norm(best)
+    assert np.max(steps) <= 20
 
 
 def test_relaxation_without_compilation():

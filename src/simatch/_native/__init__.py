@@ -19,7 +19,7 @@ from jax.extend.backend import backends
 from jaxtyping import Array, Float, Int
 
 TANH, SHRINK = 0.0, 1.0
-# Largest blocks that relax by Newton's method, and, if rectified, by sweeps from neuron to neuron.
+# Largest blocks that relax by Newton's method, and, if rectified, by sweeps from neuron to neuron before it.
 NEWTON_SIZE, SWEEP_SIZE = 16, 64
 
 # Numbers of the kernels in `simatch._native._handler`.
