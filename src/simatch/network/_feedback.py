@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax
+import numpy as np
+from jaxtyping import PyTree
 
+from .._arrays import constant
 from ._network import Network
 from ._pathway import AntiHebbian, Hebbian
 from ._term import Term
@@ -68,12 +71,17 @@ def with_feedback(net: Network, feedback: float | Sequence[float]) -> Network:
     other = Network(net.populations, changed)
     return other.with_parameters(
         [
-            jax.tree.map(lambda w, factor=new.gain / old.gain: w * factor, old.parameters)
+            _times(old.parameters, float(new.gain) / float(old.gain))
             if isinstance(old, AntiHebbian) and isinstance(new, AntiHebbian)
             else old.parameters
             for old, new in zip(net.terms, other.terms, strict=True)
         ]
     )
+
+
+def _times(parameters: PyTree, factor: float) -> PyTree:
+    """Multiply by NumPy: JAX would compile a program for every shape."""
+    return jax.tree.map(lambda w: constant(np.asarray(w) * w.dtype.type(factor), w.dtype), parameters)
 
 
 def without_feedback(net: Network) -> Network:

@@ -24,7 +24,7 @@ class Blockwise(Solver):
 
     - up to 16 neurons: Newton steps;
     - more neurons, ``"linear"``: one linear solve, on every device and in every precision;
-    - up to 64 neurons, ``"relu"`` or ``"clip"``: a few sweeps of coordinate descent, neuron by neuron, then Newton steps;
+    - up to 64 neurons, ``"relu"`` or ``"clip"``: some sweeps from neuron to neuron, then Newton steps;
     - otherwise alternating directions (equation 13a), with a matrix that is inverted once for all samples.
 
     Samples that have not converged after some of these steps continue with accelerated proximal gradient steps. A

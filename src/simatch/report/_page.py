@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
+import matplotlib
 import matplotlib.figure
 
 from ..plot import style
 from ..storage import write_atomically
 from ._provenance import Provenance
+
+# Dots for an inch in PNG files.
+DPI = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Figure:
     format: Literal["png", "svg"] = "png"
 
     def render(self, format: Literal["png", "svg"]) -> bytes:
-        """Return the content of an image file of the figure.
+        """Return the content of an image file of the figure, whose layout is fixed from then on.
 
         Parameters
         ----------
@@ -50,8 +54,19 @@ class Figure:
         buffer = io.BytesIO()
         metadata = {"Date": None} if format == "svg" else {"Software": None}
         with style():
-            self.drawing.savefig(buffer, format=format, dpi=200, metadata=metadata)
+            self._lay_out()
+            self.drawing.savefig(buffer, format=format, dpi=DPI, metadata=metadata)
         return buffer.getvalue()
+
+    def _lay_out(self) -> None:
+        """Give everything its place once: Matplotlib would draw all of it a second time, for every file, to find it."""
+        engine, dpi = self.drawing.get_layout_engine(), self.drawing.get_dpi()
+        if engine is not None:
+            self.drawing.set_dpi(DPI)
+            engine.execute(self.drawing)
+            self.drawing.set_dpi(dpi)
+            with matplotlib.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+                self.drawing.set_layout_engine(None)
 
     @functools.cached_property
     def png(self) -> bytes:
