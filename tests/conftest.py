@@ -13,6 +13,10 @@ import pytest
 # JAX keeps all programs; beyond the limit it crashes.
 AREAS = 20_000
 
+# Compiled programs and packages are millions of objects that stay. To look for garbage among them after every 700 new
+# ones takes a tenth of the time.
+gc.set_threshold(50_000, 10, 10)
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget_compiled_programs() -> Iterator[None]:
