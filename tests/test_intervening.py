@@ -1,5 +1,6 @@
 """Interventions: lesioned units, clamped populations, frozen synapses, and weights recorded over learning."""
 
+import equinox as eqx
 import jax
 import networks
 import numpy as np
@@ -59,6 +60,9 @@ def test_another_feedback_is_as_if_the_network_had_been_built_with_it(rng):
     assert [p.feedback for p in found.feedforward] == [p.feedback for p in weak.feedforward] == [0.0, 0.1]
     for name in weak.layers:
         np.testing.assert_allclose(sm.relax(found, x)[name], sm.relax(weak, x)[name], atol=1e-4)
+    traced = eqx.filter_jit(lambda own: sm.with_feedback(own, 0.1))(strong)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(traced), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
     each = sm.with_feedback(strong, [0.0, 0.1])
     assert [p.feedback for p in each.feedforward] == [0.0, 0.1]
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import PyTree
+from jax.core import Tracer
+from jaxtyping import Array, Float, PyTree
 
 from .._arrays import constant
 from ._network import Network
@@ -71,7 +72,7 @@ def with_feedback(net: Network, feedback: float | Sequence[float]) -> Network:
     other = Network(net.populations, changed)
     return other.with_parameters(
         [
-            _times(old.parameters, float(new.gain) / float(old.gain))
+            _times(old.parameters, new.gain, old.gain)
             if isinstance(old, AntiHebbian) and isinstance(new, AntiHebbian)
             else old.parameters
             for old, new in zip(net.terms, other.terms, strict=True)
@@ -79,9 +80,12 @@ def with_feedback(net: Network, feedback: float | Sequence[float]) -> Network:
     )
 
 
-def _times(parameters: PyTree, factor: float) -> PyTree:
-    """Multiply by NumPy: JAX would compile a program for every shape."""
-    return jax.tree.map(lambda w: constant(np.asarray(w) * w.dtype.type(factor), w.dtype), parameters)
+def _times(parameters: PyTree, new: Float[Array, ""], old: Float[Array, ""]) -> PyTree:
+    """Multiply by the ratio of two gains, by NumPy where it can: JAX would compile a program for every shape."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((parameters, new, old))):
+        return jax.tree.map(lambda w: w * (new / old), parameters)
+    factor = np.divide(new, old)
+    return jax.tree.map(lambda w: constant(np.asarray(w) * factor, w.dtype), parameters)
 
 
 def without_feedback(net: Network) -> Network:
