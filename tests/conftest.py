@@ -13,8 +13,7 @@ import pytest
 # JAX keeps all programs; beyond the limit it crashes.
 AREAS = 20_000
 
-# Compiled programs and packages are millions of objects that stay. To look for garbage among them after every 700 new
-# ones takes a tenth of the time.
+# As rarely as the command line does (`simatch.__main__`).
 gc.set_threshold(50_000, 10, 10)
 
 

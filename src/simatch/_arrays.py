@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
-from jaxtyping import Array
+from jax.core import Tracer
+from jaxtyping import Array, PyTree
 
 # Numbers with larger squares than single precision can hold, or smaller ones, are computed with in double precision.
 _LARGEST, _SMALLEST = 1e15, 1e-15
@@ -87,3 +88,8 @@ def constant(x: Any, dtype: Any = float) -> Array:
         Python's types stand for those of JAX's default precision.
     """
     return jax.device_put(np.array(x, jnp.result_type(dtype)))
+
+
+def is_traced(*trees: PyTree) -> bool:
+    """Whether some array is inside a transformation of JAX, such as ``jax.jit``, where it has no values."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))

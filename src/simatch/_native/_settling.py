@@ -209,18 +209,15 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
         put(final_r, i, get(u, i) if continuing else get(r, i))
         if continuing and keeps_potentials(frame):
             load_lanes(offset_by(potentials, i * samples + first), offset_by(final_u, i * WIDTH), used)
-    if n <= NEWTON_SIZE and total(get(lanes, at.ACTIVE)) > 0:
-        if n == 4:
-            settle_four(frame, filled, memory)
-        else:
-            settle_by_newton(frame, filled, False, 0, packed, memory)
-        taken = min(NEWTON_STEPS, most)
     if sweeping and total(get(lanes, at.ACTIVE)) > 0:
         settle_by_sweeps(frame, block, resting, packed, memory)
         taken = min(sweeps_first(n), most)
-        if total(get(lanes, at.ACTIVE)) > 0:
+    if (n <= NEWTON_SIZE or sweeping) and total(get(lanes, at.ACTIVE)) > 0:
+        if n == 4:
+            settle_four(frame, filled, memory)
+        else:
             settle_by_newton(frame, filled, False, taken, packed, memory)
-        taken = min(sweeps_first(n) + NEWTON_STEPS, most)
+        taken = min(taken + NEWTON_STEPS, most)
     limit, close = tolerance * tolerance, np.float32(0)
     accelerating, everyone, step = False, True, np.float32(1)
     while total(get(lanes, at.ACTIVE)) > 0:

@@ -7,12 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
-from .._arrays import constant
+from .._arrays import constant, is_traced
 from .._checks import whole
 from ..network import Activities, Network, in_default_precision
 from ..relaxation import (
@@ -107,7 +106,7 @@ def encode(
         if name not in relaxing:
             raise ValueError(f"There is no layer {name!r}; there are {', '.join(map(repr, relaxing))}.")
     inputs = shaped(net, x, [phase])
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, inputs))):
+    if is_traced(net, inputs):
         raise ValueError(
             "encode computes features batch by batch, which cannot be compiled or differentiated; inside jax.jit or "
             "jax.grad use relax."

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import equinox as eqx
-import jax
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from .._arrays import is_traced
 from ..network import Network
 from ._rates import KINDS, Rate, ascent, schedule_of
 from ._rule import DEFAULT_RULE, Rule
@@ -81,9 +80,7 @@ def check_rate(
     ValueError: The learning rate must be above 0 and at most 1 for this network ...
     """
     schedule_of(cast(Any, rate), ratio)  # refuses what is missing or out of range
-    if any(
-        isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, dict(rate) if isinstance(rate, Mapping) else rate))
-    ):
+    if is_traced(net, dict(rate) if isinstance(rate, Mapping) else rate):
         return  # inside a compiled function there are no values to check
     if isinstance(rate, Mapping):
         limits = _limits(net, rule or DEFAULT_RULE)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
-from .._arrays import constant
+from .._arrays import constant, is_traced
 from ._network import Network
 from ._pathway import AntiHebbian, Hebbian
 from ._term import Term
@@ -82,7 +81,7 @@ def with_feedback(net: Network, feedback: float | Sequence[float]) -> Network:
 
 def _times(parameters: PyTree, new: Float[Array, ""], old: Float[Array, ""]) -> PyTree:
     """Multiply by the ratio of two gains, by NumPy where it can: JAX would compile a program for every shape."""
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((parameters, new, old))):
+    if is_traced(parameters, new, old):
         return jax.tree.map(lambda w: w * (new / old), parameters)
     factor = np.divide(new, old)
     return jax.tree.map(lambda w: constant(np.asarray(w) * factor, w.dtype), parameters)
