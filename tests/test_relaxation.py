@@ -182,6 +182,20 @@ def test_layers_of_bounded_units_relax_in_turn(rng):
     assert (joint.steps == 0).all()
 
 
+@pytest.mark.parametrize("units", [(6, 1), (5, 1, 4)])
+def test_linear_forces_in_one_direction_take_three_sweeps(units, rng):
+    """Forces on one linear unit lie on a line, where extrapolation from the first two sweeps is exact."""
+    layers = [sm.Layer(units=n, activation="linear") for n in units]
+    net = networks.randomised(sm.layered(8, layers, feedback=0.1), rng)
+    x = rng.normal(size=(7, 8))
+    out = sm.relax(net, x, tolerance=1e-4, solver=sm.Coupled())
+    assert out.converged.all()
+    np.testing.assert_array_equal(out.steps, 3)
+    expected = oracle.dynamics(x, *networks.matrices(net), 0.1, oracle.ACTIVATIONS["linear"])
+    for found, wanted in zip(networks.rows(out, net), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-3 * np.abs(wanted).max())
+
+
 def test_a_start_at_the_fixed_point_takes_no_step(rng):
     net = network("local", 0.3, rng)
     x = rng.normal(size=(3, networks.BELOW.size))

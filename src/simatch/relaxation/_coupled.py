@@ -1,5 +1,6 @@
 """Populations that hear each other, relaxed in turn."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
@@ -150,32 +151,46 @@ def _active(sweep: _Sweep, most: int):
 def _begun(
     problem: Problem, groups: Sequence[Sequence[str]], start: Activities | None, tolerance: Float[Array, ""]
 ) -> _Sweep:
-    """State at given potentials; or from rest after a first sweep, in which each population hears those before it."""
+    """State at given potentials; or from rest after a first sweep.
+
+    In the first sweep each population hears those before it. Those of the other groups that come before one they hear
+    then relax once more, so that this sweep, like all others, leads from forces on the first group to the next.
+    """
+    heard, defects = {}, {}
     if start is None:
         u, r, lost = jax.tree.map(jnp.zeros_like, problem.drive), {}, jnp.asarray(False)
-        for name in problem.sizes:
-            own = _relaxed(problem, name, problem.pull(name, r), u, tolerance)
+        for name in (*problem.sizes, *_too_early(problem, groups)):
+            pull = problem.pull(name, _without(r, name))
+            own = _relaxed(problem, name, pull, u, tolerance)
             u, r, lost = {**u, **own.potentials}, {**r, **own.activities}, lost | (own.status == Status.DIVERGED)
-        left = jnp.asarray(jnp.inf, tolerance.dtype)
+            heard[name], defects[name] = pull, own.residual
     else:
         u, r = start, problem.activities(start)
-        left = jnp.zeros((), tolerance.dtype)
         for name in groups[-1]:
-            left = jnp.maximum(left, _defect(problem, name, problem.pull(name, _without(r, name)), r[name]))
-        lost = ~bounded(left, r)
-    samples = next(iter(u.values())).shape[-1]
-    zero = jnp.zeros(samples, tolerance.dtype)
-    pulls, value, status = _measured(problem, groups, r, zero + left, lost, tolerance)
+            defects[name] = _defect(problem, name, problem.pull(name, _without(r, name)), r[name])
+        lost = ~bounded(defects[groups[-1][0]], r)
+    left = functools.reduce(jnp.maximum, (defects[name] for name in groups[-1]))
+    pulls, value, status = _measured(problem, groups, r, left, lost, tolerance)
     return _Sweep(
         potentials=u,
         activities=r,
         pulls=pulls,
         ahead=pulls,
-        change=jax.tree.map(jnp.zeros_like, pulls),
+        change={name: pull - heard.get(name, pull) for name, pull in pulls.items()},
         value=value,
-        steps=jnp.full(samples, int(start is None), jnp.int32),
+        steps=jnp.full_like(status, int(start is None)),
         status=status,
     )
+
+
+def _too_early(problem: Problem, groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Populations, but for those of the first group, that come before one that they hear, or one of these."""
+    early: list[str] = []
+    order = {name: number for number, name in enumerate(problem.sizes)}
+    for name in (name for group in groups[1:] for name in group):
+        if any(order[other] > order[name] or other in early for other in problem.neighbours[name]):
+            early.append(name)
+    return tuple(early)
 
 
 def _measured(
