@@ -1,6 +1,11 @@
 # pyright: reportCallIssue=false, reportPrivateImportUsage=false, reportOptionalCall=false
-"""Sixteen numbers in one vector register: a type for Numba's functions, with the arithmetic of one number."""
+"""Sixteen numbers in one vector register: a type for Numba's functions, with the arithmetic of one number.
 
+Where a register holds as many, another type has the numbers of two, for computations that mostly wait for results:
+those for the second register begin meanwhile.
+"""
+
+import functools
 import operator
 
 from llvmlite import ir
@@ -10,28 +15,59 @@ from numba.core.typeconv import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
-from ._ffi import Floats, always_inlined, compiled, plain
+from . import wide
+from ._ffi import Floats, Integers, always_inlined, compiled, plain
 
 WIDTH = 16
+# Numbers of two registers, where the processor has enough registers for both.
+PAIR = 2 * WIDTH if wide() else WIDTH
 FLAGS = ("contract", "nsz", "arcp")
 
 
 class _Lanes(types.Type):
-    def __init__(self):
-        super().__init__(name="Lanes")
+    def __init__(self, width):
+        super().__init__(name=f"Lanes{width}")
+        self.width = width
 
     def can_convert_from(self, typingctx, other):
         return Conversion.safe if isinstance(other, types.Float | types.Integer) else None
 
 
-Lanes = _Lanes()
-VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
+Lanes, Pair = _Lanes(WIDTH), _Lanes(PAIR)
+VECTOR, COUNTS = ir.VectorType(ir.FloatType(), WIDTH), ir.VectorType(ir.IntType(32), WIDTH)
+
+
+def _common(*kinds):
+    """Type of lanes with which some lanes and numbers are computed."""
+    return next((kind for kind in kinds if isinstance(kind, _Lanes)), Lanes)
 
 
 @register_model(_Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        super().__init__(manager, kind, VECTOR)
+        super().__init__(manager, kind, VECTOR if kind.width == WIDTH else ir.ArrayType(VECTOR, kind.width // WIDTH))
+
+
+def _parts(builder, lanes):
+    """The vectors of some lanes."""
+    if lanes.type == VECTOR:
+        return [lanes]
+    return [builder.extract_value(lanes, part) for part in range(lanes.type.count)]
+
+
+def _whole(builder, parts):
+    """Lanes with some vectors."""
+    if len(parts) == 1:
+        return parts[0]
+    lanes = ir.Constant(ir.ArrayType(VECTOR, len(parts)), ir.Undefined)
+    for part, vector in enumerate(parts):
+        lanes = builder.insert_value(lanes, vector, part)
+    return lanes
+
+
+def _vector_by_vector(builder, operation, *lanes):
+    """Apply an operation to each vector: the compiler rounds results alike then, however many there are."""
+    return _whole(builder, [operation(*own) for own in zip(*(_parts(builder, a) for a in lanes), strict=True)])
 
 
 def repeated(builder, number):
@@ -46,23 +82,24 @@ def repeated(builder, number):
 def _from_float(context, builder, source, target, number):
     if source != types.float32:
         number = builder.fptrunc(number, ir.FloatType())
-    return repeated(builder, number)
+    return _whole(builder, [repeated(builder, number)] * (target.width // WIDTH))
 
 
 @lower_cast(types.Integer, _Lanes)
 def _from_integer(context, builder, source, target, number):
-    return repeated(builder, builder.sitofp(number, ir.FloatType()))
+    return _from_float(context, builder, types.float32, target, builder.sitofp(number, ir.FloatType()))
 
 
 def _operator(symbol, instruction):
     @infer_global(symbol)
     class Rule(AbstractTemplate):
         def generic(self, args, kws):
-            return signature(Lanes, Lanes, Lanes) if Lanes in args else None
+            kind = _common(*args)
+            return signature(kind, kind, kind) if kind in args else None
 
-    @lower_builtin(symbol, Lanes, Lanes)
+    @lower_builtin(symbol, _Lanes, _Lanes)
     def lower(context, builder, sig, args):
-        return getattr(builder, instruction)(*args, flags=FLAGS)
+        return _vector_by_vector(builder, functools.partial(getattr(builder, instruction), flags=FLAGS), *args)
 
     return Rule, lower
 
@@ -90,9 +127,10 @@ def divide(typingctx, a, b):
 
     def codegen(context, builder, sig, args):
         # An estimate of the reciprocal, refined, instead of a division; see `wide_vectors`.
-        return builder.fdiv(*args, flags=(*FLAGS, "ninf"))
+        return _vector_by_vector(builder, functools.partial(builder.fdiv, flags=(*FLAGS, "ninf")), *args)
 
-    return Lanes(Lanes, Lanes), codegen
+    kind = _common(a, b)
+    return kind(kind, kind), codegen
 
 
 def _chosen(comparison):
@@ -101,9 +139,13 @@ def _chosen(comparison):
     @compiled(intrinsic)
     def choose(typingctx, a, b):
         def codegen(context, builder, sig, args):
-            return builder.select(builder.fcmp_ordered(comparison, *args), *args)
+            def chosen(a, b):
+                return builder.select(builder.fcmp_ordered(comparison, a, b), a, b)
 
-        return Lanes(Lanes, Lanes), codegen
+            return _vector_by_vector(builder, chosen, *args)
+
+        kind = _common(a, b)
+        return kind(kind, kind), codegen
 
     return choose
 
@@ -116,9 +158,13 @@ def where_less(typingctx, a, b, yes, no):
     """Lane by lane, `yes` where ``a < b`` and `no` elsewhere, also where either is not a number."""
 
     def codegen(context, builder, sig, args):
-        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
+        def chosen(a, b, yes, no):
+            return builder.select(builder.fcmp_ordered("<", a, b), yes, no)
 
-    return Lanes(Lanes, Lanes, Lanes, Lanes), codegen
+        return _vector_by_vector(builder, chosen, *args)
+
+    kind = _common(a, b, yes, no)
+    return kind(kind, kind, kind, kind), codegen
 
 
 def place(builder, memory, position):
@@ -156,40 +202,76 @@ def put(typingctx, memory, position, lanes):
     return types.void(Floats, types.int64, Lanes), codegen
 
 
-def _masked(builder, name, result, operands, used):
-    """Call for the memory of the first lanes only: an intrinsic of LLVM, whose last operand comes after the mask."""
-    numbers = ir.Constant(ir.VectorType(ir.IntType(64), WIDTH), list(range(WIDTH)))
-    mask = builder.icmp_signed("<", numbers, repeated(builder, used))
-    *before, last = operands
-    operands = [*before, ir.Constant(ir.IntType(32), 4), mask, *last]
+def _used(builder, used, part):
+    """For each lane of a vector, one of several, whether it is among the first so many of all."""
+    numbers = ir.Constant(ir.VectorType(ir.IntType(64), WIDTH), [part * WIDTH + lane for lane in range(WIDTH)])
+    return builder.icmp_signed("<", numbers, repeated(builder, used))
+
+
+def _masked(builder, name, vector, result, memory, part, mask, before=(), after=()):
+    """Call for the memory of some lanes of a vector only, one of several in a row: an intrinsic of LLVM."""
+    start = cgutils.gep(builder, memory, ir.Constant(ir.IntType(64), part * WIDTH))
+    there = builder.bitcast(start, vector.as_pointer())
+    operands = [*before, there, ir.Constant(ir.IntType(32), 4), mask, *after]
     kind = ir.FunctionType(result, [operand.type for operand in operands])
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.{name}.v{WIDTH}f32.p0")
+    ending = f"v{WIDTH}{'f' if vector == VECTOR else 'i'}32.p0"
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.{name}.{ending}")
     return builder.call(function, operands)
 
 
-@compiled(intrinsic)
-def get_some(typingctx, memory, used):
-    """Up to sixteen numbers of memory, and zeros after them; what lies behind is not touched."""
+def _getting(kind):
+    @compiled(intrinsic)
+    def get_first(typingctx, memory, used):
+        def codegen(context, builder, sig, args):
+            memory, used = args
+            zeros, parts = ir.Constant(VECTOR, [0.0] * WIDTH), []
+            for part in range(kind.width // WIDTH):
+                mask = _used(builder, used, part)
+                parts.append(_masked(builder, "load", VECTOR, VECTOR, memory, part, mask, after=[zeros]))
+            return _whole(builder, parts)
 
-    def codegen(context, builder, sig, args):
-        memory, used = args
-        there = builder.bitcast(memory, VECTOR.as_pointer())
-        return _masked(builder, "load", VECTOR, [there, [ir.Constant(VECTOR, [0.0] * WIDTH)]], used)
+        return kind(Floats, types.int64), codegen
 
-    return Lanes(Floats, types.int64), codegen
+    return get_first
 
 
-@compiled(intrinsic)
-def put_some(typingctx, memory, used, lanes):
-    """Keep the first numbers of a register in memory; what lies behind is not touched."""
+# The first numbers of memory, as many as are used, and zeros after them; what lies behind is not touched.
+get_some, get_pair = _getting(Lanes), _getting(Pair)
 
-    def codegen(context, builder, sig, args):
-        memory, used, lanes = args
-        there = builder.bitcast(memory, VECTOR.as_pointer())
-        _masked(builder, "store", ir.VoidType(), [lanes, there, []], used)
-        return context.get_dummy_value()
 
-    return types.void(Floats, types.int64, Lanes), codegen
+def _putting(memory, vector, converted):
+    def typed(typingctx, there, used, lanes):
+        def codegen(context, builder, sig, args):
+            start, used, lanes = args
+            for part, own in enumerate(_parts(builder, lanes)):
+                mask, before = _used(builder, used, part), [converted(builder, own)]
+                _masked(builder, "store", vector, ir.VoidType(), start, part, mask, before=before)
+            return context.get_dummy_value()
+
+        return types.void(memory, types.int64, lanes), codegen
+
+    return compiled(intrinsic)(typed)
+
+
+# Keep the first lanes in memory, as they are or as whole numbers; what lies behind is not touched.
+put_some = _putting(Floats, VECTOR, lambda builder, own: own)
+put_counts = _putting(Integers, COUNTS, lambda builder, own: builder.fptosi(own, COUNTS))
+
+
+def _flagging(kind):
+    @compiled(intrinsic)
+    def flag_first(typingctx, used):
+        def codegen(context, builder, sig, args):
+            parts = range(kind.width // WIDTH)
+            return _whole(builder, [builder.uitofp(_used(builder, args[0], part), VECTOR) for part in parts])
+
+        return kind(types.int64), codegen
+
+    return flag_first
+
+
+# 1 in the first lanes, as many as are used, and 0 in the others.
+first_lanes, first_of_pair = _flagging(Lanes), _flagging(Pair)
 
 
 @compiled(intrinsic)
@@ -204,14 +286,15 @@ def offset_by(typingctx, memory, count):
 
 @compiled(intrinsic)
 def total(typingctx, lanes):
-    """Sum of sixteen numbers."""
+    """Sum of all lanes."""
 
     def codegen(context, builder, sig, args):
         kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), VECTOR])
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{WIDTH}f32")
-        return builder.call(function, [ir.Constant(ir.FloatType(), 0.0), args[0]], fastmath=(*FLAGS, "reassoc"))
+        whole = functools.reduce(functools.partial(builder.fadd, flags=FLAGS), _parts(builder, args[0]))
+        return builder.call(function, [ir.Constant(ir.FloatType(), 0.0), whole], fastmath=(*FLAGS, "reassoc"))
 
-    return types.float32(Lanes), codegen
+    return types.float32(lanes), codegen
 
 
 @compiled(intrinsic)

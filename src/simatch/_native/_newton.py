@@ -222,10 +222,9 @@ def steepness(kind, threshold, lower, upper, u, r):
     """One over the slope of the activation, within bounds."""
     if kind == TANH:
         return divide(1, larger(STEEPEST - r * r, FLATTEST))
-    flat = broadcast(1 / FLATTEST)
-    steep = where_less(magnitude(u), threshold, flat, 1 / STEEPEST)
-    steep = where_less(lower, r, steep, flat)
-    return where_less(r, upper, steep, flat)
+    steep = where_less(magnitude(u), threshold, 1 / FLATTEST, 1 / STEEPEST)
+    steep = where_less(lower, r, steep, 1 / FLATTEST)
+    return where_less(r, upper, steep, 1 / FLATTEST)
 
 
 @fast
@@ -265,104 +264,6 @@ def newton(kind, threshold, lower, upper, a, each, factors, b, u, r, force, slop
         new = get(u, j) + get(slope, j) * get(move, j)
         put(u, j, new)
         put(r, j, activity(kind, threshold, lower, upper, new))
-
-
-@fast
-def settle_four(frame, a, memory):
-    """`settle_by_newton` for blocks of four neurons, which the registers of the processor hold."""
-    wide_vectors()
-    kind, threshold, lower, upper, tolerance = settings_of(frame)
-    most, limit = most_steps(frame), tolerance * tolerance
-    last = min(NEWTON_STEPS, most)
-    b, u, r = vector(memory, at.DRIVE, 4), vector(memory, at.POTENTIAL, 4), vector(memory, at.ACTIVITY, 4)
-    final_u, final_r = vector(memory, at.FINAL_POTENTIAL, 4), vector(memory, at.FINAL_ACTIVITY, 4)
-    lanes = vector(memory, at.LANES, 4)
-    b0, b1, b2, b3 = get(b, 0), get(b, 1), get(b, 2), get(b, 3)
-    u0, u1, u2, u3 = get(u, 0), get(u, 1), get(u, 2), get(u, 3)
-    r0, r1, r2, r3 = get(r, 0), get(r, 1), get(r, 2), get(r, 3)
-    v0, v1, v2, v3, q0, q1, q2, q3 = u0, u1, u2, u3, r0, r1, r2, r3
-    active, steps, final_defect, final_size = get(lanes, at.ACTIVE), broadcast(0), broadcast(0), broadcast(1)
-    for taken in range(last + 1):
-        # What a potential lacks.
-        g0 = b0 - (r0 * a[0] + r1 * a[1] + r2 * a[2] + r3 * a[3]) + r0 - u0
-        g1 = b1 - (r0 * a[4] + r1 * a[5] + r2 * a[6] + r3 * a[7]) + r1 - u1
-        g2 = b2 - (r0 * a[8] + r1 * a[9] + r2 * a[10] + r3 * a[11]) + r2 - u2
-        g3 = b3 - (r0 * a[12] + r1 * a[13] + r2 * a[14] + r3 * a[15]) + r3 - u3
-        size = r0 * r0 + r1 * r1 + r2 * r2 + r3 * r3
-        worth = active
-        if kind == TANH and taken < last:
-            # Estimated to first order, as in `glance`.
-            d0, d1, d2, d3 = g0 * (1 - r0 * r0), g1 * (1 - r1 * r1), g2 * (1 - r2 * r2), g3 * (1 - r3 * r3)
-            worth = where_less(size * (MARGIN * limit), d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3, 0, active)
-        if total(worth) > 0:
-            d0 = activity(kind, threshold, lower, upper, u0 + g0) - r0
-            d1 = activity(kind, threshold, lower, upper, u1 + g1) - r1
-            d2 = activity(kind, threshold, lower, upper, u2 + g2) - r2
-            d3 = activity(kind, threshold, lower, upper, u3 + g3) - r3
-            defect = d0 * d0 + d1 * d1 + d2 * d2 + d3 * d3
-            done = where_less(defect, np.float32(np.inf), where_less(size * limit, defect, 0, worth), 0)
-            if taken == most:
-                done = worth
-            if total(done) > 0:
-                active -= done
-                steps = where_less(0, done, taken, steps)
-                final_defect, final_size = (
-                    where_less(0, done, defect, final_defect),
-                    where_less(0, done, size, final_size),
-                )
-                v0, v1 = where_less(0, done, u0, v0), where_less(0, done, u1, v1)
-                v2, v3 = where_less(0, done, u2, v2), where_less(0, done, u3, v3)
-                q0, q1 = where_less(0, done, r0, q0), where_less(0, done, r1, q1)
-                q2, q3 = where_less(0, done, r2, q2), where_less(0, done, r3, q3)
-                if not total(active) > 0:
-                    break
-        if taken < last:
-            s0, s1 = steepness(kind, threshold, lower, upper, u0, r0), steepness(kind, threshold, lower, upper, u1, r1)
-            s2, s3 = steepness(kind, threshold, lower, upper, u2, r2), steepness(kind, threshold, lower, upper, u3, r3)
-            # Factors L D L' of ``a + slope - 1``, as in `factorise`.
-            p0 = magnitude(s0 + (a[0] - 1))
-            i0 = divide(1, p0)
-            l10, l20, l30 = i0 * a[4], i0 * a[8], i0 * a[12]
-            p1 = magnitude(s1 + (a[5] - 1) - l10 * a[4])
-            i1 = divide(1, p1)
-            c21, c31 = a[9] - l20 * a[4], a[13] - l30 * a[4]
-            l21, l31 = c21 * i1, c31 * i1
-            p2 = magnitude(s2 + (a[10] - 1) - l20 * a[8] - l21 * c21)
-            i2 = divide(1, p2)
-            c32 = a[14] - l30 * a[8] - l31 * c21
-            l32 = c32 * i2
-            p3 = magnitude(s3 + (a[15] - 1) - l30 * a[12] - l31 * c31 - l32 * c32)
-            g1 -= l10 * g0
-            g2 -= l20 * g0 + l21 * g1
-            g3 -= l30 * g0 + l31 * g1 + l32 * g2
-            m3 = divide(g3, p3)
-            m2 = g2 * i2 - l32 * m3
-            m1 = g1 * i1 - l21 * m2 - l31 * m3
-            m0 = g0 * i0 - l10 * m1 - l20 * m2 - l30 * m3
-            u0, u1, u2, u3 = u0 + s0 * m0, u1 + s1 * m1, u2 + s2 * m2, u3 + s3 * m3
-            r0, r1 = activity(kind, threshold, lower, upper, u0), activity(kind, threshold, lower, upper, u1)
-            r2, r3 = activity(kind, threshold, lower, upper, u2), activity(kind, threshold, lower, upper, u3)
-    put(final_u, 0, v0)
-    put(final_u, 1, v1)
-    put(final_u, 2, v2)
-    put(final_u, 3, v3)
-    put(final_r, 0, q0)
-    put(final_r, 1, q1)
-    put(final_r, 2, q2)
-    put(final_r, 3, q3)
-    put(lanes, at.ACTIVE, active)
-    put(lanes, at.TAKEN, steps)
-    put(lanes, at.FINAL_DEFECT, final_defect)
-    put(lanes, at.FINAL_SIZE, final_size)
-    if total(active) > 0:
-        put(u, 0, u0)
-        put(u, 1, u1)
-        put(u, 2, u2)
-        put(u, 3, u3)
-        put(r, 0, r0)
-        put(r, 1, r1)
-        put(r, 2, r2)
-        put(r, 3, r3)
 
 
 @fast

@@ -46,6 +46,7 @@ from ._ffi import (
     plain,
     wide_vectors,
 )
+from ._fours import settle_fours
 from ._inverse import LEAST, inverse_size, invert
 from ._lanes import (
     WIDTH,
@@ -66,7 +67,7 @@ from ._lanes import (
 )
 from ._memory import activate, keep, memory_size, stay, vector
 from ._multiply import multiply, pack, packed_size
-from ._newton import NEWTON_STEPS, factors_size, fill_up, round_up_to_four, settle_by_newton, settle_four
+from ._newton import NEWTON_STEPS, factors_size, fill_up, round_up_to_four, settle_by_newton
 
 # Steps between two measurements of lanes that may be done, and of all.
 OFTEN, RARELY = 2, 48
@@ -169,8 +170,8 @@ def settle_by_sweeps(frame, block, resting, packed, memory):
 
 
 @fast
-def settle_register(frame, block, first, packed, filled, sweeping, continuing, memory):
-    """Settle up to sixteen samples in one block, or of those samples what alternating directions have left."""
+def settle_register(frame, block, first, packed, filled, sweeping, tried, memory):
+    """Settle up to sixteen samples in one block, or of those samples what other methods have left after some steps."""
     wide_vectors()
     n, samples = size_of(frame)
     used, a = min(WIDTH, samples - first), matrix_of(frame, block)
@@ -183,14 +184,14 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
     b, u, r = vector(memory, at.DRIVE, n), vector(memory, at.POTENTIAL, n), vector(memory, at.ACTIVITY, n)
     force, change, ahead = vector(memory, at.FORCE, n), vector(memory, at.CHANGE, n), vector(memory, at.AHEAD, n)
     final_u, final_r = vector(memory, at.FINAL_POTENTIAL, n), vector(memory, at.FINAL_ACTIVITY, n)
-    lanes, fresh, resting, taken = vector(memory, at.LANES, n), from_rest(frame) and not continuing, True, 0
+    lanes, fresh, resting, taken = vector(memory, at.LANES, n), from_rest(frame) and tried == 0, True, 0
     if some_stay(frame):
         stay(lanes)
         load_lanes(offset_by(active_of(frame), first), offset_by(lanes, at.ACTIVE * WIDTH), used)
     else:
         activate(lanes, used)
-    if continuing:
-        taken, start = min(TRIED, most), activities
+    if tried > 0:
+        taken, start = min(tried, most), activities
         for lane in range(used):
             lanes[at.ACTIVE * WIDTH + lane] = np.float32(steps[first + lane] == LEFT)
             lanes[at.TAKEN * WIDTH + lane] = np.float32(steps[first + lane])
@@ -206,17 +207,14 @@ def settle_register(frame, block, first, packed, filled, sweeping, continuing, m
         resting = resting and total(magnitude(get(r, i))) == 0
         # What is done already stays as it is.
         put(final_u, i, get(u, i))
-        put(final_r, i, get(u, i) if continuing else get(r, i))
-        if continuing and keeps_potentials(frame):
+        put(final_r, i, get(u, i) if tried > 0 else get(r, i))
+        if tried > 0 and keeps_potentials(frame):
             load_lanes(offset_by(potentials, i * samples + first), offset_by(final_u, i * WIDTH), used)
     if sweeping and total(get(lanes, at.ACTIVE)) > 0:
         settle_by_sweeps(frame, block, resting, packed, memory)
         taken = min(sweeps_first(n), most)
-    if (n <= NEWTON_SIZE or sweeping) and total(get(lanes, at.ACTIVE)) > 0:
-        if n == 4:
-            settle_four(frame, filled, memory)
-        else:
-            settle_by_newton(frame, filled, False, taken, packed, memory)
+    if tried == 0 and (n <= NEWTON_SIZE or sweeping) and total(get(lanes, at.ACTIVE)) > 0:
+        settle_by_newton(frame, filled, False, taken, packed, memory)
         taken = min(taken + NEWTON_STEPS, most)
     limit, close = tolerance * tolerance, np.float32(0)
     accelerating, everyone, step = False, True, np.float32(1)
@@ -311,7 +309,7 @@ def settle_across(frame, sample, first, matrices, packed, prepared, memory):
         if left >> lane & 1:
             pack(matrix_of(frame, first + lane), n, n, n, packed)
             fill_up(matrix_of(frame, first + lane), n, prepared)
-            settle_register(frame, first + lane, sample // WIDTH * WIDTH, packed, prepared, False, False, memory)
+            settle_register(frame, first + lane, sample // WIDTH * WIDTH, packed, prepared, False, 0, memory)
 
 
 @plain
@@ -347,7 +345,7 @@ def is_finite(a, count):
 
 @plain
 def any_left(frame, block, first, count):
-    """Whether alternating directions have left any of some samples."""
+    """Whether other methods have left any of some samples."""
     steps, left = figures_of(frame, block)[0], 0
     for sample in range(first, first + count):
         left += steps[sample] == LEFT
@@ -410,15 +408,20 @@ def settle_many(frame, block, group):
         sweeping = not small and smallest_diagonal(matrix, n) > LEAST
     else:
         alternating = invert(matrix, n, penalty_of(frame, block), prepared, rest)
+    tried = 0
     if alternating:
         fill_registers(matrix, n, packed)
         for first in range(begin, end, AT_ONCE):
             settle_by_alternating(frame, block, first, min(AT_ONCE, end - first), packed, prepared, rows)
-    if not alternating or any_left(frame, block, begin, end - begin):
+        tried = TRIED
+    elif n == 4:
+        settle_fours(frame, block, begin, end, prepared)
+        tried = NEWTON_STEPS
+    if tried == 0 or any_left(frame, block, begin, end - begin):
         pack(matrix, n, n, n, packed)
         for first in range(begin, end, WIDTH):
-            if not alternating or any_left(frame, block, first, min(WIDTH, end - first)):
-                settle_register(frame, block, first, packed, prepared, sweeping, alternating, rest)
+            if tried == 0 or any_left(frame, block, first, min(WIDTH, end - first)):
+                settle_register(frame, block, first, packed, prepared, sweeping, tried, rest)
     if not small and not is_finite(matrix, n * n):
         # Samples at rest have not met the matrix.
         defects = figures_of(frame, block)[1]
