@@ -128,10 +128,14 @@ def multiply_tile(typingctx, x, between, chosen, matrix, listed, last, y, n, apa
                 builder.store(ir.Constant(VECTOR, [0.0] * WIDTH), total)
         with cgutils.for_range(builder, n) as loop:
             column = [builder.load(there, align=4) for there in row_at(loop.index)]
-            # Rows that follow each other are read ahead. Listed ones are mostly at hand, and then it takes longer.
             if isinstance(sig.args[4], types.NoneType):
+                # Rows of the matrix that follow each other are read ahead.
                 for there in row_at(builder.add(loop.index, ir.Constant(n.type, AHEAD))):
                     prefetch(builder, there)
+            else:
+                # Listed ones are mostly at hand, but not what comes after these rows of x: weights of the next site.
+                ahead = builder.mul(builder.add(n, loop.index), ir.Constant(n.type, height))
+                prefetch(builder, cgutils.gep(builder, rows[0], ahead))
             for row, own in zip(rows, sums, strict=True):
                 v = repeated(builder, builder.load(cgutils.gep(builder, row, loop.index), align=4))
                 for part, total in zip(column, own, strict=True):
@@ -237,6 +241,8 @@ def add_tile(typingctx, columns, between, x, y, chosen, n, apart, rows, register
         with cgutils.for_range(builder, n) as loop:
             parts = [builder.load(there, align=4) for there in row_at(x, loop.index)]
             column = cgutils.gep(builder, columns, builder.mul(loop.index, between))
+            # What comes after this matrix, as the weights of the next site do, is read ahead.
+            prefetch(builder, cgutils.gep(builder, column, builder.mul(n, between)))
             for row, own in enumerate(sums):
                 entry = repeated(builder, builder.load(cgutils.gep(builder, column, row), align=4))
                 for part, total in zip(parts, own, strict=True):
