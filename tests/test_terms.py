@@ -278,6 +278,31 @@ def _inside(activation):
     return (-1 + 1e-9, 1 - 1e-9) if isinstance(activation, sm.network.Tanh) else (lower, np.inf)
 
 
+def test_homogeneous_terms_exert_no_force_at_rest(case):
+    net, _, out = case
+    rest = jax.tree.map(jnp.zeros_like, out.states)
+    for term in net.terms:
+        own = {name: rest[name] for name in term.populations}
+        slope = jax.grad(lambda r, t=term: jnp.sum(t.energy(t.parameters, *(r[name] for name in t.populations))))(own)
+        if term.homogeneous:
+            assert not any(np.any(force) for force in slope.values())
+
+
+def test_layers_at_rest_are_not_multiplied():
+    """The first sweep over layers with feedback takes no products with the activities of 0 above."""
+    layers = [sm.Layer(units=n, stride=2, radius=2.0) for n in (4, 3, 2)]
+    net = sm.layered(sm.Grid(8, 8), layers, feedback=0.1)
+    x = jnp.ones((64, 5))
+    problem = sm.relaxation.stage_problem(net, net.stages()[0], {"input": x})
+    above = jnp.ones((net.populations["layer2"].grid.size, 5))
+
+    def products(name, others):
+        return str(jax.make_jaxpr(lambda: problem.pull(name, others))()).count("receptive_fields[")
+
+    assert products("layer1", {}) == 0
+    assert products("layer1", {"layer2": above}) > 0
+
+
 def test_the_rule_is_the_slope_of_the_cost(case):
     net, _, out = case
     changes = sm.GradientRule().change(net, (out.states,), None, {}).parameters

@@ -174,6 +174,8 @@ class Hebbian(Pathway):
     scale: Float[Array, ""]
     feedback: float = eqx.field(static=True)
 
+    homogeneous = True
+
     def __init__(
         self,
         pre: str,

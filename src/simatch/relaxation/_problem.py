@@ -257,6 +257,8 @@ def stage_problem(
 
     def pull(name: str, others: Activities) -> Float[Array, "_ samples"]:
         shared = [t for t in joining if name in t.populations and not passive(t, others)]
+        if not shared:
+            return constant[name]
         missing = {other: rest[other] for other in stage if other not in others}
 
         def energies(r: Float[Array, "_ samples"]) -> Float[Array, " samples"]:
