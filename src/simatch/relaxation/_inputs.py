@@ -13,7 +13,7 @@ from jaxtyping import Float
 from .._processes import check_process
 from ..network import Activities, Grid, Network
 from ._arrays import Inputs, Samples, aligned, arrays, dense, is_array, is_sparse, is_stored
-from ._phase import DEFAULT, Phase
+from ._phase import DEFAULT, Phase, entries_in
 
 LARGEST = 1e18
 """Largest number in an input: its square is finite in single precision."""
@@ -61,7 +61,7 @@ def check_inputs(
     (4, 3)
     """
     entries = checked(net, x, phases, others, numbers)
-    return jax.device_put({name: columns_of(_in_memory(r)) for name, r in entries.items()})
+    return jax.device_put({name: columns_of(r) for name, r in entries.items()})
 
 
 def checked(
@@ -324,12 +324,12 @@ def rowwise(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape(x.shape[0], -1)
 
 
-def columns_of(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+def columns_of(x: Samples) -> jax.Array | np.ndarray:
     """Return samples as ``(neurons, samples)``, in JAX's default precision.
 
     Parameters
     ----------
-    x : array of shape (samples, ...)
+    x : array, sparse matrix or stored array of shape (samples, ...)
 
     Returns
     -------
@@ -343,7 +343,7 @@ def columns_of(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     >>> columns_of(np.zeros((5, 2, 3))).shape
     (6, 5)
     """
-    rows = rowwise(x)
+    rows = rowwise(_in_memory(x))
     if isinstance(rows, jax.Array):
         return rows.T.astype(float)
     columns = aligned(rows.shape[::-1])
@@ -368,7 +368,7 @@ def _entries(net: Network, phases: Sequence[Phase], others: Sequence[str]) -> di
     """Entries that a batch needs, each with the grid of the population that is clamped to it, or None."""
     entries: dict[str, Grid | None] = dict.fromkeys(others)
     for phase in phases:
-        for name, entry in phase.entries(net).items():
+        for name, entry in entries_in(phase, net).items():
             grid = net.populations[name].grid if name in net.populations else None
             known = entries.get(entry)
             if known is not None and grid is not None and known.size != grid.size:

@@ -115,7 +115,7 @@ class Phase(eqx.Module):
         -------
         dict of str to str
         """
-        return _entries(self, net)
+        return entries_in(self, net)
 
     def relaxing(self, net: Network) -> tuple[str, ...]:
         """Return the names of the populations that relax, in the order of the network.
@@ -133,12 +133,7 @@ class Phase(eqx.Module):
         ValueError
             If the phase does not fit the network.
         """
-        layers, entries, absent = net.layers, _entries(self, net), self.absent
-        free = tuple(name for name in layers if name not in entries and name not in absent)
-        if free and entries and self.clamp is None and not absent and not self.terms:
-            return free  # the phase of all inputs clamped, which fits every network
-        _check(self, net, entries)
-        return free
+        return relaxing_in(self, net)
 
     def stages(self, net: Network) -> tuple[tuple[str, ...], ...]:
         """Return the groups of populations that relax together, in the order in which they relax.
@@ -157,17 +152,28 @@ class Phase(eqx.Module):
             If the phase does not fit the network.
         """
         relaxing, terms = self.relaxing(net), (*net.terms, *self.terms)
-        there = present(terms, {*_entries(self, net), *relaxing})
+        there = present(terms, {*entries_in(self, net), *relaxing})
         return net.stages(
             tuple(name for name in net.layers if name not in relaxing), list(itertools.compress(terms, there))
         )
 
 
-def _entries(phase: Phase, net: Network) -> dict[str, str]:
+def entries_in(phase: Phase, net: Network) -> dict[str, str]:
+    """`Phase.entries` without what Equinox does for each call of a method, which takes longer than this."""
     if phase.clamp is not None:
         return dict(phase.clamp)
     absent = phase.absent
     return {name: name for name in net.inputs if name not in absent}
+
+
+def relaxing_in(phase: Phase, net: Network) -> tuple[str, ...]:
+    """`Phase.relaxing`, likewise."""
+    layers, entries, absent = net.layers, entries_in(phase, net), phase.absent
+    free = tuple(name for name in layers if name not in entries and name not in absent)
+    if free and entries and phase.clamp is None and not absent and not phase.terms:
+        return free  # the phase of all inputs clamped, which fits every network
+    _check(phase, net, entries)
+    return free
 
 
 def _check(phase: Phase, net: Network, entries: dict[str, str]) -> None:

@@ -1,7 +1,8 @@
 """Relaxation of a network on its input: the loop over stages and phases, and its result."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,14 +10,13 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from .._arrays import constant
 from .._checks import whole
 from ..network import Activities, Network, Term, in_default_precision
 from ._arrays import Inputs
 from ._blockwise import Blockwise
 from ._implicit import moved
-from ._inputs import check_inputs
-from ._phase import INPUTS_CLAMPED, Phase
+from ._inputs import checked, columns_of
+from ._phase import INPUTS_CLAMPED, Phase, relaxing_in
 from ._problem import stage_problem
 from ._settings import check_solving
 from ._solver import Settled, Solver, Status
@@ -157,10 +157,12 @@ def relax(
     tolerance = check_solving(solver, tolerance)
     max_steps = None if max_steps is None else whole(max_steps, "max_steps")
     net, phase = in_default_precision(net), phase or INPUTS_CLAMPED
-    relaxing = phase.relaxing(net)
-    entries = check_inputs(net, x, [phase])
+    relaxing = relaxing_in(phase, net)
+    # The compiled function takes arrays of NumPy to the device in less time than `jax.device_put`.
+    entries: dict[str, Any] = {name: columns_of(r) for name, r in checked(net, x, [phase]).items()}
     begin = None if start is None else start_at(net, relaxing, entries, start)
-    out = _settle_jit(net, entries, solver, constant(tolerance), max_steps, begin, phase=phase, potentials=True)
+    allowed: Any = np.asarray(tolerance, jnp.result_type(float))
+    out = _settle_jit(net, entries, solver, allowed, max_steps, begin, phase=phase, potentials=True)
     if not isinstance(out.status, Tracer):
         warn_unconverged(out.status)
     return out
@@ -168,15 +170,16 @@ def relax(
 
 def warn_unconverged(status: Int[Array, " batch"]) -> None:
     """Warn if some samples did not converge, with their number and the reason."""
+    ends = np.asarray(status)
     for failure in (Status.MAX_STEPS, Status.DIVERGED):
-        count = int(np.sum(np.asarray(status) == failure))
+        count = int(np.sum(ends == failure))
         if count:
             warnings.warn(
-                f"{count} of {status.size} samples did not converge. {failure.reason}", ConvergenceWarning, stacklevel=3
+                f"{count} of {ends.size} samples did not converge. {failure.reason}", ConvergenceWarning, stacklevel=3
             )
 
 
-def start_at(net: Network, relaxing: Sequence[str], entries: Activities, start: Relaxation) -> Activities:
+def start_at(net: Network, relaxing: Sequence[str], entries: Mapping[str, Any], start: Relaxation) -> Activities:
     """Potentials of all relaxing populations, taken from another relaxation after a check of their shapes."""
     if not isinstance(start, Relaxation):
         raise ValueError(f"A start is a Relaxation, as `relax` returns it, got one of type {type(start).__name__}.")
