@@ -140,7 +140,7 @@ def test_page_is_self_contained(story, tmp_path):
     text = path.read_text()
     assert "A &lt;title&gt;" in text
     assert "simatch demo" in text
-    assert re.findall(r"<td>(.*)</td><td>(.*)</td>", text)[:2] == [("Layer 1", "3 %"), ("k-means", "4 %")]
+    assert re.findall(r"<td>(.*)</td><td>(.*)</td>", text)[:2] == [("Layer 1", "3\u00a0%"), ("k-means", "4\u00a0%")]
     assert not re.search(r"(src|href)=\"(?!data:)", text)
     assert not re.search(r"https?://|<script|@import|url\(", re.sub(r"base64,[^\"]*", "", text))
     embedded = [base64.b64decode(code) for code in re.findall(r"base64,([^\"]*)", text)]
