@@ -93,7 +93,7 @@ def test_the_same_readout_of_other_features(trained):
     assert json.loads(result.stdout)["test_error_percent"] == readouts["trained network"]["error_percent"]
     page = (out / "index.html").read_text()
     for name, row in readouts.items():
-        assert f"<td>{name}</td><td>{row['features']}</td><td>{row['error_percent']:.2f} %</td>" in page
+        assert f"<td>{name}</td><td>{row['features']}</td><td>{row['error_percent']:.2f}\u00a0%</td>" in page
         assert f"readout of {name}: {row['error_percent']:.2f} %" in result.stderr
 
 

@@ -65,7 +65,7 @@ def test_quick_writes_page_figure_and_numbers(tmp_path):
     assert json.loads((out / "results.json").read_text()) == json.loads(result.stdout)
     assert (out / "errors.png").is_file()
     page = (out / "index.html").read_text()
-    for words in ("3.87 %", "standard test set", "Not computed here: NPS 8, 16", "batch size", "peak memory"):
+    for words in ("3.87\u00a0%", "standard test set", "Not computed here: NPS 8, 16", "batch size", "peak memory"):
         assert words in page
 
 

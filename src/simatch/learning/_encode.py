@@ -1,8 +1,7 @@
 """Features of many samples, computed batch by batch."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
 import jax
@@ -14,7 +13,7 @@ from jaxtyping import Array, Float
 
 from .._arrays import is_traced
 from .._checks import whole
-from ..network import Activities, Network, in_default_precision
+from ..network import Network, in_default_precision
 from ..relaxation import (
     INPUTS_CLAMPED,
     ConvergenceWarning,
@@ -132,18 +131,16 @@ def encode(
     devices = 1 if mesh is None else mesh.size
     # Few samples are filled up to a power of two, so that few compiled programs serve all numbers of samples.
     size = min(batch_size, devices << (-(-count // devices) - 1).bit_length())
-    missed = 0
-    allowed: Any = np.asarray(tolerance, jnp.result_type(float))
+    missed, allowed = 0, np.asarray(tolerance, jnp.result_type(float))
     for start in range(0, count, batch_size):
         # The last sample fills up the last batch.
         chosen = np.minimum(np.arange(start, start + size), count - 1)
-        batch: dict[str, Any] = {}
+        batch = {}
         for name, r in inputs.items():
             own = rowwise(rows_of(r, chosen))
             if is_stored(r):
                 check_values(own, name, chosen)
             batch[name] = columns_of(own)
-        # The compiled function takes arrays of NumPy to the device in less time than `jax.device_put`.
         batch = batch if mesh is None else spread(batch, mesh)
         states, status = _settle_batch(net, batch, layers, phase, solver, allowed, mesh)
         real = min(batch_size, count - start)
@@ -201,17 +198,21 @@ def _turn(states: Sequence[Float[Array, "_ size"]], rows: Float[np.ndarray, "sam
 @eqx.filter_jit
 def _settle_batch(
     net: Network,
-    batch: Activities,
+    batch: Mapping[str, Float[np.ndarray | Array, "_ samples"]],
     layers: tuple[str, ...],
     phase: Phase,
     solver: Solver | None,
-    tolerance: Float[Array, ""],
+    tolerance: Float[np.ndarray | Array, ""],
     mesh: Mesh | None,
 ):
-    """Relax a batch and return the activities of layers and the status; each device relaxes its share on its own."""
+    """Relax a batch and return the activities of layers and the status; each device relaxes its share on its own.
+
+    Arrays of NumPy take less time to pass than to place on a device.
+    """
 
     def settle_share(share):
-        out = settle(net, share, solver, tolerance, phase=phase)
+        share, allowed = jax.tree.map(jnp.asarray, (share, tolerance))
+        out = settle(net, share, solver, allowed, phase=phase)
         return [out.states[name] for name in layers], out.status
 
     if mesh is None:

@@ -1,8 +1,7 @@
 """Relaxation of a network on its input: the loop over stages and phases, and its result."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from ..network import Activities, Network, Term, in_default_precision
 from ._arrays import Inputs
 from ._blockwise import Blockwise
 from ._implicit import moved
-from ._inputs import checked, columns_of
+from ._inputs import check_inputs
 from ._phase import INPUTS_CLAMPED, Phase, relaxing_in
 from ._problem import stage_problem
 from ._settings import check_solving
@@ -158,11 +157,10 @@ def relax(
     max_steps = None if max_steps is None else whole(max_steps, "max_steps")
     net, phase = in_default_precision(net), phase or INPUTS_CLAMPED
     relaxing = relaxing_in(phase, net)
-    # The compiled function takes arrays of NumPy to the device in less time than `jax.device_put`.
-    entries: dict[str, Any] = {name: columns_of(r) for name, r in checked(net, x, [phase]).items()}
+    entries = check_inputs(net, x, [phase])
     begin = None if start is None else start_at(net, relaxing, entries, start)
-    allowed: Any = np.asarray(tolerance, jnp.result_type(float))
-    out = _settle_jit(net, entries, solver, allowed, max_steps, begin, phase=phase, potentials=True)
+    allowed = np.asarray(tolerance, jnp.result_type(float))
+    out = _settle_jit(net, entries, solver, allowed, max_steps, begin, phase)
     if not isinstance(out.status, Tracer):
         warn_unconverged(out.status)
     return out
@@ -179,7 +177,7 @@ def warn_unconverged(status: Int[Array, " batch"]) -> None:
             )
 
 
-def start_at(net: Network, relaxing: Sequence[str], entries: Mapping[str, Any], start: Relaxation) -> Activities:
+def start_at(net: Network, relaxing: Sequence[str], entries: Activities, start: Relaxation) -> Activities:
     """Potentials of all relaxing populations, taken from another relaxation after a check of their shapes."""
     if not isinstance(start, Relaxation):
         raise ValueError(f"A start is a Relaxation, as `relax` returns it, got one of type {type(start).__name__}.")
@@ -347,4 +345,15 @@ def _settle_stage_jvp(primals, tangents, *, stage, potentials, **how):
     return out, Settled(du if potentials else {}, dr, jnp.zeros_like(out.residual), None, None)  # pyright: ignore[reportArgumentType]
 
 
-_settle_jit = eqx.filter_jit(settle)
+@eqx.filter_jit
+def _settle_jit(
+    net: Network,
+    entries: Activities,
+    solver: Solver | None,
+    tolerance: Float[np.ndarray | Array, ""],
+    max_steps: int | None,
+    start: Activities | None,
+    phase: Phase,
+) -> Relaxation:
+    """Settle with a tolerance of NumPy, which takes less time to pass than to place on a device."""
+    return settle(net, entries, solver, jnp.asarray(tolerance), max_steps, start, phase=phase, potentials=True)
