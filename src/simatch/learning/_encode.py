@@ -141,7 +141,8 @@ def encode(
             if is_stored(r):
                 check_values(own, name, chosen)
             batch[name] = columns_of(own)
-        batch = batch if mesh is None else spread(batch, mesh)
+        if mesh is not None:
+            batch = spread(batch, mesh)
         states, status = _settle_batch(net, batch, layers, phase, solver, allowed, mesh)
         real = min(batch_size, count - start)
         _turn(states, features[start : start + real])

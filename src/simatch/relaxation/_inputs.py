@@ -61,7 +61,7 @@ def check_inputs(
     (4, 3)
     """
     entries = checked(net, x, phases, others, numbers)
-    return jax.device_put({name: columns_of(r) for name, r in entries.items()})
+    return jax.device_put({name: columns_of(_in_memory(r)) for name, r in entries.items()})
 
 
 def checked(
@@ -324,12 +324,12 @@ def rowwise(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape(x.shape[0], -1)
 
 
-def columns_of(x: Samples) -> jax.Array | np.ndarray:
+def columns_of(x: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
     """Return samples as ``(neurons, samples)``, in JAX's default precision.
 
     Parameters
     ----------
-    x : array, sparse matrix or stored array of shape (samples, ...)
+    x : array of shape (samples, ...)
 
     Returns
     -------
@@ -343,7 +343,7 @@ def columns_of(x: Samples) -> jax.Array | np.ndarray:
     >>> columns_of(np.zeros((5, 2, 3))).shape
     (6, 5)
     """
-    rows = rowwise(_in_memory(x))
+    rows = rowwise(x)
     if isinstance(rows, jax.Array):
         return rows.T.astype(float)
     columns = aligned(rows.shape[::-1])
